@@ -1,7 +1,7 @@
-"""What a device is: the place where packets of one host leave and arrive.
+"""The interface of devices, by which a host sends and receives packets.
 
-Packets are values here.  Octets, headers and offloads are a device's own affair: the simulator's
-has none of them, one of the kernel's makes frames.
+Packets are values here. Octets, headers and offloads are internal to a device: the simulator's
+device has none of them, those of the kernel create frames.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ Packet = Segment | IcmpError
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """Addresses that have come and gone, and those whose interfaces went down and up.
+    """Added and removed addresses, and those whose interfaces went down or up.
 
-    :param silent: they are there, but their interface is down or has no carrier since now.
-    :param heard: their interface is up again.
+    :param silent: addresses whose interface went down or lost its carrier.
+    :param heard: addresses whose interface is up again.
     """
 
     added: tuple[str, ...] = ()
@@ -31,7 +31,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def between(cls, before: Mapping[str, bool], after: Mapping[str, bool]) -> Change:
-        """Return what has changed of addresses; each has or has not a running interface."""
+        """Return the changes of addresses. The values say whether the interface is running."""
         still = sorted(before.keys() & after.keys())
         return cls(
             added=tuple(sorted(after.keys() - before.keys())),
@@ -45,26 +45,26 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Above(Protocol):
-    """What a device reports to."""
+    """The receiver of a device's reports."""
 
     def wake(self) -> None:
-        """Take that :meth:`Device.receive` has something; it is called once the caller is done."""
+        """Schedule a call of :meth:`Device.receive`, which has something."""
 
     def turn(self) -> None:
-        """Do what :meth:`wake` asks for at once.  Only the event loop itself may call this."""
+        """Call :meth:`Device.receive` at once. Only the event loop itself may call this."""
 
     def addresses_changed(self, change: Change) -> None:
-        """Take that :attr:`Device.hosts` has changed, or which of its interfaces have a carrier."""
+        """Process a change of :attr:`Device.hosts`, or of the carriers of their interfaces."""
 
     def fault(self, what: str, error: Exception) -> None:
-        """Take that something went wrong with one packet; the others go on."""
+        """Report an exception with one packet. The others are not affected."""
 
 
 class Device(Protocol):
-    """Carries packets, in batches both ways, in order and without ever waiting.
+    """Carries packets in both directions, in batches, in order and without blocking.
 
-    What cannot be sent is lost, as packets are on a network, or comes back as an
-    :class:`~testbed.packet.icmp.IcmpError`: no route, or too big for the MTU of its path.
+    A packet that cannot be sent is lost, as on a network, or returns as an
+    :class:`~testbed.packet.icmp.IcmpError`: no route, or larger than the path MTU.
     """
 
     @property
@@ -72,39 +72,39 @@ class Device(Protocol):
         """The addresses by which others may reach this host."""
 
     def source_for(self, remote_host: str) -> str | None:
-        """Return the address to use towards another host; ``None`` if there is no way."""
+        """Return the source address towards a host, or ``None`` if there is no route."""
 
     def attach(self, above: Above) -> None:
-        """Begin to carry packets for a driver."""
+        """Start to carry packets for a driver."""
 
     def receive(self) -> Sequence[Packet]:
-        """Return the packets that have arrived, at once; none is not an error.
+        """Return the packets that have arrived, possibly none, without blocking.
 
-        A segment may have been put together from several packets (``gso_size``).
+        A segment may be merged from several packets (``gso_size``).
         """
 
     def send(self, segments: Sequence[Segment], now: int) -> None:
-        """Send segments, of which any with a ``gso_size`` may be cut on its way.
+        """Send segments. Those with a ``gso_size`` may be segmented on the way.
 
-        A fault with one of them is reported and takes nothing from the others.
+        A fault with one of them is reported and does not affect the others.
         """
 
     def close(self) -> None:
-        """Carry no more, and give back what the device holds."""
+        """Stop, and release the resources of the device."""
 
 
 @runtime_checkable
 class AddressAware(Protocol):
-    """An endpoint that wants to know this host's addresses."""
+    """An endpoint that is informed of this host's addresses."""
 
     def address_added(self, host: str, now: int) -> None:
-        """Take that this host can be reached at a further address."""
+        """Process a new address of this host."""
 
     def address_removed(self, host: str, now: int) -> None:
-        """Take that an address is gone."""
+        """Process the removal of an address."""
 
     def carrier_lost(self, host: str, now: int) -> None:
-        """Take that the interface of an address is down, or has no carrier."""
+        """Process the loss of the carrier of an address's interface."""
 
     def carrier_returned(self, host: str, now: int) -> None:
-        """Take that the interface of an address is up and has a carrier again."""
+        """Process the return of the carrier of an address's interface."""

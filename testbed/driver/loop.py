@@ -1,4 +1,4 @@
-"""The loop: packets in, timers, packets out, events to the streams, and the next timer."""
+"""The loop: packets in, timers, packets out, events to the streams, the next timer."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ Action = Callable[[int], object]
 
 
 class Clock(Protocol):
-    """A time that passes, in nanoseconds, and what is due on it."""
+    """A clock in nanoseconds, with timers."""
 
     def now(self) -> int:
-        """Return the time."""
+        """Return the time in nanoseconds."""
 
     def soon(self, action: Action) -> None:
-        """Call ``action`` with the time once the caller is done."""
+        """Call ``action`` with the time after the caller returns."""
 
     def at(self, when: int, action: Action) -> None:
-        """Call ``action`` with the time at ``when``, or soon if that has passed.
+        """Call ``action`` with the time at ``when``, or soon if that is past.
 
-        A call that is due later than this one may be forgotten.
+        This may replace a call that is due later.
         """
 
 
 class Driver:
-    """Does a driver's whole duty (:mod:`testbed.stack.connection`) for one endpoint.
+    """Drives one endpoint, as :mod:`testbed.stack.connection` requires.
 
-    :param report: told of what went wrong with one packet, and the exception.
+    :param report: called with a message and the exception after a fault with one packet.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Driver:
         self.streams = Streams(self)
 
     def begin(self, endpoint: Endpoint) -> None:
-        """Drive an endpoint from now on."""
+        """Start to drive an endpoint."""
         self.endpoint = endpoint
         self._device.attach(self)
 
@@ -65,18 +65,18 @@ class Driver:
         return self._clock.now()
 
     def wake(self) -> None:
-        """Look after the endpoint once the caller is done."""
+        """Schedule a round for the endpoint after the caller returns."""
         self._asked = True
         if not self._woken:
             self._woken = True
             self._clock.soon(self._turn)
 
     def turn(self) -> None:
-        """Look after the endpoint now: for what the event loop itself calls."""
+        """Run a round for the endpoint now. Only for callbacks of the event loop."""
         self._turn(self._clock.now())
 
     def when_idle(self, action: Callable[[], object]) -> None:
-        """Call ``action`` each time that nothing is left to do for any connection."""
+        """Call ``action`` each time that no connection has anything left to do."""
         self._on_idle = action
 
     def before_sending(self, action: Callable[[Sequence[Segment]], object]) -> None:
@@ -84,7 +84,7 @@ class Driver:
         self._before_sending = action
 
     def addresses_changed(self, change: Change) -> None:
-        """Tell the endpoint, if it wants to know."""
+        """Inform the endpoint, if it is interested."""
         endpoint, now = self.endpoint, self._clock.now()
         if change and isinstance(endpoint, AddressAware):
             for hosts, tell in (
@@ -98,7 +98,7 @@ class Driver:
             self.wake()
 
     def fault(self, what: str, error: Exception) -> None:
-        """Report an exception that must not keep others from their turn."""
+        """Report an exception that must not affect other packets."""
         self._report(what, error)
 
     def _turn(self, now: int) -> None:
@@ -115,7 +115,7 @@ class Driver:
             self._arm()
 
     def _settle(self, now: int) -> bool:
-        """Send all there is to send and hand out what has happened; tell whether to do so again."""
+        """Send segments and dispatch events; return whether another pass is needed."""
         endpoint = self.endpoint
         self._asked = False
         segments = endpoint.segments_to_send(now)
@@ -149,7 +149,7 @@ class Driver:
                 self.endpoint.handle_timer(now)
 
     def _arm(self) -> None:
-        """See that the endpoint's timer is looked at in time: too early does no harm."""
+        """Set the clock to the endpoint's next timer. An early call does no harm."""
         if self._closed:  # by what has just happened
             return
         due = self.endpoint.next_timer()

@@ -1,4 +1,4 @@
-"""A device without octets: what the simulator has, and tests."""
+"""A device in memory, for the simulator and for tests."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from testbed.packet.segment import Segment
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class MemoryDevice:
-    """Hands segments to a function, and holds what :meth:`deliver` is given until it is received.
+    """Passes sent segments to a function, and queues the packets of :meth:`deliver`.
 
-    :param hosts: its addresses.
-    :param transmit: takes each segment that leaves, and the time.
+    :param hosts: the addresses of the host.
+    :param transmit: called with each sent segment and the time.
     :param source_for: see :class:`~testbed.driver.device.Device`; by default the first address of
         the family.
     """
@@ -39,32 +39,32 @@ class MemoryDevice:
         return self._hosts
 
     def source_for(self, remote_host: str) -> str | None:
-        """Return the address to use towards another host; ``None`` if there is no way."""
+        """Return the source address towards a host, or ``None`` if there is no route."""
         return self._source_for(remote_host)
 
     def attach(self, above: Above) -> None:
-        """Begin to carry packets for a driver."""
+        """Start to carry packets for a driver."""
         self._above = above
 
     def close(self) -> None:
-        """Lose what comes from now on."""
+        """Drop all later packets."""
         self._above = None
 
     def deliver(self, packet: Packet) -> None:
-        """Take a packet from the network."""
+        """Queue a packet from the network."""
         if self._above is not None:
             self._arrived.append(packet)
             self._above.wake()
 
     def receive(self) -> Sequence[Packet]:
-        """Return what was delivered since the last time."""
+        """Return the packets delivered since the last call."""
         if not self._arrived:
             return ()
         arrived, self._arrived = self._arrived, []
         return arrived
 
     def send(self, segments: Sequence[Segment], now: int) -> None:
-        """Hand segments on."""
+        """Pass segments on."""
         for segment in segments:
             try:
                 self._transmit(segment, now)
@@ -73,7 +73,7 @@ class MemoryDevice:
                     self._above.fault("a segment to the network", error)
 
     def addresses_are(self, hosts: Sequence[str], silent: Sequence[str] = ()) -> None:
-        """Have these addresses from now on.
+        """Set the addresses.
 
         :param silent: those of them whose interface has no carrier.
         """

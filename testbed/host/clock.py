@@ -1,4 +1,4 @@
-"""CLOCK_MONOTONIC and an event loop as the clock of a driver."""
+"""The clock of a driver: CLOCK_MONOTONIC and an event loop."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from testbed.libc import Timer
 
 
 class LoopClock:
-    """Calls back from the event loop that runs; timers have the resolution of a timerfd."""
+    """Calls callbacks from the running event loop. Timers have the resolution of a timerfd."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -19,7 +19,7 @@ class LoopClock:
         self._loop.add_reader(self._timer, self._expired)
 
     def close(self) -> None:
-        """Call no more what is due."""
+        """Cancel all calls."""
         self._loop.remove_reader(self._timer)
         self._timer.close()
 
@@ -28,11 +28,11 @@ class LoopClock:
         return time.monotonic_ns()
 
     def soon(self, action: Action) -> None:
-        """Call ``action`` with the time once the caller is done."""
+        """Call ``action`` with the time after the caller returns."""
         self._loop.call_soon(self._call, action)
 
     def at(self, when: int, action: Action) -> None:
-        """Call ``action`` with the time at ``when``, and what was asked for before no more."""
+        """Call ``action`` with the time at ``when``, instead of an earlier request."""
         self._due = action
         self._timer.set(when)
 

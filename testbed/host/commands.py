@@ -1,9 +1,9 @@
-"""A Unix socket on which programs command the paths of our MPTCP connections.
+"""A Unix socket by which programs manage the paths of our MPTCP connections.
 
-It is what generic netlink is for the kernel's userspace path manager (linux/mptcp_pm.h): the
-commands and the events have the same names and fields, as JSON, one object on a line.  A program
-first hears of the connections there are.  It sends commands and gets an answer to each; events come
-in between, to all programs.
+It corresponds to the generic netlink interface of the kernel's userspace path manager
+(linux/mptcp_pm.h). Commands and events have the same names and fields, as JSON, one object on a
+line. A program first receives events that describe the present connections. It sends commands and
+receives an answer to each. All programs receive all events.
 
 ::
 
@@ -12,7 +12,7 @@ in between, to all programs.
     < {"ref": 1, "done": "subflow_create"}
     < {"event": "sub_established", "token": 4711, "loc_id": 2, "rem_id": 0, ...}
 
-A program that does not read loses events, and is told how many; its commands wait.
+A program that does not read loses events, and receives their number. Its commands wait.
 """
 
 from __future__ import annotations
@@ -42,22 +42,22 @@ _numbers: Final = itertools.count(1)
 
 
 def default_name() -> str:
-    """Return the next address of a socket of this process.
+    """Return a new address for a socket of this process.
 
-    It is abstract (unix(7)): it belongs to this network namespace, and goes with the process.
+    It is abstract (unix(7)): it belongs to this network namespace, and ends with the process.
     """
     return f"\0{_NAME} {os.getpid()}-{next(_numbers)}"
 
 
 class CommandSocket:
-    """Listens, and is the tracer (:class:`testbed.trace.Tracer`) whose events programs get.
+    """Listens for programs, and is the tracer (:class:`testbed.trace.Tracer`) of their events.
 
-    Only programs of this user, and root's, are heard.
+    Only programs of this user and of root are accepted.
 
     :param address: a path, or a name after a null octet.
-    :param now: the time of the endpoint, in nanoseconds.
-    :param wake: has the endpoint looked after.
-    :raises OSError: the address is in use or cannot be made.
+    :param now: returns the time of the endpoint in nanoseconds.
+    :param wake: schedules a round for the endpoint.
+    :raises OSError: the address is in use or cannot be created.
     """
 
     def __init__(self, address: str, now: Callable[[], int], wake: Callable[[], None]) -> None:
@@ -74,18 +74,18 @@ class CommandSocket:
         self._watch()
 
     def control(self, paths: PathControl) -> None:
-        """Take whose paths the commands are about."""
+        """Set the paths that the commands change."""
         self._control = paths
 
     def event(self, name: str, now: int, fields: dict[str, Any]) -> None:
-        """Tell all programs of an event."""
+        """Send an event to all programs."""
         if self._controllers:
             line = _line({"event": name, "t_ns": now, **fields})
             for controller in self._controllers:
                 controller.tell(line)
 
     def close(self) -> None:
-        """Let all programs go."""
+        """Disconnect all programs."""
         if self._listener.fileno() < 0:
             return
         self._loop.remove_reader(self._listener)
@@ -117,13 +117,13 @@ class CommandSocket:
         task.add_done_callback(self._starting.discard)
 
     def _greet(self) -> list[bytes]:
-        """Return the events that tell a new program of what there is."""
+        """Return the events that describe the present state to a new program."""
         control, now = self._control, self._now()
         found = () if control is None else control.events()
         return [_line({"event": name, "t_ns": now, **fields}) for name, fields in found]
 
     def _carry_out(self, line: bytes) -> dict[str, Any]:
-        """Carry out the command of a line, and return the answer."""
+        """Execute the command of a line; return the answer."""
         try:
             request = requests.read(line)
         except requests.RequestError as error:
@@ -138,7 +138,7 @@ class CommandSocket:
 
 
 class _Controller(asyncio.Protocol):
-    """A program that is connected."""
+    """A connected program."""
 
     def __init__(
         self,
@@ -186,14 +186,14 @@ class _Controller(asyncio.Protocol):
         self._gone(self)
 
     def tell(self, line: bytes) -> None:
-        """Send an event, if the program reads."""
+        """Send an event, unless the program does not read."""
         if self._full:
             self._lost += 1
         else:
             self._write(line)
 
     def close(self) -> None:
-        """End it, when it has read what waits."""
+        """Disconnect it after it has read the waiting events."""
         if self._transport is not None:
             self._transport.close()
 

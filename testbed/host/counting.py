@@ -1,4 +1,4 @@
-"""Telling a sandbox what an endpoint has counted, so that ``testbed doctor`` knows of it."""
+"""Reports the counters of an endpoint to its sandbox, for ``testbed doctor``."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _NODE: Final = "TESTBED_NODE"  # set where a program runs in a node (``testbed e
 
 
 class Counting:
-    """Tells the counters of one endpoint each second in which they change, and in the end.
+    """Reports the counters of one endpoint each second if they have changed, and at the end.
 
-    Outside of a sandbox there is no listener, and it does nothing.
+    Outside of a sandbox nothing listens, and it does nothing.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -34,7 +34,7 @@ class Counting:
         self._look()
 
     def close(self) -> None:
-        """Tell for the last time."""
+        """Report for the last time."""
         if self._timer is not None:
             self._timer.cancel()
         if self._socket is not None:

@@ -34,7 +34,7 @@ LINGER_S: Final = 3.0
 
 
 class Closable(Protocol):
-    """Something that is closed with a host."""
+    """Something to close together with a host."""
 
     def close(self) -> None:
         """Close it."""
@@ -43,12 +43,12 @@ class Closable(Protocol):
 class Host:
     """One endpoint on a device.
 
-    Make it where an event loop runs, and close it in the end.
+    Create it inside a running event loop, and close it at the end.
 
-    :param make: makes the endpoint, which may ask the host for addresses and ports.
+    :param make: creates the endpoint, which may request addresses and ports from the host.
     :param device: closed with this; by default the interfaces of the network namespace
         (:class:`~testbed.host.devices.packets.PacketDevice`).
-    :param tap: sees all segments.
+    :param tap: gets all segments.
     :raises PlatformError: this process may not open packet sockets.
     """
 
@@ -78,7 +78,7 @@ class Host:
         self.streams = self._driver.streams
 
     def close(self) -> None:
-        """Stop at once: connections that are still open are forgotten."""
+        """Stop at once, and forget open connections."""
         if self._closed:
             return
         self._closed = True
@@ -91,30 +91,30 @@ class Host:
         self._others.close()  # the kernel may listen on its ports again
 
     def close_with(self, other: Closable) -> None:
-        """Close something else, too, when this is closed."""
+        """Close something else together with the host."""
         self._others.callback(other.close)
 
     @property
     def endpoint(self) -> Endpoint:
-        """What is driven."""
+        """The endpoint."""
         return self._driver.endpoint
 
     @property
     def device(self) -> str:
-        """The name of the device, as it was asked for."""
+        """The requested name of the device."""
         return self._device.name
 
     @property
     def lost_interfaces(self) -> Sequence[str]:
-        """The interfaces that the device was asked for by name and that have been deleted."""
+        """The interfaces that were requested by name and have been deleted."""
         return self._device.lost
 
     async def finish(self, limit_s: float = LINGER_S) -> None:
-        """Wait until nothing is left to do for any connection, then close.
+        """Wait until no connection has anything left to do, then close.
 
-        All of them must have been closed.
+        All connections must be closed before.
 
-        :param limit_s: how long to wait for a peer that has vanished.
+        :param limit_s: how long to wait for an unreachable peer, in seconds.
         """
         await self.streams.finished()
         with contextlib.suppress(TimeoutError):
@@ -129,7 +129,7 @@ class Host:
         return self._clock.now()
 
     def wake(self) -> None:
-        """Look after the endpoint soon."""
+        """Schedule a round for the endpoint."""
         self._driver.wake()
 
     def before_sending(self, action: Callable[[Sequence[Segment]], object]) -> None:
@@ -144,33 +144,33 @@ class Host:
         return self._device.hosts
 
     def is_local(self, host: str) -> bool:
-        """Tell whether packets to that address are for this host."""
+        """Return whether packets to an address are for this host."""
         return self._device.is_local(host)
 
     def source_for(self, remote_host: str) -> str | None:
-        """Return the address the kernel would use towards another; ``None`` if there is no way."""
+        """Return the source address that the kernel would use, or ``None`` if there is no route."""
         return self._device.source_for(remote_host)
 
     def port_for(self, local_host: str, remote: Address) -> int:  # noqa: ARG002 - of all addresses
-        """Return a free port for a subflow and keep it from the kernel.
+        """Return a free port for a subflow, reserved from the kernel.
 
-        What leaves from there goes out by the interface that the address's endpoint is bound to.
+        The subflow is bound to the interface of the address's endpoint.
         """
         port = self.hold_port()
         self._device.bind(Address(local_host, port))
         return port
 
     def release_port(self, local: Address) -> None:
-        """Take a port of :meth:`port_for` back."""
+        """Release a port of :meth:`port_for`."""
         self._device.unbind(local)
         self.let_go_port(local.port)
 
     # Endpoints of MPTCP
 
     def announce(self, endpoint: MptcpEndpoint, kernel: KernelEndpoints | None) -> None:
-        """Open the ports that an endpoint of MPTCP announces.
+        """Open the ports that the MPTCP endpoints announce.
 
-        :param kernel: what the endpoint shall follow, if anything; this host closes it.
+        :param kernel: the kernel's endpoints to follow, if any. The host closes it.
         :raises PlatformError: another program has a port.
         """
         if kernel is not None:
@@ -181,7 +181,7 @@ class Host:
             self._follow(endpoint, kernel)
 
     def _follow(self, endpoint: MptcpEndpoint, kernel: KernelEndpoints) -> None:
-        """Look whether the kernel's endpoints have changed: it does not tell."""
+        """Poll the kernel's endpoints, as the kernel does not report changes."""
         if kernel.changed():
             self._device.bind_hosts(kernel.interfaces)
             own = [one for one in kernel.endpoints if self._device.has_endpoint(one.host)]
@@ -204,12 +204,12 @@ class Host:
         data: bytes = b"",
         options: SocketOptions = NO_OPTIONS,
     ) -> StreamPair:
-        """Open a connection from ``source``, or from the address the kernel would choose.
+        """Open a connection from ``source``, or from the address that the kernel would choose.
 
         :param data: see :meth:`testbed.streams.Streams.open_connection`.
         :raises ValueError: an option cannot be set.
-        :raises OSError: it is refused, times out, or there is no way there; EADDRNOTAVAIL:
-            ``source`` is not this host's.
+        :raises OSError: it is refused, times out, or there is no route; EADDRNOTAVAIL if ``source``
+            is no address of this host.
         """
         with self._between(remote, Address(source or "", 0)) as flow:
             return await self.streams.open_connection(flow, data, options)
@@ -221,19 +221,19 @@ class Host:
         source: Address = _ANYWHERE,
         options: SocketOptions = NO_OPTIONS,
     ) -> StreamTransport:
-        """Open a connection whose transport calls a protocol of asyncio's.
+        """Open a connection whose transport calls an asyncio protocol.
 
-        :param source: its host and its port are chosen where they are empty and 0.
+        :param source: the local address. An empty host and port 0 are chosen.
         :raises ValueError: as :meth:`open_connection`.
-        :raises OSError: as :meth:`open_connection`; EADDRINUSE: the kernel has the port, or there
-            is such a connection.
+        :raises OSError: as :meth:`open_connection`; EADDRINUSE if the kernel has the port, or the
+            connection exists.
         """
         with self._between(remote, source) as flow:
             return await self.streams.create_connection(protocol, flow, options=options)
 
     @contextlib.contextmanager
     def _between(self, remote: Address, source: Address) -> Iterator[Flow]:
-        """Give the flow of a connection, and keep its local port from the kernel meanwhile."""
+        """Yield the flow of a new connection, with its local port reserved from the kernel."""
         remote = Address(unmapped(remote.host), remote.port)
         host = unmapped(source.host) if source.host else None
         if host is not None:
@@ -250,9 +250,9 @@ class Host:
             self.let_go_port(local.port)
 
     def hold_port(self, port: int = 0) -> int:
-        """Keep a port from others, any free one if it is 0, until :meth:`let_go_port`.
+        """Reserve a port, or any free one if it is 0, until :meth:`let_go_port`.
 
-        :raises OSError: EADDRINUSE, the kernel has it; EACCES, it is privileged.
+        :raises OSError: EADDRINUSE if the kernel has it, EACCES if it is privileged.
         """
         if port:
             self._ports.hold(port)
@@ -261,7 +261,7 @@ class Host:
         return port
 
     def let_go_port(self, port: int) -> None:
-        """Give back a port of :meth:`hold_port`, once no connection has to answer on it."""
+        """Release a port of :meth:`hold_port`, once no connection must answer on it."""
         self._ports.let_go(port)
         if self._sweeping is None:
             self._sweeping = self._loop.call_later(_SWEEP_S, self._sweep)
@@ -274,15 +274,15 @@ class Host:
         *,
         accept_queue: int | None = None,
     ) -> HostServer:
-        """Listen on an address (``0.0.0.0`` or ``::``: on all of the family) and a port.
+        """Listen on an address (``0.0.0.0`` or ``::`` for all of a family) and a port.
 
-        Port 0 is any free one.
+        Port 0 chooses a free one.
 
-        :param options: connections begin with them.
+        :param options: the options of new connections.
         :param accept_queue: see :meth:`testbed.streams.Streams.start_server`.
         :raises ValueError: an option cannot be set.
-        :raises OSError: EADDRNOTAVAIL, the address is not this host's; EADDRINUSE, the port is open
-            already, here or in the kernel.
+        :raises OSError: EADDRNOTAVAIL if the address is not this host's; EADDRINUSE if the port is
+            open already, here or in the kernel.
         """
         readers = self.streams.readers(on_connection)
         return self.create_server(readers, local, options, accept_queue=accept_queue)
@@ -295,7 +295,7 @@ class Host:
         *,
         accept_queue: int | None = None,
     ) -> HostServer:
-        """Listen; the transport of each connection calls a protocol of asyncio's.
+        """Listen. The transport of each connection calls an asyncio protocol.
 
         The other parameters and the errors are those of :meth:`start_server`.
         """
@@ -320,11 +320,11 @@ class Host:
             self._sweeping = self._loop.call_later(_SWEEP_S, self._sweep)
 
     def released(self, server: Server) -> None:
-        """Take that a server is closed."""
+        """Record that a server is closed."""
         self.let_go_port(server.local.port)
 
     def _report(self, what: str, error: Exception) -> None:
-        """Tell the event loop of an exception that must not keep others from their turn."""
+        """Report an exception, which must not affect other packets, to the event loop."""
         self._loop.call_exception_handler(
             {"message": f"{what} could not be handled", "exception": error}
         )
@@ -340,11 +340,11 @@ class HostServer:
 
     @property
     def local(self) -> Address:
-        """Where it listens."""
+        """The local address."""
         return self._server.local
 
     def close(self) -> None:
-        """Stop listening; connections stay."""
+        """Stop listening. Connections stay."""
         if self._open:
             self._open = False
             self._server.close()

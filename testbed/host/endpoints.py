@@ -1,4 +1,4 @@
-"""Endpoints as they are used on a real network: TCP, and MPTCP that follows ``ip mptcp``."""
+"""The endpoints for a real network: TCP, and MPTCP that follows ``ip mptcp``."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ Make = Callable[[Host], Endpoint]
 
 
 def tcp(config: TcpConfig = TCP) -> Make:
-    """Return what makes an endpoint that speaks plain TCP."""
+    """Return a factory of a TCP endpoint."""
     return lambda _: TcpEndpoint(config, secrets.token_bytes(_SECRET))
 
 
 def mptcp(config: MptcpConfig, tracer: Tracer | None = None, *, follow: bool = False) -> Make:
-    """Return what makes an endpoint that speaks MPTCP.
+    """Return a factory of an MPTCP endpoint.
 
-    With the path manager ``command`` it has a socket on which programs command its paths.
+    With the path manager ``command`` it has a socket by which programs manage its paths.
 
-    :param follow: its endpoints are always those that ``ip mptcp endpoint`` shows.
+    :param follow: whether its endpoints follow ``ip mptcp endpoint``.
     """
     SCHEDULERS.take(config.scheduler)
     PATH_MANAGERS.take(config.path_manager)
@@ -75,9 +75,9 @@ def mptcp(config: MptcpConfig, tracer: Tracer | None = None, *, follow: bool = F
 
 
 def usual(config: TcpConfig) -> TcpConfig:
-    """Return a configuration with the congestion control of this namespace, if there is ours of it.
+    """Return a configuration with the congestion control of this namespace, if the stack has it.
 
-    It is what the kernel's sockets have unless they ask for another one.
+    It is the default of the kernel's sockets.
     """
     name = _CONGESTION.read_text().strip()
     known = name in CONTROLS.own()
@@ -87,9 +87,9 @@ def usual(config: TcpConfig) -> TcpConfig:
 def like_the_kernel(config: MptcpConfig) -> MptcpConfig:
     """Return a configuration with the limits and sysctls of this network namespace.
 
-    They are those of ``ip mptcp limits``.  Checksums are required, and joins to the initial address
-    denied, if ``net.mptcp.checksum_enabled`` and ``allow_join_initial_addr_port`` say so, or the
-    configuration already does.  Without MPTCP in the kernel nothing changes.
+    The limits are those of ``ip mptcp limits``. Checksums are required, and joins to the initial
+    address denied, if ``net.mptcp.checksum_enabled`` and ``allow_join_initial_addr_port`` or the
+    configuration require it. Without MPTCP in the kernel nothing changes.
     """
     try:
         with contextlib.closing(KernelEndpoints()) as found:
@@ -105,9 +105,9 @@ def like_the_kernel(config: MptcpConfig) -> MptcpConfig:
 
 
 def using(config: MptcpConfig, hosts: Sequence[str], *, signal: bool) -> MptcpConfig:
-    """Return a configuration whose path manager uses these local addresses and no others.
+    """Return a configuration whose path manager uses only these local addresses.
 
-    :param signal: announce them to the peer, as a server does, and do not connect from them.
+    :param signal: announce them to the peer, as a server does, instead of connecting from them.
     """
     return msgspec.structs.replace(
         config,

@@ -1,4 +1,4 @@
-"""Standard input and output joined to a connection of the userspace stack: ``testbed nc``."""
+"""``testbed nc``: standard input and output over a connection of the userspace stack."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ _ANY: Final = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104 -
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """The options of the command line.
 
-    :param host: to connect to, or to listen on; ``None``: on any address.
-    :param families: that may be used.
-    :param sources: local addresses: the connection's, and further ones for subflows.
-    :param wait_s: give up after this time in which nothing happens; ``None``: never.
-    :param retry_s: how long to keep trying if the connection is refused.
+    :param host: the host to connect to or to listen on; ``None`` listens on any address.
+    :param families: the allowed address families.
+    :param sources: local addresses: that of the connection, and others for subflows.
+    :param wait_s: the time without any activity after which to give up; ``None`` for no limit.
+    :param retry_s: how long to retry a refused connection.
     """
 
     host: str | None
@@ -55,10 +55,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stack(msgspec.Struct, frozen=True, kw_only=True):
-    """The stack that the connection is over.
+    """The stack of the connection.
 
-    :param tcp: makes a configuration of TCP of that which the namespace has.
-    :param mptcp: the same of MPTCP; ``None``: it is plain TCP.
+    :param tcp: derives the configuration of TCP from that of the namespace.
+    :param mptcp: the same for MPTCP; ``None`` for plain TCP.
     :param device: see :mod:`testbed.host.devices.names`.
     """
 
@@ -73,7 +73,7 @@ def options(
     """Check a command line.
 
     :param where: ``[HOST] PORT``.
-    :raises InputError: something does not exist, or does not go together.
+    :raises InputError: something does not exist, or options exclude each other.
     """
     if not 1 <= len(where) <= 2 or (len(where) == 1 and not listen):
         raise InputError("where to? give HOST PORT, or -l PORT to listen")
@@ -100,7 +100,7 @@ def _port(text: str) -> int:
 
 
 def _nameable(host: str) -> None:
-    """Refuse what Python's resolver cannot even ask for."""
+    """Check that Python's resolver can handle a name."""
     try:
         host.encode("idna")
     except UnicodeError:
@@ -115,10 +115,10 @@ def _numeric(host: str) -> None:
 
 
 async def run(options: Options, stack: Stack) -> None:
-    """Connect or listen, carry data both ways until both sides are closed, and leave.
+    """Connect or listen, carry data in both directions until both sides are closed.
 
     :raises TestbedError: the connection could not be opened, or failed.
-    :raises StoreError: not everything could be recorded; data was carried all the same.
+    :raises StoreError: a recording is incomplete. The data was carried nevertheless.
     :raises PlatformError: this process may not open the device.
     """
     with contextlib.ExitStack() as files:
@@ -186,7 +186,7 @@ class _Session:
             raise TestbedError(f"{self._waiting_for}: {error.strerror or error}") from error
 
     def _happened(self, waiting_for: str | None = None) -> None:
-        """Start the time-out afresh."""
+        """Restart the time-out."""
         if waiting_for is not None:
             self._waiting_for = waiting_for
         if self._options.wait_s is not None:
@@ -199,7 +199,7 @@ class _Session:
         return pair
 
     async def _connect(self) -> StreamPair:
-        """Try each address in turn.  If any of them refuses, start over until the time is up."""
+        """Try each address in turn. If one of them refuses, retry until the time is over."""
         options = self._options
         until = asyncio.get_running_loop().time() + options.retry_s
         addresses = await _resolve(options)
@@ -215,8 +215,8 @@ class _Session:
     async def _connect_to_any(self, addresses: Sequence[Address]) -> StreamPair:
         """Try each address in turn.
 
-        :raises OSError: none works.  It says what became of each, and that of several one has
-            refused counts more than that others could not be reached.
+        :raises OSError: none works. The message has the result for each. A refusal has precedence
+            over an unreachable address.
         """
         source = self._options.sources[0] if self._options.sources else None
         failed: list[tuple[Address, OSError]] = []
@@ -274,10 +274,10 @@ class _Session:
         self._peer_closed.set()
 
     async def _input(self) -> bytes:
-        """Return what standard input has, ``b""`` at its end.
+        """Read standard input; ``b""`` at its end.
 
-        A terminal has no end of its own: it ends when the peer closes its side, and is empty for a
-        job in the background, which may not read it.
+        A terminal has no end: its input ends when the peer closes its side. For a job in the
+        background, which may not read the terminal, it is empty.
         """
         descriptor = sys.stdin.fileno()
         if not os.isatty(descriptor):
@@ -304,7 +304,7 @@ class _Session:
 
 
 def describe(info: dict[str, Any]) -> list[str]:
-    """Return a connection's information for people: a line for each subflow."""
+    """Return a text about a connection, with a line for each subflow."""
     if "subflows" not in info:
         return [f"TCP: {_counts(info)}"]
     kind = "TCP, after a fallback from MPTCP" if info["fallback"] else "MPTCP"
@@ -326,7 +326,7 @@ def _counts(tcp: dict[str, Any]) -> str:
 
 
 def _of_all(failed: Sequence[tuple[Address, OSError]]) -> OSError:
-    """Return the error that says what became of each address that was tried."""
+    """Return an error with the result for each tried address."""
     numbers = {error.errno for _, error in failed}
     _, last = failed[-1]
     if len(failed) == 1:

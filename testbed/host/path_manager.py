@@ -1,9 +1,9 @@
-"""The endpoints of this network namespace (``ip mptcp endpoint``), as they come and go.
+"""The MPTCP endpoints of this network namespace (``ip mptcp endpoint``), and their changes.
 
 The kernel listens on the ports that its endpoints announce, and would answer joins to our
-connections with RST.  So a port that we announce is taken over: the kernel's endpoint has none as
-long as we use it.  That is done in sandboxes only, never to a host.  A Unix socket with a name of
-this namespace tells other processes of ours whose the port is.
+connections by RST. So we take over a port that we announce: the kernel's endpoint has no port while
+we use it. This is done only in sandboxes, never on a host. A Unix socket with a name of this
+namespace tells other processes of ours which process has the port.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _UNIX: Final = Path("/proc/net/unix")
 
 
 class KernelEndpoints:
-    """The endpoints of the kernel's path manager, and the ports that were taken from it.
+    """The endpoints of the kernel's path manager, and the ports taken over from it.
 
     :raises LookupError: this kernel has no MPTCP.
     """
@@ -48,11 +48,11 @@ class KernelEndpoints:
         self._taken: dict[KernelEndpoint, socket.socket] = {}  # as they were, with a port
 
     def limits(self) -> tuple[int, int]:
-        """Return the limits: further subflows, and ADD_ADDRs that are taken up."""
+        """Return the limits: additional subflows, and accepted ADD_ADDRs."""
         return kernel.read_limits(self._netlink, self._family)
 
     def changed(self) -> bool:
-        """Read the endpoints; tell whether they are others than at the last time."""
+        """Read the endpoints; return whether they have changed."""
         raw = kernel.dump_endpoints(self._netlink, self._family)
         if raw == self._raw:
             return False
@@ -68,19 +68,20 @@ class KernelEndpoints:
 
     @property
     def endpoints(self) -> tuple[PathEndpoint, ...]:
-        """Them, as they were last read."""
+        """The endpoints, as last read."""
         return path_endpoints(self._found)
 
     @property
     def interfaces(self) -> dict[str, int]:
-        """The index of the interface that an address's subflows are bound to, for those bound."""
+        """The interface indexes of addresses whose subflows are bound to an interface."""
         return {unmapped(one.address): one.interface for one in self._found if one.interface}
 
     def take_port(self, port: int) -> None:
-        """Have the kernel listen on a port no more that some of its endpoints announce.
+        """Take over a port that endpoints of the kernel announce.
 
-        :raises OSError: it refuses, another process of ours has the port, or this is the host's
-            own network: taking an endpoint away would end subflows of other programs.
+        :raises OSError: the kernel refuses, another process of ours has the port, or this is the
+            host's own network, where the removal of an endpoint would end subflows of other
+            programs.
         """
         for one in self._found:
             if one.port != port or one in self._taken:
@@ -99,7 +100,7 @@ class KernelEndpoints:
             self._taken[one] = sign
 
     def close(self) -> None:
-        """Give all ports back."""
+        """Return all ports to the kernel."""
         for one, sign in self._taken.items():
             with contextlib.suppress(OSError):  # the endpoint has gone meanwhile
                 self._replace(one, one)
@@ -119,10 +120,10 @@ class KernelEndpoints:
 
 
 class AnnouncedPorts:
-    """The ports that endpoints announce: they are open as long as there is such an endpoint.
+    """The announced ports, which are open as long as an endpoint announces them.
 
-    :param ports: of the host.
-    :param endpoints: of the kernel, if it is those that are used.
+    :param ports: the ports of the host.
+    :param endpoints: the kernel's endpoints, if they are followed.
     """
 
     def __init__(self, ports: Ports, endpoints: KernelEndpoints | None) -> None:
@@ -131,7 +132,7 @@ class AnnouncedPorts:
         self._open: set[int] = set()
 
     def are(self, endpoints: Iterable[PathEndpoint]) -> set[int]:
-        """Open the ports of these endpoints; return those that are to be let go.
+        """Open the ports of these endpoints; return the ports to release.
 
         :raises PlatformError: another program has a port.
         """
@@ -159,7 +160,7 @@ class AnnouncedPorts:
 
 
 def _is_the_hosts_own() -> bool:
-    """Tell whether this network is that of PID 1, or may be."""
+    """Return whether this network namespace is or may be that of PID 1."""
     try:
         return Path("/proc/1/ns/net").samefile("/proc/self/ns/net")
     except OSError:
@@ -167,7 +168,7 @@ def _is_the_hosts_own() -> bool:
 
 
 def _taken_ports() -> Iterator[tuple[tuple[int, str], int]]:
-    """Yield id and address of endpoints whose port some process of ours has taken, and the port."""
+    """Yield id, address and port of endpoints whose port a process of ours has taken over."""
     try:
         text = _UNIX.read_text()
     except OSError:
@@ -180,10 +181,9 @@ def _taken_ports() -> Iterator[tuple[tuple[int, str], int]]:
 
 
 def path_endpoints(found: Iterable[KernelEndpoint]) -> tuple[PathEndpoint, ...]:
-    """Return the kernel's endpoints as path managers have them.
+    """Return the kernel's endpoints as values for path managers.
 
-    An implicit one is left out: it is the kernel's note of an id that its own connections gave to
-    an address.
+    Implicit endpoints are left out: the kernel creates them for the ids of its own connections.
     """
     return tuple(_path_endpoint(one) for one in found if not one.flags & kernel.IMPLICIT)
 

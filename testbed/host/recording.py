@@ -1,4 +1,4 @@
-"""Writing down what a host's stack sends, receives and does."""
+"""The recording of a host's segments and events."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def since_epoch(now: int) -> int:
 
 
 class Tap(Protocol):
-    """Sees every segment on its way between the stack and the interfaces."""
+    """Gets each segment between the stack and the interfaces."""
 
     def segment(self, segment: Segment, now: int) -> None:
-        """Look at a segment that was received, or is about to be sent."""
+        """Process a segment that was received or is about to be sent."""
 
 
 class Tapped:
-    """A device whose segments a tap sees; a fault of the tap takes none away.
+    """A device with a tap. A fault of the tap does not affect segments.
 
     :param now: the time of the driver, in nanoseconds.
     """
@@ -48,12 +48,12 @@ class Tapped:
         return self._device.hosts
 
     def attach(self, above: Above) -> None:
-        """Begin to carry packets for a driver."""
+        """Start to carry packets for a driver."""
         self._above = above
         self._device.attach(above)
 
     def receive(self) -> Sequence[Packet]:
-        """Return what the device has received."""
+        """Return the packets that the device has received."""
         packets = self._device.receive()
         if packets:
             self._show([one for one in packets if isinstance(one, Segment)], self._now())
@@ -74,7 +74,7 @@ class Tapped:
 
 
 class Capture:
-    """A tap that writes a pcapng file: the packets as they are on the wire, with whole checksums.
+    """A tap that writes a pcapng file with wire packets and complete checksums.
 
     :raises InputError: the file cannot be opened.
     """
@@ -83,13 +83,13 @@ class Capture:
         self._writer = PcapngWriter(SideFile(path), ["testbed"], RAW)
 
     def segment(self, segment: Segment, now: int) -> None:
-        """Record the packets a segment is cut into, or was put together from."""
+        """Record the packets of a segment, split by its ``gso_size``."""
         moment = since_epoch(now)
         for piece in split(segment):
             self._writer.record(emit(piece), moment)
 
     def close(self) -> None:
-        """Write what is not written yet.
+        """Write the rest of the file.
 
         :raises StoreError: some packets could not be written.
         """
@@ -108,7 +108,7 @@ class JsonTracer:
         self._file = SideFile(path)
 
     def event(self, name: str, now: int, fields: dict[str, Any]) -> None:
-        """Write one line, at once."""
+        """Write one line immediately."""
         line = {"t_ns": since_epoch(now), "event": name, **fields}
         self._file.write(msgspec.json.encode(line) + b"\n")
         self._file.flush()

@@ -25,9 +25,9 @@ _BAD = (msgspec.MsgspecError, RecursionError)
 
 
 class RequestError(ValueError):
-    """A line that is no command.
+    """A line is no valid command.
 
-    :ivar ref: that of the line, if it has one.
+    :ivar ref: the reference of the line, if it has one.
     """
 
     def __init__(self, message: str, ref: Any) -> None:
@@ -38,10 +38,10 @@ class RequestError(ValueError):
 class Request(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="command"
 ):
-    """Base of them.
+    """The base class of commands.
 
-    :param token: of the connection.
-    :param ref: comes back with the answer; anything.
+    :param token: the token of the connection.
+    :param ref: any value, which the answer returns.
     """
 
     token: int
@@ -55,11 +55,11 @@ class Request(
 
     @property
     def name(self) -> str:
-        """The request."""
+        """The name of the command."""
         return str(self.__struct_config__.tag)
 
     def as_command(self) -> Command:
-        """Return what is to be done."""
+        """Return the command for :class:`testbed.stack.mptcp.path_control.PathControl`."""
         raise NotImplementedError
 
 
@@ -71,7 +71,7 @@ class AnnounceRequest(Request, frozen=True, kw_only=True, tag="announce"):
     sport: _Port | None = None
 
     def as_command(self) -> Command:
-        """Return what is to be done."""
+        """Return the command for :class:`testbed.stack.mptcp.path_control.PathControl`."""
         return Announce(id=self.loc_id, host=self.saddr, port=self.sport)
 
 
@@ -81,7 +81,7 @@ class RemoveRequest(Request, frozen=True, kw_only=True, tag="remove"):
     loc_id: _Id
 
     def as_command(self) -> Command:
-        """Return what is to be done."""
+        """Return the command for :class:`testbed.stack.mptcp.path_control.PathControl`."""
         return Withdraw(id=self.loc_id)
 
 
@@ -96,7 +96,7 @@ class SubflowCreateRequest(Request, frozen=True, kw_only=True, tag="subflow_crea
     backup: bool = False
 
     def as_command(self) -> Command:
-        """Return what is to be done."""
+        """Return the command for :class:`testbed.stack.mptcp.path_control.PathControl`."""
         remote = RemoteAddress(self.rem_id, Address(self.daddr, self.dport))
         return OpenSubflow(
             local_host=self.saddr, local_id=self.loc_id, remote=remote, backup=self.backup
@@ -112,7 +112,7 @@ class SubflowDestroyRequest(Request, frozen=True, kw_only=True, tag="subflow_des
     dport: _Port
 
     def as_command(self) -> Command:
-        """Return what is to be done."""
+        """Return the command for :class:`testbed.stack.mptcp.path_control.PathControl`."""
         return CloseSubflow(flow=_flow(self))
 
 
@@ -126,7 +126,7 @@ class SetFlagsRequest(Request, frozen=True, kw_only=True, tag="set_flags"):
     backup: bool
 
     def as_command(self) -> Command:
-        """Return what is to be done."""
+        """Return the command for :class:`testbed.stack.mptcp.path_control.PathControl`."""
         return SetBackup(flow=_flow(self), backup=self.backup)
 
 
@@ -138,7 +138,7 @@ _Any = (
 def read(line: bytes) -> Request:
     """Return the command of a line.
 
-    :raises RequestError: it is none.
+    :raises RequestError: the line is no valid command.
     """
     try:
         request: Request = msgspec.json.decode(line, type=_Any)

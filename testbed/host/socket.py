@@ -1,4 +1,4 @@
-"""Blocking sockets over the userspace stack, in the manner of :mod:`socket`.
+"""Blocking sockets over the userspace stack, with the interface of :mod:`socket`.
 
 ::
 
@@ -7,9 +7,8 @@
         sock.connect(("10.0.1.2", 5001))
         sock.sendall(b"hello")
 
-A thread with an event loop carries the segments of all sockets of the process; it starts with the
-first socket.  Every call that waits honours the time-out and raises what the kernel's sockets
-raise.
+A thread with an event loop handles the segments of all sockets of the process. It starts with the
+first socket. Each blocking call respects the time-out and raises the errors of kernel sockets.
 """
 
 from __future__ import annotations
@@ -58,7 +57,7 @@ T = TypeVar("T")
 
 
 class _Engine:
-    """The thread that carries segments, with one host driver for each protocol."""
+    """The thread that handles segments, with one host driver for each protocol."""
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
@@ -67,7 +66,7 @@ class _Engine:
         atexit.register(self.stop)
 
     def stop(self) -> None:
-        """Let what closed sockets have still to send leave, as the kernel would; for a while."""
+        """Send the remaining data of closed sockets for a limited time, as the kernel would."""
 
         async def finish() -> None:
             for host in self._hosts.values():
@@ -78,7 +77,7 @@ class _Engine:
         self.loop.call_soon_threadsafe(self.loop.stop)
 
     def call(self, work: Coroutine[Any, Any, T], timeout: float | None) -> T:
-        """Do something there and wait for it; what is not done in time is cancelled."""
+        """Run a coroutine in the thread and wait for it. Cancel it after the time-out."""
         future = asyncio.run_coroutine_threadsafe(asyncio.wait_for(work, timeout), self.loop)
         try:
             return future.result()
@@ -114,7 +113,7 @@ class Socket:
     :param family: AF_INET or AF_INET6.
     :param kind: SOCK_STREAM.
     :param protocol: IPPROTO_MPTCP, or IPPROTO_TCP or 0 for TCP.
-    :raises OSError: EAFNOSUPPORT, ESOCKTNOSUPPORT, EPROTONOSUPPORT: another of these.
+    :raises OSError: EAFNOSUPPORT, ESOCKTNOSUPPORT or EPROTONOSUPPORT for other values.
     :raises PlatformError: this process may not open packet sockets.
     """
 
@@ -153,18 +152,18 @@ class Socket:
         self.close()
 
     def settimeout(self, seconds: float | None) -> None:
-        """Set after how long calls that wait raise TimeoutError; ``None``: never."""
+        """Set the time-out of blocking calls in seconds; ``None`` for none."""
         self._timeout = seconds
 
     def gettimeout(self) -> float | None:
-        """Return what :meth:`settimeout` was given."""
+        """Return the value of :meth:`settimeout`."""
         return self._timeout
 
     def set_options(self, options: SocketOptions) -> None:
-        """Set options, before ``connect`` or ``listen`` or later; others stay as they are.
+        """Set options, before or after ``connect`` or ``listen``. Other options stay.
 
-        :raises ValueError: one cannot have its value, is none of the protocol or cannot be changed
-            any more.
+        :raises ValueError: an option has a value that is not allowed, the protocol does not have
+            it, or it can no longer be changed.
         """
         options.check()
         if self._protocol == IPPROTO_MPTCP:
@@ -180,7 +179,7 @@ class Socket:
         self._options = self._options.changed_by(options)
 
     def bind(self, address: tuple[str, int]) -> None:
-        """Choose the local address, and for a listener the port; ``""`` is any address."""
+        """Set the local address, and for a listener the port; ``""`` is any address."""
         self._bound = Address(address[0] or _ANY[self.family], address[1])
 
     def connect(self, address: tuple[str, int]) -> None:
@@ -197,10 +196,10 @@ class Socket:
         self._pair = self._wait(self._host.open_connection(remote, source, options=self._options))
 
     def listen(self, backlog: int = _BACKLOG) -> None:
-        """Take connections at the address of :meth:`bind`; without one, at any free port.
+        """Listen at the address of :meth:`bind`, or at a free port.
 
-        :param backlog: as of listen(2): when more connections wait for :meth:`accept`, those that
-            come get no answer.
+        :param backlog: as in listen(2): when more connections wait for :meth:`accept`, new ones get
+            no answer.
         """
 
         async def start() -> tuple[HostServer, asyncio.Queue[StreamPair]]:
@@ -231,14 +230,14 @@ class Socket:
         return pair
 
     def send(self, data: bytes) -> int:
-        """Send octets; return how many were taken, which is all of them."""
+        """Send octets; return their number."""
         self.sendall(data)
         return len(data)
 
     def sendall(self, data: bytes) -> None:
-        """Send octets; return when the stack has taken most of them.
+        """Send octets; return after the stack has taken most of them.
 
-        After a time-out it is not known how much of it was sent.
+        After a time-out the number of sent octets is unknown.
 
         :raises OSError: EPIPE after :meth:`shutdown`, ECONNRESET and so on.
         """
@@ -256,15 +255,15 @@ class Socket:
         self._wait(write())
 
     def recv(self, size: int) -> bytes:
-        """Return up to ``size`` octets as soon as there are any, ``b""`` at the end."""
+        """Return up to ``size`` octets as soon as some have arrived, or ``b""`` at the end."""
         reader, _ = self._stream()
         return self._wait(_there(reader, size) if self._reading_shut else reader.read(size))
 
     def shutdown(self, how: int) -> None:
         """Close the sending side (SHUT_WR), the receiving side (SHUT_RD), or both (SHUT_RDWR).
 
-        As with Linux, the peer hears nothing of SHUT_RD, and what it sends can still be read.  But
-        :meth:`recv` waits for nothing any more: where there is nothing is the end.
+        As in Linux, SHUT_RD sends nothing, and data that arrives can still be read. But
+        :meth:`recv` does not wait: without data it returns the end of the stream.
         """
         _, writer = self._stream()
         self._reading_shut |= how in (socket.SHUT_RD, socket.SHUT_RDWR)
@@ -292,15 +291,15 @@ class Socket:
 
     @property
     def connection(self) -> Connection:
-        """The connection underneath, to ask it for its :meth:`info`."""
+        """The connection of the stack, for example for its :meth:`info`."""
         found: Connection = self._stream()[1].get_extra_info("connection")
         return found
 
     def close(self) -> None:
-        """Close the socket; the stack goes on sending what it has taken.
+        """Close the socket. The stack continues to send the data that it has taken.
 
-        With the options ``linger`` and ``linger_ns`` it returns when the peer has acknowledged
-        everything, or when the time is over.
+        With the options ``linger`` and ``linger_ns`` it returns after the peer has acknowledged
+        everything, or after that time.
         """
         if self._closed:
             return
@@ -335,7 +334,7 @@ class Socket:
 
 
 async def _there(reader: asyncio.StreamReader, size: int) -> bytes:
-    """Return up to ``size`` octets that have arrived, ``b""`` if none have."""
+    """Return up to ``size`` octets that have arrived, possibly none."""
     reading = asyncio.ensure_future(reader.read(size))
     await asyncio.sleep(0)  # it is done now, unless it has to wait
     if reading.done():

@@ -1,4 +1,4 @@
-"""Descriptors read and written without blocking the event loop, whatever they are."""
+"""Reading and writing of any kind of descriptor without blocking the event loop."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _ATOMIC: Final = (
 
 
 async def read_some(fd: int) -> bytes:
-    """Return what can be read, ``b""`` at the end; a terminal's mode and flags stay as they are."""
+    """Read some octets; ``b""`` at the end. The mode of a terminal is not changed."""
     loop = asyncio.get_running_loop()
     await _ready(fd, loop.add_reader, loop.remove_reader)
     return os.read(fd, _READ)
 
 
 async def write_all(fd: int, data: bytes) -> None:
-    """Write all of it.
+    """Write all octets.
 
-    :raises OSError: what write(2) reports; ``BrokenPipeError``: its reader has gone.
+    :raises OSError: an error of write(2); ``BrokenPipeError`` if the reader has closed a pipe.
     """
     loop = asyncio.get_running_loop()
     view = memoryview(data)
@@ -33,7 +33,7 @@ async def write_all(fd: int, data: bytes) -> None:
 
 
 def end(fd: int) -> None:
-    """End an output: the reader of a pipe sees its end, and later writes are lost."""
+    """Close an output: the reader of a pipe gets the end, and later writes are dropped."""
     nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.dup2(nowhere, fd)
@@ -42,11 +42,11 @@ def end(fd: int) -> None:
 
 
 def in_foreground(terminal: int) -> bool:
-    """Tell whether this process may read a terminal.
+    """Return whether this process may read a terminal.
 
-    The kernel stops a background process that reads the controlling terminal of its session.  If
-    the foreground process group is outside this PID namespace, its number here is 0.  This process
-    is then in the background: one that enters the namespace in the foreground has its own group.
+    The kernel stops a background process that reads the controlling terminal of its session. If the
+    foreground process group is outside this PID namespace, its number here is 0, and this process
+    is in the background: a foreground process that enters the namespace has its own group.
     """
     try:
         return os.tcgetpgrp(terminal) == os.getpgrp() != 0
@@ -55,7 +55,7 @@ def in_foreground(terminal: int) -> bool:
 
 
 async def _ready(fd: int, watch: Callable[..., object], forget: Callable[[int], object]) -> bool:
-    """Wait for a descriptor; ``False`` if it is one that is always ready, such as a file."""
+    """Wait for a descriptor; return ``False`` for one that is always ready, such as a file."""
     event = asyncio.Event()
     try:
         watch(fd, event.set)

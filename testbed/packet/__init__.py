@@ -1,4 +1,4 @@
-"""Octets to values and back: IP, TCP, TCP options, MPTCP options.
+"""The codec: IP, TCP, TCP options and MPTCP options as values and as octets.
 
-``parse(emit(x)) == x`` for every value, and what is not understood is kept as a value, not lost.
+``parse(emit(x)) == x`` holds for each value. Unknown options are kept as values.
 """

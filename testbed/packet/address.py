@@ -1,4 +1,4 @@
-"""Where a segment comes from or goes to."""
+"""The addresses of a segment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Address(NamedTuple):
 
 
 class Flow(NamedTuple):
-    """The two ends of a connection, as one of them sees it."""
+    """The two ends of a connection, from the view of one of them."""
 
     local: Address
     remote: Address
@@ -32,13 +32,13 @@ class Flow(NamedTuple):
 
 @functools.lru_cache(maxsize=4096)
 def pack(host: str) -> bytes:
-    """Return the 4 or 16 octets of an address; ``ValueError`` if it is none."""
+    """Return the 4 or 16 octets of an address. Raises ValueError."""
     return ipaddress.ip_address(host).packed
 
 
 @functools.lru_cache(maxsize=4096)
 def unpack(octets: bytes) -> str:
-    """Return the text of an address of 4 or 16 octets; ``ValueError`` for another length."""
+    """Return the text of an address of 4 or 16 octets. Raises ValueError for other lengths."""
     address = ipaddress.ip_address(octets)
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     # Python writes these so from 3.13 on (RFC 5952, section 5).
@@ -47,23 +47,23 @@ def unpack(octets: bytes) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def address_of(octets: bytes, port: int) -> Address:
-    """Return an address of 4 or 16 octets and a port; ``ValueError`` for another length."""
+    """Return an Address from 4 or 16 octets and a port. Raises ValueError for other lengths."""
     return Address(unpack(octets), port)
 
 
 @functools.lru_cache(maxsize=4096)
 def is_unicast(host: str) -> bool:
-    """Tell whether an address can be one of the two of a connection (RFC 9293, section 3.9.2.3).
+    """Return whether an address can be an end of a connection (RFC 9293, section 3.9.2.3).
 
-    Broadcast to a subnet looks like any other address here.
+    Subnet broadcast addresses cannot be recognised here.
     """
     address = ipaddress.ip_address(unmapped(host))
     return not (address.is_multicast or address.is_unspecified or address == _BROADCAST)
 
 
 def unmapped(host: str) -> str:
-    """Return the IPv4 address that an IPv4-mapped one stands for (RFC 4291, section 2.5.5.2).
+    """Return the IPv4 address of an IPv4-mapped one (RFC 4291, section 2.5.5.2).
 
-    On the wire it is IPv4, whatever kind of socket was given it.  Others are returned as they are.
+    On the wire it is IPv4, whatever the kind of the socket. Other addresses are returned unchanged.
     """
     return host.removeprefix(_MAPPED) if host.startswith(_MAPPED) and "." in host else host

@@ -15,7 +15,7 @@ _SHORT: Final = 64  # octets
 def total(octets: Octets) -> int:
     """Return the ones' complement sum of 16-bit words, modulo 0xFFFF, not complemented.
 
-    An odd last octet counts as if a zero followed.  Sums of even-sized parts may be added.
+    An odd last octet is padded by a zero octet. Sums of even-sized parts may be added.
     """
     if _COMPILED and len(octets) > _SHORT:
         return _added(bytes(octets)) % _MODULUS
@@ -40,7 +40,7 @@ _COMPILED: Final = not hasattr(_added, "__code__")
 def checksum(sum_: int) -> int:
     """Return the checksum of data whose parts have this sum.
 
-    Ones' complement has two zeros.  This gives 0, as data in which some bit is set has it, and
-    every header here is such data.  So a receiver adds a checksum up, and never compares it.
+    Ones' complement has two zeros. This function returns 0, which is right for data with a set bit,
+    as each header here has. A receiver adds the checksum to the sum, and does not compare it.
     """
     return -sum_ % _MODULUS

@@ -1,4 +1,4 @@
-"""Whole IP packets with a TCP segment in them (RFC 791, RFC 8200, RFC 9293)."""
+"""IP packets with a TCP segment (RFC 791, RFC 8200, RFC 9293)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _Fields = tuple[int, int, int, int, Address, Address, int, int, int, int, int, i
 
 
 def header_length(segment: Segment) -> int:
-    """Return the octets of IP and TCP header of a segment."""
+    """Return the size of IP and TCP header of a segment in octets."""
     ip = _IPV6 if ":" in segment.source.host else _IPV4
     return ip + _TCP + options_size(segment.options)
 
@@ -50,10 +50,10 @@ def emit(segment: Segment, *, partial_checksum: bool = False) -> bytes:
 
 
 def emit_header(segment: Segment, *, partial_checksum: bool = False) -> bytes:
-    """Return the IP and TCP header of a segment: what comes before its payload.
+    """Return the IP and TCP header of a segment.
 
-    :param partial_checksum: leave the TCP checksum to the kernel: only the pseudo-header is in
-        it, as ``VIRTIO_NET_HDR_F_NEEDS_CSUM`` wants.
+    :param partial_checksum: leave the TCP checksum to the kernel. The field then covers only the
+        pseudo-header, as ``VIRTIO_NET_HDR_F_NEEDS_CSUM`` requires.
     :raises PacketError: the options or the payload do not fit.
     """
     options = emit_options(segment.options)
@@ -90,7 +90,7 @@ def emit_header(segment: Segment, *, partial_checksum: bool = False) -> bytes:
 
 @functools.lru_cache(maxsize=4096)
 def _octets_of(source: Address, destination: Address) -> tuple[bytes, int, int]:
-    """Return the octets of addresses and ports, and the part of either in a checksum."""
+    """Return the octets of addresses and ports, and their share in a checksum."""
     ours, theirs = pack(source.host), pack(destination.host)
     if len(ours) != len(theirs):
         raise PacketError("one address is IPv4 and the other IPv6")
@@ -103,12 +103,12 @@ def _too_long(octets: int, version: str) -> PacketError:
 
 
 def parse(packet: Octets, *, verify: bool = True, gso_size: int = 0) -> Segment:
-    """Read an IP packet; its payload is copied, once.
+    """Parse an IP packet. Its payload is copied once.
 
-    :param verify: check the TCP checksum; a kernel that has checked it already, or that has left
-        it unfinished between two hosts of one machine, says so in the virtio header.
-    :param gso_size: as the virtio header tells of a packet that was put together.
-    :raises PacketError: it is not a whole, correct TCP segment.
+    :param verify: check the TCP checksum. It needs no check if the virtio header says that the
+        kernel has checked it, or has left it unfinished between two hosts of one machine.
+    :param gso_size: the ``gso_size`` of the virtio header, for a merged packet.
+    :raises PacketError: it is no complete, correct TCP segment.
     """
     try:
         first = packet[0]
@@ -194,7 +194,7 @@ def _wrong_checksum() -> PacketError:
 
 
 def _without_ip_options(packet: Octets) -> bytes:
-    """Return an IPv4 packet without the options of IP, which mean nothing here."""
+    """Return an IPv4 packet without its IP options, which are ignored."""
     header, whole = (packet[0] & 0x0F) * 4, int.from_bytes(packet[2:4], "big")
     if not _IPV4 <= header <= whole <= len(packet):
         raise _wrong_length(header, whole)
@@ -209,7 +209,7 @@ def _without_ip_options(packet: Octets) -> bytes:
 
 @functools.lru_cache(maxsize=4096)
 def _ends_of(octets: bytes) -> tuple[Address, Address, int]:
-    """Return both ends of what comes, and the part of the addresses in a checksum."""
+    """Return both ends of a received packet, and the share of the addresses in a checksum."""
     size = (len(octets) - _PORTS.size) // 2
     ours, theirs = octets[:size], octets[size : 2 * size]
     source, destination = _PORTS.unpack(octets[2 * size :])
@@ -218,7 +218,7 @@ def _ends_of(octets: bytes) -> tuple[Address, Address, int]:
 
 
 def split(segment: Segment) -> Iterator[Segment]:
-    """Cut a segment into the ones that go on the wire, as generic segmentation offload does.
+    """Split a segment into wire segments, as generic segmentation offload does.
 
     FIN and PSH go with the last piece, CWR with the first (RFC 3168, section 6.1.2).
     """

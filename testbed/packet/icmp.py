@@ -16,7 +16,7 @@ from testbed.packet.checksum import total
 class IcmpKind(enum.Enum):
     """The meaning of an error for a connection.
 
-    ``NO_ROUTE`` is this host's own word, which no router sends: it cannot send there at all.
+    ``NO_ROUTE`` is a local error that no router sends: this host has no route.
     """
 
     NO_ROUTE = "no way from this host"
@@ -31,9 +31,9 @@ class IcmpKind(enum.Enum):
 class IcmpError(msgspec.Struct, frozen=True, kw_only=True):
     """An error about one of our segments.
 
-    :param flow: the segment's, its source as the local end.
-    :param seq: the segment's sequence number, by which blind attacks are told (RFC 5927).
-    :param mtu: of the next hop; for TOO_BIG only, and 0 if the router does not say.
+    :param flow: the flow of the segment. Its source is the local end.
+    :param seq: the sequence number of the segment, which detects blind attacks (RFC 5927).
+    :param mtu: the MTU of the next hop, only for TOO_BIG; 0 if unknown.
     """
 
     kind: IcmpKind
@@ -65,9 +65,9 @@ _ICMPV6: Final = 58
 
 
 def parse_icmp(packet: bytes) -> IcmpError | None:
-    """Read an IP packet with an ICMP error in it; ``None`` if it is one that does not concern TCP.
+    """Parse an IP packet with an ICMP error; ``None`` if it does not concern TCP.
 
-    :raises PacketError: it is broken.
+    :raises PacketError: the packet is malformed.
     """
     try:
         version, message = _message(packet)
@@ -103,7 +103,7 @@ def _message(packet: bytes) -> tuple[int, bytes]:
 
 
 def _quoted(version: int, packet: bytes) -> tuple[Flow, int] | None:
-    """Return whose segment an error quotes and its sequence number; ``None``: it is not TCP."""
+    """Return flow and sequence number of the quoted segment; ``None`` if it is not TCP."""
     if packet[0] >> 4 != version or packet[9 if version == 4 else 6] != _TCP:
         return None
     if version == 4:

@@ -1,7 +1,7 @@
 """MPTCP options, TCP option kind 30: one class per subtype of RFC 8684 (section 3, figure 3).
 
-Numbers of the wire are integers, HMACs are octets.  An option whose length fits none of the forms
-of its subtype is an :class:`~testbed.packet.options.UnknownOption`.
+Numbers are integers, HMACs are octets. An option with an invalid length for its subtype is an
+:class:`~testbed.packet.options.UnknownOption`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _DSS_FORMS: Final = tuple(struct.Struct(f"!BBBB{fields}") for fields in DSS_FIEL
 
 
 class ResetReason(enum.IntEnum):
-    """Why a subflow is reset (section 3.6)."""
+    """The reason of a subflow's reset (section 3.6)."""
 
     UNSPECIFIED = 0
     MPTCP = 1  # an error in the processing of options
@@ -49,7 +49,7 @@ class ResetReason(enum.IntEnum):
 
 
 class MptcpOption(Option, frozen=True):
-    """Base of all MPTCP options."""
+    """The base class of MPTCP options."""
 
     kind = KIND
     subtype: ClassVar[int]
@@ -58,11 +58,10 @@ class MptcpOption(Option, frozen=True):
 class MpCapable(MptcpOption, frozen=True, kw_only=True):
     """MP_CAPABLE (section 3.1).
 
-    Without keys it is that of a SYN, with the sender's that of a SYN/ACK, with both that of the
-    third ACK; ``data_length`` is there when that ACK carries data, ``checksum`` when that data
-    has one.
+    A SYN carries it without keys, a SYN/ACK with the sender's key, the third ACK with both keys.
+    ``data_length`` is set if that ACK carries data, ``checksum`` if checksums are in use.
 
-    :param flags: the bits A to H; those that mean nothing are kept.
+    :param flags: the bits A to H. Bits without a meaning are kept.
     :param sender_key: 64 bits, as ``receiver_key``.
     """
 
@@ -135,14 +134,15 @@ class MpJoinAck(MptcpOption, frozen=True, kw_only=True):
 class Dss(MptcpOption, frozen=True, kw_only=True):
     """Data Sequence Signal (section 3.3, figure 9): a Data ACK, a mapping, or both.
 
-    :param data_ack: next data sequence number expected; ``None`` without the A flag.
-    :param wide_ack: it has 8 octets (a), else 4.
-    :param dsn: first data sequence number of the mapping; ``None`` without the M flag.
-    :param wide_dsn: it has 8 octets (m), else 4.
-    :param subflow_seq: where the mapping starts, relative to the subflow's ISN; 0 for a DATA_FIN
-        on its own.
-    :param length: octets the mapping covers, DATA_FIN included; 0 if it is infinite (section 3.7).
-    :param checksum: ``None`` where checksums are not in use.
+    :param data_ack: the next expected data sequence number; ``None`` without the A flag.
+    :param wide_ack: whether it has 8 octets (flag a) instead of 4.
+    :param dsn: the first data sequence number of the mapping; ``None`` without the M flag.
+    :param wide_dsn: whether it has 8 octets (flag m) instead of 4.
+    :param subflow_seq: the start of the mapping relative to the subflow's ISN; 0 for a DATA_FIN
+        without data.
+    :param length: the data-level length in octets, including DATA_FIN; 0 for an infinite mapping
+        (section 3.7).
+    :param checksum: ``None`` if checksums are not in use.
     """
 
     subtype = 2
@@ -173,7 +173,7 @@ class Dss(MptcpOption, frozen=True, kw_only=True):
 
     @property
     def size(self) -> int:
-        """Known without encoding it: it is on every segment."""
+        """The size in octets, computed without encoding, as each segment needs it."""
         ack = 0 if self.data_ack is None else 8 if self.wide_ack else 4
         if self.dsn is None:
             return 4 + ack
@@ -182,7 +182,7 @@ class Dss(MptcpOption, frozen=True, kw_only=True):
 
 
 class AddAddr(MptcpOption, frozen=True, kw_only=True):
-    """ADD_ADDR (section 3.4.1, figure 12); without ``hmac`` it is the echo.
+    """ADD_ADDR (section 3.4.1, figure 12). Without ``hmac`` it is an echo.
 
     :param hmac: the rightmost 64 bits.
     """
@@ -214,7 +214,7 @@ class RemoveAddr(MptcpOption, frozen=True, kw_only=True):
 
 
 class MpPrio(MptcpOption, frozen=True, kw_only=True):
-    """MP_PRIO (section 3.3.8, figure 11): whether this subflow is a backup from now on."""
+    """MP_PRIO (section 3.3.8, figure 11): whether this subflow becomes a backup."""
 
     subtype = 5
     backup: bool
@@ -225,7 +225,7 @@ class MpPrio(MptcpOption, frozen=True, kw_only=True):
 
 
 class MpFail(MptcpOption, frozen=True, kw_only=True):
-    """MP_FAIL (section 3.7, figure 16): data from ``dsn`` (64 bits) on failed its checksum."""
+    """MP_FAIL (section 3.7, figure 16): a wrong checksum of the data from ``dsn`` (64 bits) on."""
 
     subtype = 6
     dsn: int
@@ -236,9 +236,9 @@ class MpFail(MptcpOption, frozen=True, kw_only=True):
 
 
 class MpFastclose(MptcpOption, frozen=True, kw_only=True):
-    """MP_FASTCLOSE (section 3.5, figure 14): the connection is over.
+    """MP_FASTCLOSE (section 3.5, figure 14): the connection is aborted.
 
-    :param receiver_key: 64 bits: the key of the host that gets this.
+    :param receiver_key: the key of the receiving host, 64 bits.
     """
 
     subtype = 7
@@ -250,10 +250,10 @@ class MpFastclose(MptcpOption, frozen=True, kw_only=True):
 
 
 class MpTcprst(MptcpOption, frozen=True, kw_only=True):
-    """MP_TCPRST (section 3.6, figure 15): why this subflow is reset.
+    """MP_TCPRST (section 3.6, figure 15): the reason of a subflow's reset.
 
-    :param transient: the T flag: the path may be tried again.
-    :param flags: the bits U, V and W, which mean nothing yet.
+    :param transient: the T flag: another attempt on this path may succeed.
+    :param flags: the bits U, V and W, which have no meaning yet.
     """
 
     subtype = 8

@@ -1,4 +1,4 @@
-"""MPTCP options from octets: one function for each subtype.  ``mptcp.py`` writes them."""
+"""The decoder of MPTCP options, one function for each subtype. ``mptcp.py`` encodes them."""
 
 from __future__ import annotations
 
@@ -137,6 +137,6 @@ _SUBTYPES: Final[dict[int, Callable[[bytes], Option | None]]] = {
 
 
 def decode(data: bytes) -> Option:
-    """Read an MPTCP option, given what follows its kind and length."""
+    """Decode an MPTCP option from the octets after kind and length."""
     decoder = _SUBTYPES.get(data[0] >> 4) if data else None
     return (decoder and decoder(data)) or UnknownOption(KIND, data)

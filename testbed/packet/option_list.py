@@ -1,6 +1,6 @@
-"""The options of a header: read, written, measured.
+"""The options of a header: parsing, encoding and size.
 
-Padding (NOP and end of list) is not kept: it is made anew when options are emitted.
+Padding (NOP and end of list) is not kept. Encoding creates new padding.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _user_timeout(data: bytes) -> Option | None:
 
 
 def _fast_open(data: bytes) -> Option | None:
-    """Read a cookie: 4 to 16 octets, an even number."""
+    """Decode a cookie: 4 to 16 octets, an even number."""
     return FastOpen(data) if len(data) in _COOKIES else None
 
 
@@ -72,10 +72,10 @@ DECODERS: Final[dict[int, Decoder]] = {
 
 
 def parse_options(octets: bytes) -> tuple[Option, ...]:
-    """Read the options of a header.
+    """Parse the options of a header.
 
-    An illegal length ends the list, and what was read before it counts: a segment must survive
-    broken options (RFC 9293, MUST-7).
+    An illegal length ends the list. The options before it are valid: a malformed option must not
+    invalidate the segment (RFC 9293, MUST-7).
     """
     found: list[Option] = []
     at, end = 0, len(octets)
@@ -104,9 +104,9 @@ def parse_options(octets: bytes) -> tuple[Option, ...]:
 
 
 def emit_options(options: Iterable[Option]) -> bytes:
-    """Write options, each padded in front so that the whole ends on a 32-bit boundary.
+    """Encode options, each padded in front to end on a 32-bit boundary.
 
-    :raises PacketError: they do not fit into 40 octets.
+    :raises PacketError: the options exceed 40 octets.
     """
     parts = []
     for option in options:
@@ -123,7 +123,7 @@ def emit_options(options: Iterable[Option]) -> bytes:
 
 
 def _tight(options: Iterable[Option]) -> bytes:
-    """Write options without padding between them: some only fit like that."""
+    """Encode options without padding between them, as some fit only so."""
     whole = b"".join(option.encode() for option in options)
     whole += b"\x01" * (-len(whole) % 4)
     if len(whole) > MAX_LENGTH:
@@ -132,7 +132,7 @@ def _tight(options: Iterable[Option]) -> bytes:
 
 
 def options_size(options: Iterable[Option]) -> int:
-    """Return the octets that :func:`emit_options` gives."""
+    """Return the size of the result of :func:`emit_options` in octets."""
     tight = padded = 0
     for option in options:
         size = option.size

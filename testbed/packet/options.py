@@ -1,8 +1,8 @@
 """TCP options (RFC 9293, section 3.1; RFC 7323; RFC 2018; RFC 5482; RFC 7413).
 
-MPTCP's are in ``mptcp.py``.
+``mptcp.py`` has those of MPTCP.
 
-``option_list.py`` reads and writes those of a header.
+``option_list.py`` parses and encodes the options of a header.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _TIMESTAMPS: Final = struct.Struct("!BBII")
 
 
 class Option(msgspec.Struct, frozen=True, gc=False):
-    """Base of all options.  ``encode`` gives the whole option, kind and length included.
+    """The base class of options. ``encode`` returns the whole option with kind and length.
 
     They refer to nothing that could refer to them: the garbage collector need not look at them.
     """
@@ -32,23 +32,23 @@ class Option(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def size(self) -> int:
-        """How many octets that is."""
+        """The size of the encoded option in octets."""
         return len(self.encode())
 
 
 class UnknownOption(Option, frozen=True):
-    """An option of an unknown kind, or one whose length fits none of its forms."""
+    """An option of an unknown kind or with an invalid length."""
 
     number: int
     data: bytes
 
     def encode(self) -> bytes:
-        """Return the octets as they came."""
+        """Return the received octets."""
         return bytes((self.number, 2 + len(self.data))) + self.data
 
 
 class MaximumSegmentSize(Option, frozen=True):
-    """The largest payload its sender takes, plus options (RFC 9293, section 3.7.1)."""
+    """The MSS: the most payload and options that its sender accepts (RFC 9293, section 3.7.1)."""
 
     kind = 2
     mss: int
@@ -59,7 +59,7 @@ class MaximumSegmentSize(Option, frozen=True):
 
 
 class WindowScale(Option, frozen=True):
-    """By how many bits its sender's windows are shifted (RFC 7323, section 2)."""
+    """The number of bits by which its sender's windows are shifted (RFC 7323, section 2)."""
 
     kind = 3
     shift: int
@@ -70,7 +70,7 @@ class WindowScale(Option, frozen=True):
 
 
 class SackPermitted(Option, frozen=True):
-    """Its sender takes SACK options (RFC 2018, section 2)."""
+    """Its sender accepts SACK options (RFC 2018, section 2)."""
 
     kind = 4
 
@@ -80,7 +80,7 @@ class SackPermitted(Option, frozen=True):
 
 
 class Sack(Option, frozen=True):
-    """Blocks that have arrived: left edge, right edge (RFC 2018, section 3), 32 bits each."""
+    """Received blocks: left edge and right edge of 32 bits each (RFC 2018, section 3)."""
 
     kind = 5
     blocks: tuple[tuple[int, int], ...]
@@ -104,14 +104,14 @@ class Timestamps(Option, frozen=True):
 
     @property
     def size(self) -> int:
-        """Known without encoding it: it is on every segment."""
+        """The size in octets, computed without encoding, as each segment needs it."""
         return 10
 
 
 class UserTimeout(Option, frozen=True):
-    """How long its sender lets data wait for an acknowledgment (RFC 5482, section 2).
+    """The user timeout of its sender (RFC 5482, section 2).
 
-    :param minutes: ``value``, 15 bits, is in minutes; otherwise in seconds.
+    :param minutes: whether ``value``, of 15 bits, is in minutes instead of seconds.
     """
 
     kind = 28
@@ -124,12 +124,12 @@ class UserTimeout(Option, frozen=True):
 
     @property
     def seconds(self) -> int:
-        """The timeout; 0 means nothing."""
+        """The timeout in seconds; 0 has no meaning."""
         return self.value * 60 if self.minutes else self.value
 
 
 class FastOpen(Option, frozen=True):
-    """A cookie of TCP Fast Open, or without one a request for it (RFC 7413, section 4.1.1)."""
+    """A cookie of TCP Fast Open; an empty one is a request (RFC 7413, section 4.1.1)."""
 
     kind = 34
     cookie: bytes = b""

@@ -1,4 +1,4 @@
-"""A TCP segment with the little of IP that TCP sees."""
+"""A TCP segment with the fields of the IP header that TCP uses."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ _LETTERS: Final = ((SYN, "S"), (FIN, "F"), (RST, "R"), (PSH, "P"), (URG, "U"), (
 
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One segment, as it is on the wire.
+    """One segment.
 
-    :param seq: 32 bits; of the first octet of ``payload``, or of SYN.
+    :param seq: the sequence number of the first octet of ``payload``, or of SYN; 32 bits.
     :param ack: 32 bits; 0 without ACK.
     :param flags: control bits.
-    :param window: the 16 bits of the header, not scaled.
+    :param window: the unscaled window field, 16 bits.
     :param payload: at most 64 KiB.
-    :param gso_size: if not 0, ``payload`` is cut into pieces of so many octets on its way out, or
-        was put together from such pieces on its way in; each carries the same options.
-    :param ecn: codepoint of the IP header.
-    :param traffic_class: the octet of the IP header that has ``ecn``, without it.
-    :param hop_limit: of the IP header.
+    :param gso_size: if not 0, ``payload`` is split into pieces of this size when it is sent, or was
+        merged from such pieces when it was received. Each piece has the same options.
+    :param ecn: the ECN codepoint of the IP header.
+    :param traffic_class: the traffic class octet of the IP header without ``ecn``.
+    :param hop_limit: the hop limit of the IP header.
     :param urgent: the urgent pointer.
-    :param ext: a slot for the extension of a connection, as ``skb_ext`` is in Linux; what is in
-        there never leaves the host.
+    :param ext: a slot for the extension of a connection, as ``skb_ext`` in Linux. It never leaves
+        the host.
     """
 
     source: Address
@@ -66,12 +66,12 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def length(self) -> int:
-        """Octets of sequence space it takes (SEG.LEN: payload, SYN and FIN)."""
+        """SEG.LEN: the sequence space of payload, SYN and FIN in octets."""
         octets, flags = len(self.payload), self.flags
         return octets + bool(flags & SYN) + bool(flags & FIN) if flags & (SYN | FIN) else octets
 
     def __str__(self) -> str:
-        """Return it in about the words of tcpdump(8)."""
+        """Return a text in a form similar to tcpdump(8)."""
         flags = "".join(letter for bit, letter in _LETTERS if self.flags & bit) or "none"
         options = f" {list(self.options)}" if self.options else ""
         return (

@@ -1,7 +1,7 @@
-"""Sequence numbers that wrap (RFC 9293, section 3.4; RFC 8684, section 3.3.1).
+"""Wrapping sequence numbers (RFC 9293, section 3.4; RFC 8684, section 3.3.1).
 
-Inside the stack a position in a stream is a plain integer that never wraps.  Only here does it
-become the 32 or 64 bits of the wire and back.
+Inside the stack a position in a stream is a plain integer that never wraps. This module converts
+the 32 or 64 bits of the wire to positions.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The flows of a supervisor's connections, where another process reads them once it is killed."""
+"""The flows of a supervisor's connections, in memory that its heir shares."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _FIRST: Final = 1  # octet
 
 
 class Peer(msgspec.Struct, frozen=True):
-    """The other end of a flow.
+    """A flow and the key of its peer.
 
-    :param key: with which MPTCP ends the whole connection, as far as it is known; the peer's own.
+    :param key: the peer's key, with which MP_FASTCLOSE ends the connection; ``None`` if unknown.
     """
 
     flow: Flow
@@ -32,11 +32,11 @@ class Peer(msgspec.Struct, frozen=True):
 
 
 class Flows:
-    """The flows of a stack, in memory that processes forked later share.
+    """The table of flows of a stack, in memory that later forked processes share.
 
-    The table holds 16384 flows; further ones are left out.  The first octet of a slot says whether
-    there is a flow; it is written after the others and cleared before them.  So a writer that is
-    killed leaves whole flows behind.
+    The table holds 16384 flows. Others are left out. The first octet of a slot marks a valid flow.
+    It is written after the other octets and cleared before them, so a killed writer leaves only
+    complete flows.
     """
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Flows:
         return iter(tuple(self._slots))
 
     def note(self, flow: Flow, key: int | None) -> None:
-        """Take a flow, or the key of one that is there."""
+        """Record a flow, or the key of a recorded flow."""
         if flow in self._slots:
             if key is None:
                 return
@@ -65,7 +65,7 @@ class Flows:
         self._memory[at] = kind
 
     def forget(self, flow: Flow) -> None:
-        """Leave nothing of a flow, if it is there."""
+        """Erase a flow, if it is recorded."""
         slot = self._slots.pop(flow, None)
         if slot is not None:
             at = slot * _SLOT.size
@@ -79,7 +79,7 @@ class Flows:
             self.forget(flow)
 
     def read(self) -> list[Peer]:
-        """Return what another process has written, the key only where there is one."""
+        """Return the flows that another process has recorded."""
         slots = map(_SLOT.unpack, _pieces(bytes(self._memory)))
         return [_peer(*slot) for slot in slots if slot[0] != _NOTHING]
 
@@ -94,7 +94,7 @@ def _peer(kind: int, size: int, near: int, far: int, key: int, local: bytes, rem
 
 
 class Noting:
-    """Writes the flows of an endpoint before the peers can know of them."""
+    """Records the flows of an endpoint before their first segment is sent."""
 
     def __init__(self, endpoint: Endpoint, table: Flows) -> None:
         self._endpoint = endpoint
@@ -102,14 +102,14 @@ class Noting:
         self._whole: set[tuple[Address, Address]] = set()  # of which nothing more is to be learnt
 
     def sending(self, segments: Sequence[Segment]) -> None:
-        """Take segments that are about to be sent."""
+        """Record the flows of segments that are about to be sent."""
         whole = self._whole
         for segment in segments:
             if (segment.source, segment.destination) not in whole and not segment.flags & RST:
                 self._note(Flow(segment.source, segment.destination))
 
     def look(self) -> None:
-        """Forget flows that have ended, and take those of which nothing was sent."""
+        """Erase flows that have ended, and record those without a sent segment."""
         there = set(self._endpoint.flows)
         for flow in self._table:
             if flow not in there:

@@ -1,11 +1,10 @@
-"""The heir of a killed supervisor: it has the peers of its connections see a reset.
+"""The heir: a process that resets the connections of a killed supervisor.
 
-It is a process that shares the descriptors of the supervisor (CLONE_FILES), and does nothing as
-long as that lives.  When the supervisor is killed, the heir has all that the supervisor had open,
-without a moment in between: among it the sockets that keep the kernel from answering for the
-stack's ports, and TUN interfaces.  A RST of the kernel would end a subflow where MPTCP has to end
-the connection.  So the heir lets go of everything else, asks each peer what it expects, and resets
-it (:mod:`testbed.programs.resetting`).
+It shares the descriptors of the supervisor (CLONE_FILES), and waits. When the supervisor is killed,
+all descriptors stay open in the heir. Among them are TUN interfaces and the sockets that keep the
+kernel from answering for the stack's ports: a RST of the kernel would end only a subflow of an
+MPTCP connection. The heir closes all others, asks each peer for its expected sequence number, and
+resets the connection (:mod:`testbed.programs.resetting`).
 """
 
 from __future__ import annotations
@@ -48,12 +47,12 @@ _libc = ctypes.PyDLL(None, use_errno=True)
 
 
 class Heir:
-    """The near side of the heir.
+    """The supervisor's interface to its heir.
 
-    Make it before there is an event loop or a thread: it forks.
+    It forks, so create it before any event loop or thread.
 
-    :ivar flows: of the connections to reset if this process is killed.
-    :ivar pid: of the heir.
+    :ivar flows: the flows to reset if this process is killed.
+    :ivar pid: the process id of the heir.
     """
 
     def __init__(self) -> None:
@@ -66,7 +65,7 @@ class Heir:
         self._supervisor = supervisor
 
     def dismiss(self) -> None:
-        """End it: the connections of this process have ended in order."""
+        """End the heir, after all connections have ended in order."""
         self.flows.clear()
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
@@ -76,10 +75,10 @@ class Heir:
 
 
 def _make_room() -> None:
-    """Have a large table of descriptors.
+    """Enlarge the descriptor table.
 
-    Where processes share one, the kernel waits each time that it grows, for tens of milliseconds
-    (synchronize_rcu in expand_fdtable, fs/file.c).
+    If processes share the table, each growth takes tens of milliseconds (synchronize_rcu in
+    expand_fdtable, fs/file.c).
     """
     most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     last = min(most, _ROOM) - 1
@@ -89,9 +88,9 @@ def _make_room() -> None:
 
 
 def _fork() -> int:
-    """Fork; the descriptors are those of both processes.
+    """Fork a process that shares the descriptor table.
 
-    The child tells its parent of nothing (no SIGCHLD): waiting for any child does not find it.
+    The child sends no SIGCHLD, so waiting for any child does not find it.
     """
     ctypes.pythonapi.PyOS_BeforeFork()
     pid = int(
@@ -112,7 +111,7 @@ def _fork() -> int:
 
 
 def _protected(supervisor: int, flows: Flows) -> None:
-    """Be the heir; nothing gets back into the code of its parent, which has the descriptors."""
+    """Run the heir. It never returns to the code of the supervisor."""
     try:
         os.setsid()  # what is meant for the supervisor's group or terminal is not for this
         _wait(supervisor)
@@ -131,9 +130,9 @@ def _wait(process: int) -> None:
 
 
 def take_over() -> tuple[Sequence[int], Sequence[str]]:
-    """Close all descriptors but those that keep ports from the kernel.
+    """Close all descriptors except those that reserve ports from the kernel.
 
-    :return: those ports, and the names of the TUN interfaces that can be opened now.
+    :return: the reserved ports, and the names of the TUN interfaces that were open.
     """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -152,7 +151,7 @@ def take_over() -> tuple[Sequence[int], Sequence[str]]:
 
 
 def _kept_port(fd: int) -> int | None:
-    """Return the port on which a descriptor listens; ``None``: it does not."""
+    """Return the port on which a descriptor listens, or ``None``."""
     if not stat.S_ISSOCK(os.fstat(fd).st_mode):
         return None
     sock = socket.socket(fileno=fd)

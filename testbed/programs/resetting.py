@@ -1,11 +1,11 @@
-"""Ending connections of which nothing is known but their flows and the keys of their peers.
+"""The reset of connections of which only flows and peers' keys are known.
 
-A peer obeys a RST whose sequence number is the one that it expects (RFC 5961, section 3.2).  So it
-is asked first: TCP answers a segment outside of its window with an ACK (RFC 9293, section
-3.10.7.4), which says what it expects.  The RST then carries MP_FASTCLOSE, where there is MPTCP, so
-that it ends the whole connection and not the subflow alone (RFC 8684, section 3.5, option R).
-A peer that does not know yet whether we speak MPTCP would take the RST as one of TCP; a Data ACK
-before it says that we do (section 3.1).
+A peer accepts a RST only with the sequence number that it expects (RFC 5961, section 3.2). So the
+peer is probed first: TCP answers a segment outside of its window by an ACK (RFC 9293, section
+3.10.7.4), which has the expected number. For MPTCP the RST carries MP_FASTCLOSE, which ends the
+whole connection and not only the subflow (RFC 8684, section 3.5, option R). A peer that does not
+know yet whether we use MPTCP would process the RST as plain TCP. A Data ACK before it confirms
+MPTCP (section 3.1).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _OVER_NS: Final = 2_500_000_000
 
 
 def probes(flow: Flow) -> Sequence[Segment]:
-    """Return segments of which the peer of a flow answers one at least, whatever it expects."""
+    """Return segments of which the peer of a flow answers at least one, whatever it expects."""
     return [
         Segment(source=flow.local, destination=flow.remote, seq=seq, ack=seq, flags=ACK)
         for seq in _SEQUENCES
@@ -39,10 +39,10 @@ def probes(flow: Flow) -> Sequence[Segment]:
 
 
 class Resetter:
-    """An endpoint that resets the peers of flows, and whatever else reaches it.
+    """An endpoint that resets the peers of flows, and all other segments.
 
-    It is driven as :class:`testbed.stack.connection.Endpoint` is.  A peer is done with when it has
-    answered with RST: it has no connection any more.
+    A driver runs it like a :class:`testbed.stack.connection.Endpoint`. A peer that answers by RST
+    has no connection any more, and is done.
 
     :param now: the time, in nanoseconds.
     """
@@ -55,7 +55,7 @@ class Resetter:
         self._out: list[Segment] = []
 
     def receive(self, segment: Segment, now: int) -> None:
-        """Answer a segment with RST, and ask whether that was obeyed."""
+        """Answer a segment by RST, and probe whether it was accepted."""
         del now
         flow = Flow(segment.destination, segment.source)
         if segment.flags & RST:
@@ -69,14 +69,14 @@ class Resetter:
             self._out.append(_question(segment))
 
     def receive_icmp(self, error: IcmpError, now: int) -> None:
-        """Do nothing: the peer is asked again."""
+        """Do nothing: the peer is probed again."""
 
     def next_timer(self) -> int | None:
-        """Return when peers are asked again, or ``None``: it is over."""
+        """Return when peers are probed again, or ``None`` at the end."""
         return self._due[0] if self._due and self._peers else None
 
     def handle_timer(self, now: int) -> None:
-        """Ask the peers that have a connection still."""
+        """Probe the peers that still have a connection."""
         while self._due and self._due[0] <= now:
             self._due.pop(0)
             if self._due:
@@ -84,19 +84,19 @@ class Resetter:
                     self._out += probes(Flow(*flow))
 
     def segments_to_send(self, now: int) -> Sequence[Segment]:
-        """Return the segments that leave now."""
+        """Return the segments to send now."""
         del now
         out, self._out = self._out, []
         return out
 
     def next_event(self) -> None:
-        """Return that nothing has happened that somebody waits for."""
+        """Return ``None``: there are no events."""
 
 
 def key_of(segment: Segment, known: int | None = None) -> int | None:
-    """Return the key of the peer that has sent a segment, if it speaks MPTCP.
+    """Return the key of the peer that has sent a segment, if it uses MPTCP.
 
-    :param known: what is known of the flow.
+    :param known: the recorded key of the flow.
     """
     if segment.flags & SYN or not segment.flags & ACK:
         return None
@@ -105,9 +105,9 @@ def key_of(segment: Segment, known: int | None = None) -> int | None:
 
 
 def reset(segment: Segment, key: int | None = None) -> Segment:
-    """Return the RST that answers a segment of no connection (RFC 9293, section 3.10.7.1).
+    """Return the RST for a segment without a connection (RFC 9293, section 3.10.7.1).
 
-    :param key: of the peer, where the RST is to end a connection of MPTCP.
+    :param key: the peer's key, if the RST must end an MPTCP connection.
     """
     acknowledged = segment.flags & ACK
     return Segment(
@@ -121,7 +121,7 @@ def reset(segment: Segment, key: int | None = None) -> Segment:
 
 
 def _data_ack(segment: Segment, key: int) -> Segment:
-    """Return the ACK of a segment, which says that none of the peer's data has come."""
+    """Return an ACK for a segment with a Data ACK that acknowledges no data."""
     return Segment(
         source=segment.destination,
         destination=segment.source,
@@ -133,7 +133,7 @@ def _data_ack(segment: Segment, key: int) -> Segment:
 
 
 def _question(segment: Segment) -> Segment:
-    """Return a segment outside of the window of a peer that expects what its own one says."""
+    """Return a segment outside of the window of the peer that sent a segment."""
     return Segment(
         source=segment.destination,
         destination=segment.source,

@@ -1,1 +1,1 @@
-"""A network on a virtual clock: topologies, wires and the userspace stack, without a kernel."""
+"""The simulator: topologies, wires and the userspace stack on a virtual clock, without a kernel."""

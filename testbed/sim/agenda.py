@@ -1,6 +1,6 @@
-"""The order of events in virtual time: one heap of actions for all links and stacks.
+"""The event queue in virtual time: one heap of actions for all links and stacks.
 
-It knows no tasks.  :class:`~testbed.sim.loop.VirtualLoop` lets it go on whenever no task can.
+It has no tasks. :class:`~testbed.sim.loop.VirtualLoop` advances it whenever no task can run.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _NS: Final = 1_000_000_000
 
 
 class Agenda:
-    """A clock, and the actions that are due.
+    """A virtual clock and its scheduled actions.
 
-    An action is neither cancelled nor awaited, as the departure of a packet: it costs an entry of a
-    heap and no more.
+    An action, such as the departure of a packet, is neither cancelled nor awaited, and costs only
+    an entry of a heap.
 
     :ivar now: the time in nanoseconds.
     """
@@ -36,19 +36,19 @@ class Agenda:
         self._stirred = False
 
     def at(self, when: int, action: Action) -> None:
-        """Call ``action`` with the time at ``when`` (nanoseconds), or now if that has passed."""
+        """Call ``action`` with the time at ``when`` (nanoseconds), or now if that is past."""
         self._order += 1
         heapq.heappush(self._actions, (when, self._order, action))
 
     def stir(self) -> None:
-        """Have :meth:`advance` return after the action at hand: some task can go on."""
+        """Let :meth:`advance` return after the present action, as a task can run."""
         self._stirred = True
 
     def advance(self, until: int) -> bool:
-        """Let time pass until some task can go on, or until a time.
+        """Advance until a task can run, or until a time.
 
-        :return: whether a task can go on.
-        :raises SimulationError: too much happens at one moment.
+        :return: whether a task can run.
+        :raises SimulationError: too many actions happen at one moment.
         """
         actions = self._actions
         self._stirred = False

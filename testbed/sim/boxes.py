@@ -20,10 +20,10 @@ _MAC: Final = 6  # octets of a MAC address
 
 
 class GuardedLink:
-    """Passes the segments of a link through boxes, in front of the wire's models.
+    """Passes the segments of a link through middleboxes before the wire's models.
 
-    :param boxes: the first one stands nearest to the link's end ``a``.
-    :param channels: the two directions of the link, by where they lead.
+    :param boxes: the first one is nearest to the link's end ``a``.
+    :param channels: the two directions of the link, by the end that they lead to.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class GuardedLink:
         self._armed: int | None = None
 
     def enter(self, toward: str, frame: Frame, now: int) -> None:
-        """Take a frame that has come onto the link; only whole segments are looked at."""
+        """Process a frame on the link. Only whole segments pass the boxes."""
         packet = frame.packet
         if frame.broken is not None or not isinstance(packet, Segment):
             self._channels[toward].carry(frame, now)
@@ -45,7 +45,7 @@ class GuardedLink:
         self._arm()
 
     def work(self, kinds: Sequence[str]) -> tuple[Work, ...]:
-        """Return what each box has done; ``kinds`` are their names."""
+        """Return the counters of each box. ``kinds`` are their names."""
         return self._chain.work(kinds)
 
     def _leave(self, leaving: Leaving[Frame], now: int) -> None:
@@ -75,7 +75,7 @@ class GuardedLink:
 
 
 def _turned(frame: Frame) -> Frame:
-    """Return a frame that goes back: only its Ethernet header matters, the packet is another."""
+    """Return a frame for the reverse direction with the Ethernet header of another frame."""
     header = frame.ethernet
     addresses = header[_MAC : 2 * _MAC] + header[:_MAC]
     return msgspec.structs.replace(frame, ethernet=addresses + header[2 * _MAC :])

@@ -1,4 +1,4 @@
-"""Switches: frames go by the shortest way to the interface they are for."""
+"""Switches: frames take the shortest way to their destination interface."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Port = tuple[Place, Interface]  # of a bridge, and the interface at the other en
 
 
 class Bridge:
-    """Passes frames on.
+    """Forwards frames.
 
-    :param table: for each MAC address, the bridge's own port that leads there.
-    :param away: the direction of a link that leads away from an interface.
+    :param table: for each MAC address, the port of the bridge towards it.
+    :param away: returns the direction of a link that leads away from an interface.
     """
 
     def __init__(self, table: Table, away: Mapping[Place, Channel]) -> None:
@@ -28,7 +28,7 @@ class Bridge:
         self._away = away
 
     def arrive(self, frame: Frame, now: int) -> None:
-        """Take a frame from a link; one too large for the next is dropped, as in Linux."""
+        """Forward a frame from a link; drop it, as in Linux, if it exceeds the next MTU."""
         port = self._table.get(frame.ethernet[:6])
         if port is None:
             return
@@ -38,7 +38,7 @@ class Bridge:
 
 
 def bridge_tables(topology: Topology) -> dict[str, Table]:
-    """Return the table of each switch, as learnt in a network without loops."""
+    """Return the forwarding table of each switch in a network without loops."""
     switches = [node.name for node in topology.nodes if node.kind is Kind.SWITCH]
     ports: dict[str, list[Port]] = {name: [] for name in switches}
     for link in topology.links:

@@ -28,8 +28,8 @@ Tap = Callable[[Frame, int], None]
 class Channel:
     """Carries frames from one interface to another through the wire's model.
 
-    :param arrive: is given each frame at the far end, and the time.
-    :param offload: segments larger than the MTU may cross.
+    :param arrive: called with each frame at the far end, and the time.
+    :param offload: whether segments larger than the MTU may pass.
     """
 
     def __init__(
@@ -71,25 +71,25 @@ class Channel:
 
     @property
     def in_force(self) -> Netem:
-        """The options in force now, of those that change by themselves."""
+        """The present values of options that change by themselves."""
         self._model.catch_up(self._agenda.now)
         return self._model.in_force
 
     def change(self, options: dict[str, str], now: int) -> None:
-        """Change some options and keep the others.  Raises InputError."""
+        """Change some options. Raises InputError."""
         self._model.change(self._model.netem.merge(options), now)
 
     def begin_traces(self, now: int) -> None:
-        """Let a trace and flapping begin anew.  Raises InputError."""
+        """Restart a trace and flapping. Raises InputError."""
         self._model.begin_traces(now)
         self._arm(now)
 
     def counters(self) -> WireCounters:
-        """Return what happened so far and what is held now."""
+        """Return the counters and the present queue."""
         return msgspec.structs.replace(self._model.counters(), dropped_send=self._refused)
 
     def send(self, frame: Frame, now: int) -> None:
-        """Take a frame; without a carrier it is lost at once."""
+        """Send a frame. Without a carrier it is lost at once."""
         if not self.up:
             return
         for tap in self.taps_in:
@@ -97,7 +97,7 @@ class Channel:
         self.through(frame, now)
 
     def carry(self, frame: Frame, now: int) -> None:
-        """Let the wire have a frame."""
+        """Pass a frame to the wire's model."""
         self._model.enqueue(frame, frame.size, now)
         self._arm(now)
 

@@ -1,4 +1,4 @@
-"""A digest of every packet on every link, and of when it was sent and arrived."""
+"""A digest of each packet on each link with its times of departure and arrival."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from testbed.sim.frames import octets_of
 
 
 class Digest:
-    """SHA-256 over what each direction of each link carries: times, and octets of frames.
+    """SHA-256 over the times and frames of each direction of each link.
 
-    Directions are summed up one by one, so that the order does not matter in which a simulator
-    looks at links at the same moment.
+    Each direction has its own sum, so that the order in which a simulator handles links at the same
+    moment does not matter.
     """
 
     def __init__(self) -> None:
@@ -23,13 +23,13 @@ class Digest:
         self._sums: dict[tuple[str, str], Any] = {}
 
     def watch(self, link: str, toward: str, channel: Channel) -> None:
-        """Add what a direction of a link carries from now on."""
+        """Add the future frames of a direction of a link."""
         self._sums[link, toward] = hashlib.sha256()
         channel.taps_in.append(functools.partial(self._add, link, toward, "sent"))
         channel.taps_out.append(functools.partial(self._add, link, toward, "came"))
 
     def hexdigest(self) -> str:
-        """Return the digest of all that was carried so far."""
+        """Return the digest of all frames so far."""
         lines = (f"{key} {self._sums[key].hexdigest()}\n" for key in sorted(self._sums))
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 

@@ -1,4 +1,4 @@
-"""The stacks that simulated hosts can have."""
+"""The stacks of simulated hosts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MPTCP: Final = MptcpConfig(tcp=DEFAULT)
 
 
 def tcp(config: TcpConfig = DEFAULT) -> EndpointFactory:
-    """Return what makes endpoints that speak plain TCP."""
+    """Return a factory of TCP endpoints."""
 
     def make(_: Node, random: Random, __: LocalNetwork) -> Endpoint:
         return TcpEndpoint(config, random.randbytes(16))
@@ -31,10 +31,11 @@ def tcp(config: TcpConfig = DEFAULT) -> EndpointFactory:
 
 
 def mptcp(config: MptcpConfig = MPTCP, subflows: int | None = None) -> EndpointFactory:
-    """Return what makes endpoints that speak MPTCP, with limits, endpoints and sysctl of the node.
+    """Return a factory of MPTCP endpoints with limits, endpoints and sysctls of the node.
 
-    :param config: everything else; checksums are required if it or the node's sysctl says so.
-    :param subflows: how many a connection may have, whatever the node's limits.
+    :param config: all other settings. Checksums are required if it or the node's sysctl requires
+        them.
+    :param subflows: the limit of subflows per connection, which overrides the node's limits.
     """
 
     def make(node: Node, random: Random, local: LocalNetwork) -> Endpoint:

@@ -11,13 +11,13 @@ from testbed.packet.segment import HOP_LIMIT
 class Frame(msgspec.Struct, frozen=True, gc=False):
     """A packet in an Ethernet frame.
 
-    Packets are values, not octets: encoding and reading each of them would be most of the work.
+    Packets are values, not octets: encoding and parsing would be most of the work.
 
-    :param size: octets, Ethernet header included.
-    :param source: address of the IP header, as ``destination``.
+    :param size: the size in octets, including the Ethernet header.
+    :param source: the source address of the IP header. ``destination`` is its destination.
     :param ethernet: the 14 octets of the Ethernet header.
-    :param hops: what is left of its hop limit.
-    :param broken: what it consists of now, if a receiver's checks fail.
+    :param hops: the rest of its hop limit.
+    :param broken: its octets, if it is damaged so that a receiver's checks fail.
     """
 
     packet: Packet

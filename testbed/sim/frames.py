@@ -1,4 +1,4 @@
-"""Frames as octets, and the effects of a wire on them."""
+"""The encoding of frames, and the effects of a wire on them."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def mac_octets(mac: str) -> bytes:
 
 
 def size_of(packet: Packet) -> int:
-    """Return the octets of the Ethernet frame of a packet."""
+    """Return the size of the Ethernet frame of a packet in octets."""
     if isinstance(packet, IcmpError):
         return ETHERNET_HEADER + icmp_length(packet)
     return ETHERNET_HEADER + codec.header_length(packet) + len(packet.payload)
 
 
 def octets_of(frame: Frame) -> bytes:
-    """Return what a frame is on the wire."""
+    """Return the octets of a frame."""
     if frame.broken is not None:
         return frame.broken
     packet = frame.packet
@@ -52,7 +52,7 @@ class Frames:
         """Do nothing."""
 
     def mark(self, handle: Frame) -> Frame | None:
-        """Set CE (RFC 3168, section 5) where the sender understands it."""
+        """Set CE (RFC 3168, section 5) if the packet is ECN-capable."""
         packet = handle.packet
         if not isinstance(packet, Segment) or packet.ecn == NOT_ECT or handle.broken is not None:
             return None
@@ -61,15 +61,15 @@ class Frames:
         return msgspec.structs.replace(handle, packet=msgspec.structs.replace(packet, ecn=CE))
 
     def flow(self, handle: Frame) -> int:
-        """Return a number of the addresses and ports."""
+        """Return a hash of the addresses and ports."""
         packet = handle.packet
         ends = (packet.source, packet.destination) if isinstance(packet, Segment) else ()
         return zlib.crc32(repr((handle.source, handle.destination, ends)).encode())
 
     def corrupt(self, handle: Frame, chance: float) -> Frame:
-        """Invert one bit of the frame's octets.
+        """Invert one bit of the frame.
 
-        The receiver reads the changed values, if all checksums are right.
+        The receiver gets the changed values if all checksums are still right.
         """
         octets = bytearray(octets_of(handle))
         at, bit = divmod(int(chance * 8 * len(octets)), 8)

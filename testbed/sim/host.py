@@ -1,4 +1,4 @@
-"""A node's transport: an endpoint that is driven on the virtual clock, over a device in memory."""
+"""The transport of a node: an endpoint on the virtual clock over a device in memory."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ EndpointFactory = Callable[[Node, Random, LocalNetwork], Endpoint]
 
 
 class VirtualClock:
-    """The time of an agenda, as a driver asks for it."""
+    """The clock of an agenda, for a driver."""
 
     __slots__ = ("_agenda",)
 
@@ -43,7 +43,7 @@ class VirtualClock:
         return self._agenda.now
 
     def soon(self, action: Action) -> None:
-        """Call ``action`` once the caller is done."""
+        """Call ``action`` after the caller returns."""
         self._agenda.at(self._agenda.now, action)
 
     def at(self, when: int, action: Action) -> None:
@@ -51,7 +51,7 @@ class VirtualClock:
         self._agenda.at(when, action)
 
     def fail(self, what: str, error: Exception) -> None:
-        """End the simulation by an exception once the caller is done."""
+        """End the simulation by an exception after the caller returns."""
 
         def end(_: int) -> None:
             raise error
@@ -61,11 +61,11 @@ class VirtualClock:
 
 
 class Host:
-    """One stack of a node, as its programs see it.
+    """One stack of a node, for its programs.
 
-    :param send: sends one segment into the network.
-    :param source_of: which address the node uses toward a destination, if there is a way.
-    :param stacks: those of the node, which have its ports in common.
+    :param send: sends a segment into the network.
+    :param source_of: returns the source address towards a destination, or ``None`` without a route.
+    :param stacks: the stacks of the node, which share its ports.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Host:
         return self.device.hosts
 
     def source_for(self, remote_host: str) -> str | None:
-        """Return the address the node uses towards another; ``None`` if there is no way."""
+        """Return the source address towards a host, or ``None`` if there is no route."""
         return self.device.source_for(remote_host)
 
     def now(self) -> int:
@@ -106,11 +106,11 @@ class Host:
         return self._driver.now()
 
     def wake(self) -> None:
-        """Look after the endpoint once the caller is done."""
+        """Schedule a round for the endpoint after the caller returns."""
         self._driver.wake()
 
     def port_for(self, local_host: str, remote: Address) -> int:  # noqa: ARG002 - each has its own
-        """Return the node's next port: there are so many that none is still in use."""
+        """Return the next port of the node. There are enough that none is in use twice."""
         return self._stacks.next_port(self)
 
     def release_port(self, local: Address) -> None:
@@ -124,10 +124,10 @@ class Host:
         data: bytes = b"",
         options: SocketOptions = NO_OPTIONS,
     ) -> StreamPair:
-        """Open a connection, by default from the address that routing picks.
+        """Open a connection, by default from the address that routing chooses.
 
         :param data: see :meth:`testbed.streams.Streams.open_connection`.
-        :raises OSError: it cannot be opened.
+        :raises OSError: the connection fails.
         :raises ValueError: an option cannot be set.
         """
         local = source or self.source_for(remote.host)
@@ -142,23 +142,23 @@ class Host:
     ) -> Server:
         """Open a port.
 
-        :raises OSError: it is open already.
+        :raises OSError: the port is open already.
         :raises ValueError: an option cannot be set.
         """
         self._stacks.claim(local.port, self)
         return await self.streams.start_server(on_connection, local, options)
 
     def endpoints_are(self, now: Sequence[PathEndpoint]) -> None:
-        """Tell the endpoint of the stack, if it wants to know, what MPTCP may use."""
+        """Set the MPTCP endpoints of the stack, if it uses them."""
         if isinstance(self.endpoint, MptcpEndpoint):
             self.endpoint.paths.become(now, self.now())
             self.wake()
 
 
 class Stacks:
-    """All stacks of a node: each packet goes to the one that last used the port it is for.
+    """All stacks of a node. Each packet goes to the stack that last used its port.
 
-    The first one gets the packets for ports that none has used.
+    Packets for unused ports go to the first stack.
     """
 
     def __init__(self) -> None:
@@ -167,18 +167,18 @@ class Stacks:
         self._users: dict[int, Host] = {}
 
     def next_port(self, user: Host) -> int:
-        """Return the next port for a connection that a stack opens."""
+        """Return the next port for a new connection of a stack."""
         port = self._next
         self._next = FIRST_PORT + (port + 1 - FIRST_PORT) % _PORTS
         self.claim(port, user)
         return port
 
     def claim(self, port: int, user: Host) -> None:
-        """Note that a stack uses a port."""
+        """Record that a stack uses a port."""
         self._users[port] = user
 
     def take(self, packet: Packet) -> None:
-        """Take a packet from the network."""
+        """Process a packet from the network."""
         if len(self.all) == 1:
             self.all[0].device.deliver(packet)
             return
@@ -186,11 +186,11 @@ class Stacks:
         self._users.get(local.port, self.all[0]).device.deliver(packet)
 
     def addresses_are(self, now: Sequence[str], silent: Sequence[str]) -> None:
-        """Tell all of them which addresses there are, and which of them have no carrier."""
+        """Set the addresses of all stacks, and those without a carrier."""
         for stack in self.all:
             stack.device.addresses_are(now, silent)
 
     def endpoints_are(self, now: Sequence[PathEndpoint]) -> None:
-        """Tell all of them which endpoints of MPTCP there are."""
+        """Set the MPTCP endpoints of all stacks."""
         for stack in self.all:
             stack.endpoints_are(now)

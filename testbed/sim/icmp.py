@@ -1,4 +1,4 @@
-"""ICMP errors as routers send them (RFC 792, RFC 1191, RFC 4443)."""
+"""The ICMP errors of routers (RFC 792, RFC 1191, RFC 4443)."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _NUMBERS: Final = {
 
 
 def icmp_length(error: IcmpError) -> int:
-    """Return the octets of the IP packet of an error."""
+    """Return the size of the IP packet of an error in octets."""
     return 2 * (40 if ":" in error.flow.local.host else 20) + 16
 
 
 def emit_icmp(error: IcmpError, source: str) -> bytes:
     """Return the IP packet of an error from ``source`` to the sender of the segment.
 
-    Of the segment it has what RFC 792 asks for: the IP header and 8 octets.
+    It quotes the IP header and 8 octets of the segment, as RFC 792 requires.
     """
     router, local = pack(source), pack(error.flow.local.host)
     remote = pack(error.flow.remote.host)

@@ -1,4 +1,4 @@
-"""The IP layer of a node: what goes out by which interface, and what comes in."""
+"""The IP layer of a node."""
 
 from __future__ import annotations
 
@@ -22,35 +22,35 @@ from testbed.wire.netem import ETHERNET_HEADER
 
 
 class Way(Protocol):
-    """Where a node sends packets."""
+    """A route of a node."""
 
     @property
     def channel(self) -> Channel:
-        """The link's direction that leads away from the node."""
+        """The direction of the link that leads away from the node."""
 
     @property
     def ethernet(self) -> bytes:
-        """The Ethernet header with which frames get to the next node."""
+        """The Ethernet header of frames to the next node."""
 
 
 class Routing(Protocol):
-    """Looks ways up as the network is now."""
+    """Looks up routes in the present network."""
 
     def ways(self, node: str, source: str, destination: str) -> Sequence[Way]:
-        """Return the ways of equal cost of a packet at a node; nothing: there is none."""
+        """Return the equal-cost routes of a packet at a node, or nothing."""
 
 
 class Upper(Protocol):
     """The layer above IP."""
 
     def take(self, packet: Packet) -> None:
-        """Take a packet that is for this node."""
+        """Process a packet for this node."""
 
 
 class Ip:
     """Sends, receives and, on a router, forwards.
 
-    :param forwards: the families whose packets for others are passed on.
+    :param forwards: the address families that the node forwards.
     """
 
     def __init__(
@@ -65,19 +65,19 @@ class Ip:
         self._own: tuple[str, ...] = ()
 
     def configure(self, own: Collection[str]) -> None:
-        """Take that routes may have changed, and what the node's own addresses are now."""
+        """Set the node's addresses, and forget cached routes."""
         self._own = tuple(own)
         self._ways.clear()
 
     def send(self, segment: Segment, now: int) -> None:
-        """Send a segment of this node's own; an error comes back through ``take``."""
+        """Send a segment of this node. Errors return through ``take``."""
         if segment.source.host in self._own:
             if segment.ext is not None:  # it is for this node only
                 segment = msgspec.structs.replace(segment, ext=None)
             self._output(segment, segment.source.host, segment.destination.host, now)
 
     def arrive(self, frame: Frame, now: int) -> None:
-        """Take a frame from a link."""
+        """Process a frame from a link."""
         if frame.broken is not None:
             return
         if frame.source in self._own and family_of(frame.source) is Family.IPV4:
@@ -122,7 +122,7 @@ class Ip:
             channel.send(frame, now)
 
     def _refuse(self, packet: Packet, kind: IcmpKind, now: int, mtu: int = 0) -> None:
-        """Tell the sender; nothing is told about errors (RFC 1122, section 3.2.2)."""
+        """Send an ICMP error to the sender, unless the packet is one (RFC 1122, section 3.2.2)."""
         if isinstance(packet, Segment):
             flow = Flow(packet.source, packet.destination)
             error = IcmpError(kind=kind, flow=flow, seq=packet.seq, mtu=mtu)
@@ -144,7 +144,7 @@ class Ip:
         return ways[0] if ways else None
 
     def _number(self, packet: Packet, source: str, destination: str) -> int:
-        """Return what chooses among ways of equal cost: a hash of the node and the flow."""
+        """Return the ECMP hash of the node and the flow."""
         ports = (0, 0)
         if isinstance(packet, Segment):
             ports = packet.source.port, packet.destination.port
@@ -156,7 +156,7 @@ class Ip:
 
 
 def _pieces(packet: Packet, channel: Channel) -> Iterable[Packet]:
-    """Cut what a link without offload cannot carry whole."""
+    """Split a packet for a link without offload."""
     if isinstance(packet, Segment) and packet.gso_size and not channel.offload:
         return codec.split(packet)
     return (packet,)

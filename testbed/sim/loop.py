@@ -1,7 +1,7 @@
 """An asyncio event loop on a virtual clock.
 
-When no task can go on, time jumps to what happens next.  A loop in which nothing can happen any
-more says so.  Files, sockets, threads and processes have no place here: their time is not virtual.
+When no task can run, time jumps to the next event. If there is none, the loop raises an error.
+Files, sockets, threads and processes are not supported: their time is not virtual.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _NS: Final = 1_000_000_000
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop whose ``time()`` is virtual and starts at 0.
+    """An event loop with virtual time, which starts at 0.
 
-    asyncio's times are floats: they are exact to the nanosecond for some weeks.
+    The times of asyncio are floats, which are exact to the nanosecond for some weeks.
 
-    :ivar agenda: what happens beside asyncio's timers and tasks.
+    :ivar agenda: the actions beside asyncio's timers and tasks.
     """
 
     def __init__(self) -> None:
@@ -42,14 +42,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         *args: *_Ts,
         context: contextvars.Context | None = None,
     ) -> asyncio.Handle:
-        """Call back in the loop's next round."""
+        """Call a callback in the next iteration of the loop."""
         self.agenda.stir()
         return super().call_soon(callback, *args, context=context)
 
     def advance(self, timeout: float | None) -> None:
-        """Let time pass until a callback is ready, or for ``timeout`` seconds at most.
+        """Advance until a callback is ready, or by at most ``timeout`` seconds.
 
-        :raises SimulationError: nothing can happen any more, or too much happens at one moment.
+        :raises SimulationError: no event is left, or too many happen at one moment.
         """
         if timeout is not None and timeout <= 0:
             return
@@ -63,7 +63,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class _Clock(selectors.SelectSelector):
-    """Where an event loop waits for the world: here the world waits for it."""
+    """Replaces the selector of an event loop by the virtual clock."""
 
     def __init__(self, loop: VirtualLoop) -> None:
         super().__init__()

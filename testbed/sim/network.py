@@ -1,4 +1,4 @@
-"""A topology on a virtual clock: the same values that a sandbox makes of namespaces and wires."""
+"""A topology on a virtual clock, made from the same values as a sandbox."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ Place = tuple[str, str]  # an interface: node and name
 
 
 class Way(NamedTuple):
-    """Out by ``channel``, in frames with this header."""
+    """A route by ``channel``, in frames with this Ethernet header."""
 
     channel: Channel
     ethernet: bytes
@@ -60,8 +60,8 @@ class Way(NamedTuple):
 class Network:
     """Hosts, routers, switches and links.
 
-    :param endpoint_of: makes the endpoint of each node.
-    :param seed: of everything random; equal seeds give equal packets at equal times.
+    :param endpoint_of: creates the endpoint of each node.
+    :param seed: the seed of all random numbers. Equal seeds give equal packets at equal times.
     :raises InputError: a wire's trace cannot be used, or there are VLANs, tunnels or VRFs.
     """
 
@@ -108,9 +108,9 @@ class Network:
         return self._stacks[node].all
 
     def stack(self, node: str, number: int, endpoint_of: EndpointFactory) -> Host:
-        """Return a stack of a node, which is made if there is none of this number.
+        """Return a stack of a node, which is created on first use.
 
-        :param number: 0 for the first one; at most one more than there are.
+        :param number: 0 for the first one; at most the number of existing stacks.
         """
         stacks = self._stacks[node].all
         if number == len(stacks):
@@ -120,7 +120,7 @@ class Network:
         return stacks[number]
 
     def ways(self, node: str, source: str, destination: str) -> tuple[Way, ...]:
-        """Return the ways of a packet at a node, as the kernel's rules and routes lead it."""
+        """Return the routes of a packet at a node, by the rules and routes of the kernel."""
         hops = self._forwarding.hops(node, destination, source or None)
         ways = (self._way(hop, destination) for hop in hops)
         return tuple(way for way in ways if way is not None)
@@ -138,7 +138,7 @@ class Network:
         """Change the running network.
 
         :raises InputError: a wire cannot take an option.
-        :raises SimulationError: it is no operation that happens to a running network.
+        :raises SimulationError: the operation cannot be applied to a running network.
         """
         now = self._agenda.now
         for operation in operations:
@@ -184,7 +184,7 @@ class Network:
         return found.a.node if end == "a" else found.b.node
 
     def insert_boxes(self) -> None:
-        """Put on each link the middleboxes that the topology has there."""
+        """Insert the middleboxes of the topology into the links."""
         for link in self._links.values():
             if link.middlebox:
                 seed = f"{self._seed} {link.name}"
@@ -192,7 +192,7 @@ class Network:
                 self.insert(link.name, *boxes(link.middlebox, ends, link.mtu, seed, Random))
 
     def insert(self, link: str, *boxes: Middlebox) -> None:
-        """Put middleboxes on a link, the first one nearest to its end ``a``."""
+        """Insert middleboxes into a link, the first one nearest to its end ``a``."""
         ends = {toward: self._channels[link, toward] for toward in "ab"}
         guarded = GuardedLink(boxes, ends, self._agenda)
         for toward, channel in ends.items():
@@ -200,7 +200,7 @@ class Network:
         self._guarded[link] = guarded
 
     def capture(self, node: str, interface: str, path: Path) -> PcapngWriter:
-        """Record all frames that an interface sends and receives; close what is returned.
+        """Record all frames of an interface. The caller must close the result.
 
         :raises InputError: the file cannot be opened.
         """
@@ -217,7 +217,7 @@ class Network:
         return writer
 
     def digest(self) -> Digest:
-        """Return what sums up every packet from now on; it costs more than the simulation."""
+        """Return a digest of all later packets. It costs more than the simulation."""
         found = Digest()
         for (link, toward), channel in self._channels.items():
             found.watch(link, toward, channel)
@@ -263,7 +263,7 @@ class Network:
             self._channels[link.name, toward] = self._away[near.node, near.name] = channel
 
     def _configure(self) -> None:
-        """Tell all nodes what the network is now."""
+        """Update all nodes after a change of the network."""
         topology = self._state.topology()
         self._forwarding = Forwarding(topology)
         for (link, _), channel in self._channels.items():
@@ -277,7 +277,7 @@ class Network:
             self._stacks[node.name].addresses_are(there, silent)
 
     def _answering(self, near: Interface) -> Interface | None:
-        """Return who answers for an address that no node has: a middlebox may translate it."""
+        """Return the interface that answers for an address that a middlebox may translate."""
         link = self._links[near.link]
         if link.name not in self._guarded:
             return None
@@ -285,6 +285,6 @@ class Network:
 
 
 def _shaping(link: Link, netem: Netem) -> Netem:
-    """Return what shapes a direction: a link that only has boxes is a cable, as one without."""
+    """Return the shaping of a direction. A link with only middleboxes is not shaped."""
     shaped = link.wire and not (link.middlebox and netem == Netem())
     return netem if shaped else UNSHAPED

@@ -1,4 +1,4 @@
-"""A network at a moment: the topology at its beginning, and the operations since.  Pure."""
+"""The state of a network: the initial topology and later operations. Pure."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ _replace: Final = msgspec.structs.replace
 
 
 class NetworkState:
-    """The topology as it is now, and which interfaces are down.
+    """The present topology, and the interfaces that are down.
 
-    An interface that is down has no addresses and no routes for its node.  One that has lost its
-    carrier keeps them, and packets for it are lost.
+    An interface that is down has no addresses and no routes. One without a carrier keeps them, and
+    its packets are lost.
     """
 
     def __init__(self, topology: Topology) -> None:
@@ -48,7 +48,7 @@ class NetworkState:
     def apply(self, operation: AnyOperation) -> None:
         """Change a node or an interface.
 
-        :raises SimulationError: it is no operation that happens to a running network.
+        :raises SimulationError: the operation cannot be applied to a running network.
         """
         if isinstance(operation, SetLink):
             place = operation.namespace, operation.interface
@@ -68,13 +68,13 @@ class NetworkState:
         return self._down.isdisjoint(self._ends[link])
 
     def topology(self) -> Topology:
-        """Return the network as routing sees it."""
+        """Return the topology for routing."""
         if not self._down:
             return self._topology
         return _replace(self._topology, nodes=tuple(map(self._routable, self._topology.nodes)))
 
     def addresses(self, node: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return a node's addresses, in the order of its interfaces, and those without a carrier.
+        """Return a node's addresses in the order of its interfaces, and those without a carrier.
 
         An interface that is down keeps its IPv4 addresses, as in Linux.
         """
@@ -101,7 +101,7 @@ class NetworkState:
 
 
 def _ends(topology: Topology) -> Iterator[tuple[str, tuple[Place, ...]]]:
-    """Yield for each link all interfaces that must be up, those inside its wire too."""
+    """Yield for each link all interfaces that must be up, including those inside its wire."""
     switches = {node.name for node in topology.nodes if node.kind is Kind.SWITCH}
     for index, link in enumerate(topology.links):
         outer = [(WIRE if e.node in switches else e.node, e.name) for e in (link.a, link.b)]

@@ -1,16 +1,16 @@
-r"""What a driver sees of every kind of endpoint and connection of this stack.
+r"""The interface of endpoints and connections for drivers and applications.
 
 ``tcp.TcpEndpoint`` and ``mptcp.MptcpEndpoint`` are :class:`Endpoint`\ s; ``tcp.TcpConnection`` and
-``mptcp.MptcpConnection`` are :class:`Connection`\ s.  Drivers and applications need no more.
+``mptcp.MptcpConnection`` are :class:`Connection`\ s. Drivers and applications need only these.
 
-A driver's whole duty is::
+A driver does only this::
 
     endpoint.receive(segment, now)        for each segment that comes in
     endpoint.handle_timer(now)            when next_timer() is reached
     endpoint.segments_to_send(now)        after anything was done,
     endpoint.next_event()                 ... and then this, in turn, until neither gives anything
 
-Times are integers: nanoseconds of a clock that never goes back.
+Times are integers: nanoseconds of a monotonic clock.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from testbed.stack.options import NO_OPTIONS, SocketOptions
 
 
 class Randomness(Protocol):
-    """Where random bits come from (``random.Random`` and ``secrets.SystemRandom`` are such)."""
+    """A source of random bits, such as ``random.Random`` or ``secrets.SystemRandom``."""
 
     def getrandbits(self, k: int, /) -> int:
         """Return ``k`` random bits."""
 
 
 class ErrorKind(enum.Enum):
-    """Why a connection ended too early; the driver gives each the errno of the same meaning."""
+    """Why a connection failed. The driver maps each kind to an errno."""
 
     REFUSED = "connection refused"  # ECONNREFUSED
     RESET = "connection reset by peer"  # ECONNRESET
@@ -44,13 +44,13 @@ class ErrorKind(enum.Enum):
     UNREACHABLE = "no route to host"  # EHOSTUNREACH
     MESSAGE_SIZE = "message too long"  # EMSGSIZE
     PROTOCOL = "protocol error"  # EPROTO
-    INTERNAL = "fault in the stack"  # EIO: a mistake of ours; other connections go on
+    INTERNAL = "fault in the stack"  # EIO: a fault of this stack; other connections continue
 
 
 class ConnectionFailure(msgspec.Struct, frozen=True):
-    """An error, and what led to it in one clause.
+    """An error and its reason in one clause.
 
-    :param cause: of a fault in the stack, the exception.
+    :param cause: the exception, if a fault in the stack is the reason.
     """
 
     kind: ErrorKind
@@ -59,7 +59,7 @@ class ConnectionFailure(msgspec.Struct, frozen=True):
 
     @classmethod
     def internal(cls, error: Exception) -> ConnectionFailure:
-        """Return the failure of a connection in which an exception has happened."""
+        """Return the failure for an exception in a connection."""
         return cls(ErrorKind.INTERNAL, repr(error), error)
 
     def __str__(self) -> str:
@@ -67,140 +67,141 @@ class ConnectionFailure(msgspec.Struct, frozen=True):
 
 
 class Event(msgspec.Struct, frozen=True):
-    """Base of what a connection reports."""
+    """The base class of the events of a connection."""
 
 
 class Connected(Event, frozen=True):
-    """The handshake is done; on a listener's side, the connection can be accepted."""
+    """The handshake is complete. On the passive side, the connection can be accepted."""
 
 
 class Readable(Event, frozen=True):
-    """``read`` gives something it did not give before: octets, or the end of the stream."""
+    """``read`` has something new: octets or the end of the stream."""
 
 
 class Urgent(Event, frozen=True):
-    """The peer has sent urgent data, or more of it (RFC 9293, section 3.8.5); of TCP alone."""
+    """The peer has sent new urgent data (RFC 9293, section 3.8.5); only for TCP."""
 
 
 class Writable(Event, frozen=True):
-    """After ``send`` took less than it was given: there is room again."""
+    """There is room to write, after ``send`` took less than it was given."""
 
 
 class Delivered(Event, frozen=True):
-    """After ``close`` of a connection that lingers: the peer has acknowledged everything."""
+    """The peer has acknowledged everything, after ``close`` of a connection with ``linger``."""
 
 
 class ErrorReport(Event, frozen=True):
-    """Something hinders delivery, and the connection goes on (RFC 9293, section 3.9.1.8).
+    """Delivery has a problem, and the connection continues (RFC 9293, section 3.9.1.8).
 
-    That is a soft ICMP error, or R1 retransmissions without an answer; of TCP alone.  Nothing has
-    to be done, so a program that does not want reports ignores them.
+    The problem is a soft ICMP error, or R1 retransmissions without an answer. Only TCP reports it.
+    Programs may ignore it.
     """
 
     error: ConnectionFailure
 
 
 class Closed(Event, frozen=True):
-    """Nothing more happens; without ``failure`` both sides have closed in order."""
+    """The connection has ended. Without ``failure`` both sides have closed it in order."""
 
     failure: ConnectionFailure | None = None
 
 
 class Connection(Protocol):
-    """A byte stream both ways."""
+    """A byte stream in both directions."""
 
     @property
     def config(self) -> msgspec.Struct:
-        """The configuration it goes by: a TcpConfig or an MptcpConfig."""
+        """Its configuration: a TcpConfig or an MptcpConfig."""
 
     @property
     def flow(self) -> Flow:
-        """Its two ends (of MPTCP: of the first subflow)."""
+        """Its two ends; for MPTCP those of the first subflow."""
 
     @property
     def failure(self) -> ConnectionFailure | None:
-        """Why it ended too early, if it did."""
+        """Why it failed, or ``None``."""
 
     @property
     def closed(self) -> bool:
-        """Whether nothing more happens."""
+        """Whether it has ended."""
 
     def send(self, data: bytes | memoryview, *, eor: bool = False) -> int:
-        """Take octets to send and return how many there was room for.
+        """Queue octets to send, and return how many the buffer took.
 
-        :param data: octets that never change; a large view is kept as it is, not copied.
-        :param eor: they end a record if all of them are taken (MSG_EOR of send(2)): what is sent
-            later leaves in other segments.
-        :raises BrokenPipeError: the sending side is closed, or the connection is.
+        :param data: octets that must not change: a large view is kept without a copy.
+        :param eor: whether a record ends after them, if all are taken (MSG_EOR of send(2)). Later
+            data goes into other segments.
+        :raises BrokenPipeError: the sending side or the connection is closed.
         """
 
     def read(self, limit: int) -> bytes:
-        """Return the next ``limit`` octets that have arrived, or all if there are fewer."""
+        """Return at most ``limit`` octets that have arrived in order."""
 
     @property
     def at_eof(self) -> bool:
-        """Whether the peer has closed its side and all it sent has been read."""
+        """Whether the peer has closed its side and all its data was read."""
 
     @property
     def unsent(self) -> int:
-        """Octets taken by ``send`` that the peer has not acknowledged."""
+        """How many octets of ``send`` the peer has not acknowledged."""
 
     @property
     def delivered(self) -> bool:
-        """Whether the peer has acknowledged all that was sent, and that it is all."""
+        """Whether the peer has acknowledged all data and its end."""
 
     def shutdown(self) -> None:
-        """Close the sending side, after what was sent."""
+        """Close the sending side after the queued data."""
 
     def close(self) -> None:
-        """Close both sides: nothing is read any more; data that still comes is answered by RST."""
+        """Close both directions. Data that still arrives is answered by RST."""
 
     def set_options(self, options: SocketOptions) -> None:
         """Change options of this connection.
 
-        :raises ValueError: one cannot have its value, is none of such a connection, or cannot be
-            changed any more.
+        :raises ValueError: an option has a value that is not allowed, does not exist for this kind
+            of connection, or can no longer be changed.
         """
 
     def abort(self) -> None:
-        """End it at once, with RST."""
+        """Reset the connection."""
 
     def info(self) -> dict[str, Any]:
-        """Return the connection's own view of itself, as JSON can hold it.
+        """Return a description of the connection that JSON can represent.
 
-        For TCP the keys are those of TCP_INFO, for MPTCP those of MPTCP_INFO, as
-        :mod:`testbed.sockinfo` names them, as far as they have a meaning here.
+        The keys are fields of TCP_INFO or MPTCP_INFO, with the names of :mod:`testbed.sockinfo`, as
+        far as this stack has them.
         """
 
 
 class Listener(Protocol):
-    """An open port.  The connections to it are reported with :class:`Connected`."""
+    """An open port. :class:`Connected` reports its connections."""
 
     @property
     def local(self) -> Address:
-        """Where it listens; the host ``0.0.0.0`` or ``::`` means any address of the family."""
+        """The local address. The host ``0.0.0.0`` or ``::`` means any address of the family."""
 
     def close(self) -> None:
-        """Accept no more; connections stay."""
+        """Stop accepting connections. Existing ones stay."""
 
 
 class Endpoint(Protocol):
-    """A host's transport: all its connections and open ports.
+    """The transport protocol of a host: all connections and open ports.
 
-    An exception in a connection ends that connection, with RST and ``ErrorKind.INTERNAL``.  So
+    An exception in a connection ends that connection, with RST and ``ErrorKind.INTERNAL``. So
     ``receive``, ``receive_icmp``, ``handle_timer``, ``segments_to_send`` and ``next_event`` raise
-    nothing, and each other connection gets its turn.
+    nothing, and the other connections are not affected.
     """
 
     def connect(
         self, flow: Flow, now: int, *, data: bytes = b"", options: SocketOptions = NO_OPTIONS
     ) -> Connection:
-        """Open a connection; ``Connected`` or ``Closed`` will tell how it went.
+        """Open a connection. ``Connected`` or ``Closed`` reports the result.
 
-        :param data: the first octets to send, as many as ``send`` would take.  With TCP Fast Open
-            (RFC 7413), and a server that is known, some or all of them leave with the SYN.
-        :raises ValueError: an option cannot have its value, or is none of such connections.
-        :raises OSError: EADDRINUSE, there is such a connection already.
+        :param data: the first octets to send, at most as many as ``send`` would take. With TCP Fast
+            Open (RFC 7413) and a known server, some or all of them leave with the SYN.
+        :raises ValueError: an option has a value that is not allowed, or does not exist for this
+            kind of connection.
+        :raises OSError: EADDRINUSE if the connection exists already.
         """
 
     def listen(
@@ -212,49 +213,50 @@ class Endpoint(Protocol):
     ) -> Listener:
         """Open a port.
 
-        :param options: connections to it begin with them.
-        :param accept_queue: as the backlog of listen(2): when more connections than that wait to
-            be accepted (``accepted``), a SYN and the third ACK of a handshake are dropped;
-            ``None``: connections count as accepted at once.
-        :raises OSError: EADDRINUSE, it is open already.
-        :raises ValueError: an option cannot have its value, or is none of such connections.
+        :param options: the options of new connections.
+        :param accept_queue: the backlog of listen(2): when more connections than that wait to be
+            accepted (``accepted``), a SYN and the third ACK of a handshake are dropped. ``None``
+            accepts connections at once.
+        :raises OSError: EADDRINUSE if the port is open already.
+        :raises ValueError: an option has a value that is not allowed, or does not exist for this
+            kind of connection.
         """
 
     def accepted(self, connection: Connection) -> None:
-        """Take that the program has accepted a connection, where there is an accept queue."""
+        """Record that the program has accepted a connection from the accept queue."""
 
     @property
     def counters(self) -> dict[str, int]:
-        """The MIB counters that are not 0, by the names of nstat(8)."""
+        """The MIB counters that are not 0, with the names of nstat(8)."""
 
     @property
     def flows(self) -> Collection[Flow]:
-        """The flows of all connections, of MPTCP those of all subflows, be they in TIME-WAIT."""
+        """The flows of all connections, or subflows of MPTCP, including TIME-WAIT."""
 
     def uses(self, port: int) -> bool:
-        """Tell whether segments to this local port belong to a connection of ours.
+        """Return whether segments to this local port belong to a connection of this endpoint.
 
-        It may be over for its user and still have to answer, as in TIME-WAIT.
+        The connection may have ended for its user and still answer, as in TIME-WAIT.
         """
 
     def receive(self, segment: Segment, now: int) -> None:
-        """Take a segment whose checksum is right and that is for this host."""
+        """Process a segment for this host. Its checksum was verified."""
 
     def receive_icmp(self, error: IcmpError, now: int) -> None:
-        """Take an ICMP error about a segment that this host has sent (RFC 5927)."""
+        """Process an ICMP error about a segment of this host (RFC 5927)."""
 
     def handle_timer(self, now: int) -> None:
-        """Do what is due."""
+        """Handle the expired timers."""
 
     def next_timer(self) -> int | None:
-        """Return when ``handle_timer`` has something to do, or ``None``: never."""
+        """Return the time at which ``handle_timer`` is due, or ``None``."""
 
     def segments_to_send(self, now: int) -> Sequence[Segment]:
-        """Return all segments that can leave now, in order; the caller sends all of them.
+        """Return all segments to send now, in order. The caller must send all of them.
 
-        What has arrived and what the application has asked for is acted on here.  There are no
-        others before anything else happens.
+        This method acts on received segments and on calls of the application. There are no others
+        before anything else happens.
         """
 
     def next_event(self) -> tuple[Connection, Event] | None:
-        """Return one thing that happened before the last ``segments_to_send``, or ``None``."""
+        """Return the next event from before the last ``segments_to_send``, or ``None``."""

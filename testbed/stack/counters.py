@@ -1,8 +1,8 @@
-"""MIB counters of an endpoint, by the names that nstat(8) gives those of the kernel.
+"""The MIB counters of an endpoint, with the kernel's names as in nstat(8).
 
-What happens seldom is counted when it happens.  What happens to each segment is counted by its
-connection anyway (TCP_INFO has it): those counts are added when a connection ends, and when a
-program asks.  So a segment costs nothing more.
+Rare events are counted when they occur. Counts of segments are kept by connections (for TCP_INFO)
+and are added when a connection ends or a program reads the counters. So they cost nothing per
+segment.
 
 Sources: ``net/ipv4/proc.c`` and ``net/mptcp/mib.c`` of Linux; RFC 4022.
 """
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 
 
 class Counters:
-    """Counts by name; what has not happened is not there."""
+    """The counters by name, without those that are 0."""
 
     __slots__ = ("_values",)
 
@@ -21,17 +21,17 @@ class Counters:
         self._values: dict[str, int] = {}
 
     def count(self, name: str) -> None:
-        """Count one event."""
+        """Increment a counter."""
         self._values[name] = self._values.get(name, 0) + 1
 
     def add(self, values: Mapping[str, int]) -> None:
-        """Add what a connection has counted, which has ended."""
+        """Add the counts of an ended connection."""
         for name, value in values.items():
             if value:
                 self._values[name] = self._values.get(name, 0) + value
 
     def with_living(self, living: Iterable[Mapping[str, int]]) -> dict[str, int]:
-        """Return all of them, with those of connections that have not ended."""
+        """Return all counters, including the counts of living connections."""
         found = Counters()
         found.add(self._values)
         for values in living:

@@ -1,4 +1,4 @@
-"""When each of many connections is due: one heap for all of them."""
+"""The deadlines of many connections in one heap."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import heapq
 from collections.abc import Iterator
 from typing import Final, Generic, TypeVar
 
-# A time that does not come: the greatest number that compiled code keeps without an object.
+# A time that is never reached: the greatest number that compiled code stores without an object.
 NEVER: Final = (1 << 62) - 1
 
 _T = TypeVar("_T")
 
 
 class _Armed:
-    """What is known of one item.
+    """The state of one item.
 
     :ivar at: its deadline.
     :ivar entries: the times of its entries in the heap, the earliest last.
@@ -27,11 +27,11 @@ class _Armed:
 
 
 class Deadlines(Generic[_T]):
-    """The deadlines of many items, as they were said last.
+    """The present deadlines of many items.
 
-    The heap has an entry for each item that is not later than its deadline.  Most changes move a
-    deadline to later: then the entry stays, and is replaced when it is reached.  The times of an
-    item's entries are known, so that none is made twice.
+    The heap has an entry for each item, not later than its deadline. Most changes postpone a
+    deadline: then the entry stays, and is replaced when it is reached. The times of an item's
+    entries are recorded, so that no entry is made twice.
     """
 
     __slots__ = ("_armed", "_count", "_heap", "_stale")
@@ -43,7 +43,7 @@ class Deadlines(Generic[_T]):
         self._stale = 0  # entries of items that have been forgotten
 
     def arm(self, item: _T, at: int) -> None:
-        """Take when an item is due from now on; ``NEVER``: it is not."""
+        """Set the deadline of an item; ``NEVER`` clears it."""
         armed = self._armed.get(item)
         if armed is None:
             if at >= NEVER:
@@ -56,7 +56,7 @@ class Deadlines(Generic[_T]):
             heapq.heappush(self._heap, (at, self._count, item))
 
     def forget(self, item: _T) -> None:
-        """Drop an item that will not be due any more."""
+        """Remove an item."""
         armed = self._armed.pop(item, None)
         if armed is not None:
             self._stale += len(armed.entries)
@@ -76,7 +76,7 @@ class Deadlines(Generic[_T]):
         return None
 
     def expired(self, now: int) -> Iterator[_T]:
-        """Yield the items that are due, each once: it is not due any more until it is armed."""
+        """Yield each due item once, and clear its deadline."""
         while self._heap and self._heap[0][0] <= now:
             item = self._heap[0][2]
             armed = self._armed.get(item)
@@ -88,7 +88,7 @@ class Deadlines(Generic[_T]):
                 self._pop()
 
     def _pop(self) -> None:
-        """Remove the first entry; its item has another one if it needs one."""
+        """Remove the first entry. Add another one if its item still needs one."""
         _, _, item = heapq.heappop(self._heap)
         armed = self._armed.get(item)
         if armed is None:

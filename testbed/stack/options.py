@@ -1,8 +1,8 @@
-"""Options of one connection or open port, as setsockopt(2) sets them in Linux.
+"""The options of one connection or open port, as setsockopt(2) of Linux sets them.
 
-A configuration says what all connections of an endpoint have, like sysctls.  These options say
-what one has instead: ``connect``, ``listen`` and ``set_options`` of a connection take them.  A
-connection that is accepted begins with those of its open port.
+A configuration applies to all connections of an endpoint, like sysctls. These options override it
+for one connection: ``connect``, ``listen`` and ``set_options`` take them. An accepted connection
+starts with the options of its open port.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import msgspec
 
-# What counts in the handshake or from the beginning, and cannot be set later.
+# Options that only the handshake or the start of a connection uses.
 _AT_FIRST: Final = ("congestion", "mss")
-# What MPTCP's connection does itself, so that its subflows do not.
+# Options that an MPTCP connection implements itself, instead of its subflows.
 _OF_CONNECTION: Final = (
     "nodelay",
     "cork",
@@ -23,7 +23,7 @@ _OF_CONNECTION: Final = (
     "linger_ns",
     "eor",
 )
-# What MPTCP has no room or no use for.
+# Options that MPTCP has no room or no use for.
 _NOT_OF_MPTCP: Final = ("advertised_timeout_ns",)
 
 _MANY: Final = 1 << 62
@@ -44,33 +44,33 @@ _BOUNDS: Final = {
 
 
 class SocketOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """``None`` leaves what the configuration says (``TcpConfig``, ``MptcpConfig``).
+    """The options of a socket. ``None`` keeps the value of the configuration.
 
-    Of MPTCP the buffers are those of the connection and of each subflow; keep-alives, fields of the
-    IP header and congestion control are of all subflows, those that come later too; the user
-    timeout and the limit of unsent data are the connection's.  Nagle's algorithm has no meaning
-    there.
+    The configuration is a ``TcpConfig`` or ``MptcpConfig``. For MPTCP, the buffer sizes apply to
+    the connection and to each subflow. Keep-alives, fields of the IP header and the congestion
+    control apply to all subflows, including later ones. The user timeout and the limit of unsent
+    data apply to the connection. Nagle's algorithm does not apply.
 
-    :param congestion: TCP_CONGESTION; from the beginning only.
-    :param send_buffer: SO_SNDBUF, octets; not doubled as in Linux.
-    :param receive_buffer: SO_RCVBUF, octets; the window field limits what is set later.
-    :param mss: TCP_MAXSEG: the MSS that is offered, and the most that is sent; from the beginning
-        only.  Of MPTCP it is that of each subflow.
-    :param nodelay: TCP_NODELAY: no Nagle's algorithm.
-    :param cork: TCP_CORK: hold small segments back, for a retransmission timeout at most where
+    :param congestion: TCP_CONGESTION; only before the connection starts.
+    :param send_buffer: SO_SNDBUF in octets, not doubled as in Linux.
+    :param receive_buffer: SO_RCVBUF in octets. The window scale limits later changes.
+    :param mss: TCP_MAXSEG: the offered MSS and the limit of sent segments; only before the
+        connection starts. For MPTCP it applies to each subflow.
+    :param nodelay: TCP_NODELAY, which disables Nagle's algorithm.
+    :param cork: TCP_CORK: hold back small segments, at most for a retransmission timeout while
         nothing is in flight.
-    :param keepalive: SO_KEEPALIVE; the others are TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT.
-    :param eor: each ``send`` ends a record, as with MSG_EOR: no segment, and of MPTCP no mapping,
-        has octets of two records.
-    :param linger: SO_LINGER is on, with the time ``linger_ns``.  With 0, ``close`` sends RST, or
-        MP_FASTCLOSE.  With more, a blocking ``close`` waits until the peer has acknowledged
-        everything, or for so long, and the connection goes on by itself.
+    :param keepalive: SO_KEEPALIVE. The others are TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT.
+    :param eor: end a record with each ``send``, as with MSG_EOR. No segment, and for MPTCP no
+        mapping, has octets of two records.
+    :param linger: SO_LINGER with the time ``linger_ns``. If that is 0, ``close`` sends RST or
+        MP_FASTCLOSE. Otherwise a blocking ``close`` waits until the peer has acknowledged
+        everything, or for that time. Then the connection ends in the background.
     :param traffic_class: IP_TOS or IPV6_TCLASS; ECN's bits are TCP's own.
     :param hop_limit: IP_TTL or IPV6_UNICAST_HOPS.
     :param user_timeout_ns: TCP_USER_TIMEOUT.
-    :param advertised_timeout_ns: the user timeout that the peer is told of (RFC 5482); the peer's
-        counts then, too.  Not of MPTCP.  Linux does not have it.
-    :param notsent_lowat: TCP_NOTSENT_LOWAT, octets.
+    :param advertised_timeout_ns: the advertised user timeout (RFC 5482). It also enables the
+        peer's. MPTCP and Linux do not have it.
+    :param notsent_lowat: TCP_NOTSENT_LOWAT in octets.
     """
 
     congestion: str | None = None
@@ -93,35 +93,35 @@ class SocketOptions(msgspec.Struct, frozen=True, kw_only=True):
     notsent_lowat: int | None = None
 
     def given(self) -> dict[str, Any]:
-        """Return those that are not ``None``, by name."""
+        """Return the options that are not ``None``, by name."""
         found = msgspec.structs.asdict(self)
         return {name: value for name, value in found.items() if value is not None}
 
     def check(self) -> None:
-        """Refuse values that an option cannot have.  Raises ValueError."""
+        """Check the values. Raises ValueError."""
         for name, (low, high) in _BOUNDS.items():
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise ValueError(f"{name} cannot be {value}")
 
     def changed_by(self, others: SocketOptions) -> SocketOptions:
-        """Return these with those that others give in their places."""
+        """Return a copy with the given options of another one."""
         return msgspec.structs.replace(self, **others.given())
 
     def begun(self) -> SocketOptions:
-        """Return those that can be set once a connection has begun."""
+        """Return the options that can be set after a connection has started."""
         return msgspec.structs.replace(self, **dict.fromkeys(_AT_FIRST))
 
     def require_later(self) -> None:
-        """Refuse what cannot be set any more once a connection has begun.  Raises ValueError."""
+        """Check that a started connection can still set all options. Raises ValueError."""
         _refuse(self, _AT_FIRST, "cannot be changed once a connection has begun")
 
     def require_mptcp(self) -> None:
-        """Refuse what MPTCP does not have.  Raises ValueError."""
+        """Check that MPTCP has all options. Raises ValueError."""
         _refuse(self, _NOT_OF_MPTCP, "is no option of MPTCP")
 
     def of_subflows(self) -> SocketOptions:
-        """Return those that each subflow of MPTCP has, too."""
+        """Return the options that each subflow of MPTCP has as well."""
         return msgspec.structs.replace(self, **dict.fromkeys(_OF_CONNECTION))
 
 

@@ -1,4 +1,4 @@
-"""Ranges of positions in a stream, half-open: (start, end) holds start but not end."""
+"""Half-open ranges of positions in a stream: (start, end) contains start but not end."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Ranges:
         return [gap for gap in gaps if gap[0] < gap[1]]
 
     def remove(self, start: int, end: int) -> None:
-        """Take out positions from ``start`` up to ``end``, in the set or not."""
+        """Remove the positions from ``start`` up to ``end``, if they are in the set."""
         if start >= end:
             return
         edges = self._edges
@@ -44,7 +44,7 @@ class Ranges:
             edges[first:last] = ([start] if first & 1 else []) + ([end] if last & 1 else [])
 
     def remove_before(self, position: int) -> None:
-        """Take out everything before ``position``."""
+        """Remove all positions before ``position``."""
         edges = self._edges
         if edges and edges[0] < position:
             self.remove(edges[0], position)
@@ -64,13 +64,13 @@ class Ranges:
         return (edges[-2], edges[-1]) if edges else None
 
     def around(self, position: int) -> tuple[int, int] | None:
-        """Return the range that holds ``position``, or ``None``."""
+        """Return the range that contains ``position``, or ``None``."""
         edges = self._edges
         index = bisect_right(edges, position)
         return (edges[index - 1], edges[index]) if index & 1 else None
 
     def clear(self) -> None:
-        """Take out everything."""
+        """Remove everything."""
         self._edges.clear()
 
 

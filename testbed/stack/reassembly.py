@@ -1,4 +1,4 @@
-"""A stream put together from pieces that come in any order, more than once, and overlap."""
+"""The reassembly of a stream from pieces that arrive in any order, repeatedly, and overlap."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _JOINED: Final = 16 * 1024  # ... up to here
 
 
 class Reassembly:
-    """Octets that have arrived: those in order wait for the reader, others for what is missing.
+    """The octets that have arrived, in order or not.
 
-    Positions are those of the peer's stream.  What arrived first stays: an overlap is cut from the
-    piece that comes later.  The caller bounds the octets: what lies outside of the window must not
-    be added.  The number of pieces is bounded here: of those in order by their octets.
+    Positions are those of the peer's stream. The first copy of an octet stays: an overlap is cut
+    from the later piece. The caller bounds the octets: it must not add octets outside the window.
+    This class bounds the number of pieces: those in order are merged by size.
 
-    :ivar next: position of the first octet that is missing.
-    :ivar readable: octets in order that have not been read.
+    :ivar next: the position of the first missing octet.
+    :ivar readable: how many octets in order are unread.
     """
 
     __slots__ = ("_offset", "_pieces", "_ranges", "_ready", "_recent", "next", "readable")
@@ -39,22 +39,22 @@ class Reassembly:
 
     @property
     def has_gaps(self) -> bool:
-        """Whether octets wait for others before them."""
+        """Whether data has arrived out of order."""
         return bool(self._pieces)
 
     @property
     def out_of_order(self) -> int:
-        """Octets that wait for others before them."""
+        """How many octets have arrived out of order."""
         return sum(end - start for start, end in self._ranges)
 
     @property
     def end(self) -> int:
-        """The position after the last octet that is there, in order or not."""
+        """The position after the last octet that has arrived, in order or not."""
         last = self._ranges.last()
         return self.next if last is None else last[1]
 
     def add(self, start: int, payload: bytes) -> list[tuple[int, int]]:
-        """Take octets that lie in the window; return the ranges of them that are new."""
+        """Add octets inside the window; return their new ranges."""
         end = start + len(payload)
         if start <= self.next and not self._pieces:
             new = [(self.next, end)] if end > self.next else []
@@ -77,7 +77,7 @@ class Reassembly:
         return new
 
     def truncate(self, position: int) -> None:
-        """Throw away what lies behind ``position``, which is not before ``next``."""
+        """Drop the octets from ``position`` on, which must not be before ``next``."""
         if self.end <= position:
             return
         for start, piece in list(self._pieces.items()):
@@ -88,7 +88,7 @@ class Reassembly:
         self._ranges.remove(position, self.end)
 
     def blocks(self, limit: int) -> list[tuple[int, int]]:
-        """Return what SACK reports: the latest block first (RFC 2018, section 4)."""
+        """Return the SACK blocks, the latest one first (RFC 2018, section 4)."""
         found: list[tuple[int, int]] = []
         recent = map(self._ranges.around, reversed(self._recent))
         for block in itertools.chain(recent, self._ranges.first_few(2 * limit)):
@@ -99,7 +99,7 @@ class Reassembly:
         return found
 
     def around(self, position: int) -> tuple[int, int] | None:
-        """Return the block out of order that has ``position`` in it."""
+        """Return the out-of-order block that contains ``position``."""
         return self._ranges.around(position)
 
     def read(self, limit: int) -> bytes:
@@ -127,9 +127,9 @@ class Reassembly:
         return b"".join(parts)
 
     def take(self, limit: int) -> bytes:
-        """Remove and return some of at most ``limit`` octets: a large piece alone, as it came.
+        """Remove and return at most ``limit`` octets; a large piece alone, without a copy.
 
-        So it is not copied.
+        It may return fewer octets than :meth:`read`.
         """
         ready = self._ready
         if ready and not self._offset and _JOINED <= len(ready[0]) < limit:
@@ -137,7 +137,7 @@ class Reassembly:
         return self.read(limit)
 
     def clear(self) -> None:
-        """Throw everything away."""
+        """Drop everything."""
         self._ready.clear()
         self._pieces.clear()
         self._ranges.clear()
@@ -160,7 +160,7 @@ class Reassembly:
         self.readable += len(payload)
 
     def _join(self) -> None:
-        """Move the pieces that are in order now."""
+        """Move the pieces that have become in order."""
         while self.next in self._pieces:
             self._append(self._pieces.pop(self.next))
         self._ranges.remove_before(self.next)

@@ -1,11 +1,12 @@
-"""asyncio's streams over an :class:`~testbed.stack.connection.Endpoint`, for every kind of driver.
+"""asyncio streams over an :class:`~testbed.stack.connection.Endpoint`, for each kind of driver.
 
-A driver has an endpoint, a clock and an event loop; it carries segments and timers.  What happens
-to connections it hands to :meth:`Streams.dispatch`, and gets a ``StreamReader`` (ours:
-:mod:`testbed.streams.reader`) and asyncio's ``StreamWriter`` for that.
+A driver has an endpoint, a clock and an event loop, and handles segments and timers. It passes the
+events of connections to :meth:`Streams.dispatch`. Applications get a ``StreamReader``
+(:mod:`testbed.streams.reader`) and asyncio's ``StreamWriter``.
 
-Closing is as it is with sockets: ``wait_closed`` of a writer returns when the stack has taken
-everything, and the stack then goes on by itself.  :meth:`Streams.finished` waits for that too.
+Closing works as with sockets: ``wait_closed`` of a writer returns when the stack has taken all
+data. The stack then closes the connection in the background. :meth:`Streams.finished` waits for
+that too.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ OnConnection = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[
 class Streams:
     """All streams of one endpoint.
 
-    :param limit: octets a reader holds before the transport is paused, at twice as many.
+    :param limit: a reader that holds twice this many octets pauses the transport.
     """
 
     def __init__(self, driver: Driver, *, limit: int = READ_LIMIT) -> None:
@@ -67,7 +68,7 @@ class Streams:
 
     @property
     def connections(self) -> tuple[Connection, ...]:
-        """The connections that have streams, also those the stack has not quite closed."""
+        """The connections with streams, including those that the stack is still closing."""
         return tuple(self._transports)
 
     async def open_connection(
@@ -75,8 +76,8 @@ class Streams:
     ) -> StreamPair:
         """Open a connection.
 
-        :param data: written at once: with TCP Fast Open it may leave before there are streams.
-        :raises OSError: it is refused, times out, or there is such a connection already.
+        :param data: the first data to write. With TCP Fast Open it may leave with the SYN.
+        :raises OSError: it is refused, times out, or exists already.
         :raises ValueError: an option cannot be set.
         """
         loop = asyncio.get_running_loop()
@@ -92,7 +93,7 @@ class Streams:
         data: bytes = b"",
         options: SocketOptions = NO_OPTIONS,
     ) -> StreamTransport:
-        """Open a connection whose transport calls a protocol of asyncio's.
+        """Open a connection whose transport calls an asyncio protocol.
 
         The parameters and errors are those of :meth:`open_connection`.
         """
@@ -122,11 +123,11 @@ class Streams:
         *,
         accept_queue: int | None = None,
     ) -> Server:
-        """Listen; ``on_connection`` may be a coroutine function, as with asyncio's.
+        """Listen. As in asyncio, ``on_connection`` may be a coroutine function.
 
-        :param options: connections begin with them.
-        :param accept_queue: see :class:`testbed.stack.connection.Endpoint`, which is to be told of
-            each connection that is accepted.
+        :param options: the options of new connections.
+        :param accept_queue: see :class:`testbed.stack.connection.Endpoint`, whose ``accepted`` must
+            be called for each accepted connection.
         :raises OSError: the port is open already.
         :raises ValueError: an option cannot be set.
         """
@@ -135,7 +136,7 @@ class Streams:
         )
 
     def readers(self, on_connection: OnConnection) -> Callable[[], asyncio.Protocol]:
-        """Return what makes the protocols that give a server's connections as streams."""
+        """Return a factory of the protocols that pass a server's connections as streams."""
 
         def make() -> asyncio.Protocol:
             loop = asyncio.get_running_loop()
@@ -152,7 +153,7 @@ class Streams:
         *,
         accept_queue: int | None = None,
     ) -> Server:
-        """Listen; the transport of each connection calls a protocol of asyncio's.
+        """Listen. The transport of each connection calls an asyncio protocol.
 
         The other parameters and the errors are those of :meth:`start_server`.
         """
@@ -163,10 +164,10 @@ class Streams:
         return server
 
     def dispatch(self, connection: Connection, event: Event) -> None:
-        """Take one event of the endpoint.
+        """Process one event of the endpoint.
 
-        An exception in a program that it is passed to ends that connection: the event loop's
-        exception handler is told, and other connections get their turn.
+        An exception in the application's callback ends that connection and goes to the event loop's
+        exception handler. Other connections are not affected.
         """
         try:
             self._pass_on(connection, event)
@@ -194,14 +195,14 @@ class Streams:
             transport.note_delivered()
 
     async def finished(self) -> None:
-        """Wait until the stack is through with every connection."""
+        """Wait until the stack has closed all connections."""
         while self._transports:
             idle: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._idle.append(idle)
             await idle
 
     def forget(self, server: Server) -> None:
-        """Give no more connections to a server."""
+        """Remove a server."""
         self._servers.remove(server)
 
     def _connected(self, connection: Connection) -> None:
@@ -243,7 +244,7 @@ class Streams:
             _report(f"a fault in the stack has ended {connection.flow}", failure.cause)
 
     def _server_of(self, local: Address) -> Server | None:
-        """Return the server that listens there; one on that very address comes first."""
+        """Return the server for a local address. One for exactly this address has priority."""
         anywhere = Address("::" if ":" in local.host else "0.0.0.0", local.port)  # noqa: S104
         for wanted in (local, anywhere):
             for server in self._servers:
@@ -253,7 +254,7 @@ class Streams:
 
 
 def _report(what: str, error: Exception) -> None:
-    """Tell the event loop of an exception that no task waits for."""
+    """Report an exception that no task awaits to the event loop."""
     asyncio.get_running_loop().call_exception_handler({"message": what, "exception": error})
 
 
@@ -269,11 +270,11 @@ class Server:
 
     @property
     def local(self) -> Address:
-        """Where it listens."""
+        """The local address."""
         return self._listener.local
 
     def close(self) -> None:
-        """Stop listening; connections stay."""
+        """Stop listening. Connections stay."""
         if self._streams is not None:
             self._streams.forget(self)
             self._streams = None

@@ -1,4 +1,4 @@
-"""A reader that gives octets as they came: it copies them only where a read asks for parts."""
+"""A stream reader that copies octets only if a read needs a part of a piece."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ WHOLE: Final = 128 * 1024  # octets: a piece as large as that is read by itself,
 
 
 class PieceReader(asyncio.StreamReader):
-    """An ``asyncio.StreamReader`` that keeps pieces instead of one long ``bytearray``.
+    """An ``asyncio.StreamReader`` that keeps pieces instead of one ``bytearray``.
 
-    asyncio's own copies each octet three times: into its buffer, out of it, and to ``bytes``.  This
-    one returns the very object that ``feed_data`` was given where it is large.  All methods do what
-    theirs do, but for ``read``, which may return a large piece although more is there.
-    :meth:`give_to` wakes no task for each piece.
+    The reader of asyncio copies each octet three times: into its buffer, out of it, and to
+    ``bytes``. This one returns large objects of ``feed_data`` themselves. All methods behave as in
+    asyncio, except that ``read`` may return a large piece although more data is available.
+    :meth:`give_to` does not wake a task for each piece.
 
-    :param limit: octets; reading is paused at twice as many.
+    :param limit: reading is paused at twice this many octets.
     """
 
     def __init__(self, limit: int, loop: asyncio.AbstractEventLoop) -> None:
@@ -35,29 +35,29 @@ class PieceReader(asyncio.StreamReader):
         self._taker: Callable[[bytes], object] | None = None
 
     def exception(self) -> Exception | None:
-        """Return what :meth:`set_exception` was given."""
+        """Return the exception of :meth:`set_exception`."""
         return self._error  # type: ignore[return-value]
 
     def set_exception(self, exc: Exception) -> None:
-        """Have every read raise this."""
+        """Let each read raise this exception."""
         self._error = exc
         self._wake(exc)
 
     def set_transport(self, transport: asyncio.BaseTransport) -> None:
-        """Note the transport that is paused while too much is unread."""
+        """Set the transport to pause while too much is unread."""
         self._source = transport  # type: ignore[assignment]
 
     def feed_eof(self) -> None:
-        """Take that nothing more comes."""
+        """Record the end of the stream."""
         self._ended = True
         self._wake()
 
     def at_eof(self) -> bool:
-        """Tell whether everything that ever comes has been read."""
+        """Return whether the stream has ended and everything was read."""
         return self._ended and not self._octets
 
     def feed_data(self, data: bytes) -> None:  # type: ignore[override]
-        """Take octets, which must not change any more."""
+        """Append octets, which must not change later."""
         if not data:
             return
         if self._taker is not None:
@@ -71,7 +71,7 @@ class PieceReader(asyncio.StreamReader):
             self._stopped = True
 
     async def read(self, n: int = -1) -> bytes:
-        """Return at least one octet and at most ``n``, ``b""`` at the end; without ``n`` all."""
+        """Return at least one octet and at most ``n``, or ``b""`` at the end; without ``n`` all."""
         self._raise()
         if n < 0:
             found = []
@@ -88,9 +88,9 @@ class PieceReader(asyncio.StreamReader):
         return self._take(n)
 
     async def give_to(self, take: Callable[[bytes], object]) -> None:
-        """Have ``take`` called with all octets, in pieces and as they come; return at the end.
+        """Call ``take`` with all octets as they arrive, in pieces; return at the end.
 
-        An exception in there is raised here, and nothing more is given.
+        An exception in ``take`` is raised here, and stops this.
         """
         self._raise()
         if self._octets:
@@ -105,7 +105,7 @@ class PieceReader(asyncio.StreamReader):
     async def readexactly(self, n: int) -> bytes:
         """Return ``n`` octets.
 
-        :raises IncompleteReadError: the end comes before.
+        :raises IncompleteReadError: the stream ends before.
         """
         if n < 0:
             raise ValueError("readexactly size can not be less than zero")
@@ -119,8 +119,8 @@ class PieceReader(asyncio.StreamReader):
     async def readuntil(self, separator: bytes = b"\n") -> bytes:  # type: ignore[override]
         """Return the octets up to a separator, and the separator.
 
-        :raises IncompleteReadError: the end comes before.
-        :raises LimitOverrunError: there is none within the limit; all stays to be read.
+        :raises IncompleteReadError: the stream ends before.
+        :raises LimitOverrunError: there is none within the limit. The data stays unread.
         """
         if not separator:
             raise ValueError("Separator should be at least one-byte string")
@@ -142,9 +142,9 @@ class PieceReader(asyncio.StreamReader):
         return self._take(at + len(separator))
 
     async def readline(self) -> bytes:
-        """Return a line, or what there is of one at the end.
+        """Return a line, or the incomplete one at the end.
 
-        :raises ValueError: it is longer than the limit; what was seen of it is thrown away.
+        :raises ValueError: it is longer than the limit. The part that was read is dropped.
         """
         try:
             return await self.readuntil(b"\n")
@@ -156,7 +156,7 @@ class PieceReader(asyncio.StreamReader):
             raise ValueError(error.args[0]) from None
 
     def _take(self, limit: int) -> bytes:
-        """Remove and return at most so many octets."""
+        """Remove and return at most this many octets."""
         pieces, found = self._pieces, []
         missing = min(limit, self._octets)
         self._octets -= missing
@@ -179,7 +179,7 @@ class PieceReader(asyncio.StreamReader):
             self._wake(error)
 
     def _find(self, separator: bytes, start: int) -> int:
-        """Return where a separator is in what is unread, or -1; all of that becomes one piece."""
+        """Return the offset of a separator in the unread data, or -1; merge the data."""
         pieces = self._pieces
         if len(pieces) > 1:
             whole = b"".join(pieces)[self._offset :]

@@ -1,4 +1,4 @@
-"""A connection as one of asyncio's transports."""
+"""A connection as an asyncio transport."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ERRNO: Final = {
 
 
 def error_of(failure: ConnectionFailure) -> OSError:
-    """Return the OSError that sockets give for such a failure."""
+    """Return the OSError that a socket would raise for a failure."""
     number = _ERRNO[failure.kind]
     detail = f" ({failure.detail})" if failure.detail else ""
     error = OSError(number, os.strerror(number) + detail)
@@ -37,27 +37,27 @@ def error_of(failure: ConnectionFailure) -> OSError:
 
 
 class Driver(Protocol):
-    """The carrier of an endpoint's segments."""
+    """The driver of an endpoint."""
 
     @property
     def endpoint(self) -> Endpoint:
-        """The endpoint whose connections the streams are."""
+        """The endpoint of the connections."""
 
     def now(self) -> int:
-        """Return the time that the endpoint is given, in nanoseconds."""
+        """Return the time of the endpoint in nanoseconds."""
 
     def wake(self) -> None:
-        """Note that something was asked of the endpoint.
+        """Schedule a round of the driver.
 
-        Soon, but not before this returns, the driver must send what there is to send, hand events
-        to ``dispatch`` and look at ``next_timer`` again.
+        Soon, but not before this returns, the driver must send segments, pass events to
+        ``dispatch`` and read ``next_timer`` again.
         """
 
 
 class StreamTransport(asyncio.Transport):
-    """A connection as asyncio's transports are.
+    """A connection as an asyncio transport.
 
-    ``get_extra_info`` knows ``connection``, ``sockname`` and ``peername``.
+    ``get_extra_info`` has ``connection``, ``sockname`` and ``peername``.
     """
 
     def __init__(
@@ -88,33 +88,33 @@ class StreamTransport(asyncio.Transport):
         self._awaited: asyncio.Future[None] | None = None  # set when everything is delivered
 
     def get_protocol(self) -> asyncio.BaseProtocol:
-        """Return the protocol that is told what happens."""
+        """Return the protocol."""
         return self._protocol
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Tell another protocol from now on."""
+        """Set the protocol."""
         self._protocol = protocol
 
     def is_closing(self) -> bool:
-        """Tell whether it is closed or about to be."""
+        """Return whether it is closed or closing."""
         return self._closing
 
     def is_reading(self) -> bool:
-        """Tell whether data is passed on as it comes."""
+        """Return whether received data is passed to the protocol."""
         return not (self._reading_paused or self._closing)
 
     def pause_reading(self) -> None:
-        """Leave data in the stack, whose window closes."""
+        """Stop reading. Data stays in the stack, whose window closes."""
         self._reading_paused = True
 
     def resume_reading(self) -> None:
-        """Pass data on again."""
+        """Resume reading."""
         if self._reading_paused:
             self._reading_paused = False
             self._loop.call_soon(self.read_ready)
 
     def read_ready(self) -> None:
-        """Pass on what there is to read."""
+        """Pass the readable data to the protocol."""
         taken = False
         octets = _READ
         while octets == _READ and self.is_reading():  # else that was all
@@ -131,7 +131,7 @@ class StreamTransport(asyncio.Transport):
                 self.close()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Send data, in order, as fast as the stack takes it; ignored once the connection is lost.
+        """Send data in order, as fast as the stack takes it. Ignored after the connection is lost.
 
         :raises RuntimeError: after ``write_eof``.
         """
@@ -148,7 +148,7 @@ class StreamTransport(asyncio.Transport):
             self._protocol.pause_writing()
 
     def write_ready(self) -> None:
-        """Go on sending what is buffered."""
+        """Continue to send the buffered data."""
         if self._lost or not self._buffer:
             return
         self._flush()
@@ -161,41 +161,41 @@ class StreamTransport(asyncio.Transport):
         return True
 
     def write_eof(self) -> None:
-        """Close the sending side, after what was written."""
+        """Close the sending side after the written data."""
         if self._eof_written or self._closing:
             return
         self._eof_written = True
         self._end_output()
 
     def close(self) -> None:
-        """Read no more; send what was written, then close."""
+        """Stop reading, send the written data, then close."""
         if not self._closing:
             self._closing = True
             self._end_output()
 
     def abort(self) -> None:
-        """Reset the connection; what was written but not sent is lost."""
+        """Reset the connection. Data that was written but not sent is lost."""
         if not self._lost:
             self._connection.abort()
             self._driver.wake()
             self._lose(None)
 
     async def delivered(self) -> None:
-        """Wait until the peer has acknowledged everything, or nothing more happens.
+        """Wait until the peer has acknowledged everything, or the connection has ended.
 
-        It is told of a connection that is closed and has the option ``linger``.
+        It works for a closed connection with the option ``linger``.
         """
         if not (self._connection.delivered or self._connection.closed):
             self._awaited = self._loop.create_future()
             await self._awaited
 
     def note_delivered(self) -> None:
-        """Take that the peer has acknowledged everything."""
+        """Record that the peer has acknowledged everything."""
         if self._awaited is not None and not self._awaited.done():
             self._awaited.set_result(None)
 
     def ended(self, failure: ConnectionFailure | None) -> None:
-        """Take that nothing more happens.  After an orderly end, the rest can still be read."""
+        """Record the end of the connection. After an orderly end the rest can still be read."""
         self.note_delivered()
         if self._lost:
             return
@@ -206,7 +206,7 @@ class StreamTransport(asyncio.Transport):
                 self._lose(error_of(failure))
 
     def get_write_buffer_size(self) -> int:
-        """Return how many octets the stack has not taken."""
+        """Return how many octets the stack has not taken yet."""
         return self._buffered
 
     def get_write_buffer_limits(self) -> tuple[int, int]:
@@ -214,7 +214,7 @@ class StreamTransport(asyncio.Transport):
         return self._low, self._high
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Set the marks at which writing is paused (above high) and resumed (at low or below).
+        """Set the marks at which writing pauses (above high) and resumes (at low or below).
 
         :raises ValueError: not ``high >= low >= 0``.
         """
@@ -227,7 +227,7 @@ class StreamTransport(asyncio.Transport):
         self._high, self._low = high, low
 
     def _flush(self) -> None:
-        """Give the stack as much as it takes."""
+        """Give the stack as much data as it takes."""
         buffer = self._buffer
         # BrokenPipeError: the connection is over, and the event that says why is on its way.
         with contextlib.suppress(BrokenPipeError):
@@ -258,7 +258,7 @@ class StreamTransport(asyncio.Transport):
 
 
 def _lasting(data: bytes | bytearray | memoryview) -> memoryview:
-    """Return a view of octets that stay as they are: a copy, unless they cannot change."""
+    """Return an immutable view of octets: a copy, unless they cannot change."""
     if isinstance(data, memoryview) and type(data.obj) is bytes and data.format == "B":
         return data
     return memoryview(bytes(data))

@@ -1,1 +1,1 @@
-"""Wires: what happens to packets between two ends, as a specification, a model and a process."""
+"""Wires: the effects of links on packets, as a specification, a model and a process."""

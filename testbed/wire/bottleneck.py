@@ -1,9 +1,9 @@
-"""A queue in front of a rate: who waits, who is dropped or marked, and when each frame leaves.
+"""A queue before a rate limit: which frames wait, are dropped or marked, and when each leaves.
 
-Without a queue of its own, a wire fixes a frame's departure when it arrives, as ``sch_netem`` does.
-Here frames first pass the delay of the wire, then wait in a discipline, which decides about each at
-the moment the rate is free.  The rate is that of tc-htb(8): a frame leaves as soon as the rate
-allows it, and takes the rate up for its length *after* that.
+Without a queue, a wire fixes the departure of a frame at its arrival, as ``sch_netem`` does. Here
+frames first pass the delay of the wire, then wait in a discipline, which decides on each frame when
+the rate is free. The rate is that of tc-htb(8): a frame leaves as soon as the rate allows it, and
+occupies the rate for its length *after* that.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from testbed.wire.servers import Server
 class Bottleneck(Generic[H]):
     """The delay stage, the discipline and the server of one direction of a wire.
 
-    :param server: set again whenever the rate changes.
+    :param server: the rate. It is replaced when the rate changes.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Bottleneck(Generic[H]):
         self._discipline = self._make(queue, packets, now_ns)
 
     def change(self, queue: Queue, *, packets: int, now_ns: int) -> None:
-        """Put other options in force.  What waits stays, also where the kind is another one."""
+        """Apply other options. Waiting frames stay, even if the kind changes."""
         if making.change(self._discipline, queue, packets=packets):
             return
         old, self._discipline = self._discipline, self._make(queue, packets, now_ns)
@@ -52,13 +52,13 @@ class Bottleneck(Generic[H]):
             self._discipline.enqueue(item, now_ns)
 
     def put(self, handle: H, size: int, ready_ns: int) -> None:
-        """Take a frame that has passed the delay at ``ready_ns``."""
+        """Add a frame that passes the delay at ``ready_ns``."""
         self._sequence += 1
         heapq.heappush(self._delayed, (ready_ns, self._sequence, handle, size))
 
     @property
     def waiting_octets(self) -> int:
-        """The frames that wait for the rate."""
+        """The size of the frames that wait for the rate, in octets."""
         sending = self._sending[1].size if self._sending else 0
         return self._discipline.octets + sending
 
@@ -68,7 +68,7 @@ class Bottleneck(Generic[H]):
         return len(self._discipline) > 0 or self.next_ns() is None
 
     def next_ns(self) -> int | None:
-        """Return when there is something to do next; None: nothing is held."""
+        """Return the time of the next action; None if no frame is held."""
         if self._sending is not None:
             return self._sending[0]
         if len(self._discipline):
@@ -105,7 +105,7 @@ class Bottleneck(Generic[H]):
         return left
 
     def _admit(self, now_ns: int) -> None:
-        """Let the frames that have passed the delay stand in the queue."""
+        """Move the frames that have passed the delay to the queue."""
         while self._delayed and self._delayed[0][0] <= now_ns:
             self._admit_first()
 

@@ -1,4 +1,4 @@
-"""The random decisions of ``sch_netem``: each is a function that is asked once per packet."""
+"""The random decisions of ``sch_netem``: each is a function, called once per packet."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from testbed.wire.options import (
 
 
 class Chances:
-    """Makes decisions of options.
+    """Creates the decision functions of options.
 
     :param draw: returns numbers from 0 (inclusive) to 1.
     """
@@ -27,7 +27,7 @@ class Chances:
         self._draw = draw
 
     def uniform(self, correlation: float) -> Callable[[], float]:
-        """Return netem's ``get_crandom``: each number is partly the one before."""
+        """Return netem's ``get_crandom``: each number is correlated with the one before."""
         if not correlation:
             return self._draw
         draw = self._draw
@@ -43,7 +43,7 @@ class Chances:
     def event(
         self, option: RandomLoss | Duplicate | Corrupt | Reorder | None
     ) -> Callable[[], bool] | None:
-        """Return whether the event happens to the next packet; None: it never does."""
+        """Return the decision whether an event happens to a packet; None if it never does."""
         if option is None:
             return None
         draw = self.uniform(option.correlation)
@@ -63,7 +63,7 @@ class Chances:
         return lambda: jitter_ns * values[int(draw() * count)] // SCALE
 
     def loss(self, loss: Loss | None) -> Callable[[], bool] | None:
-        """Return whether the next packet is lost; None: none ever is."""
+        """Return the decision whether a packet is lost; None if none is."""
         if isinstance(loss, GilbertElliott):
             return self._gilbert_elliott(loss)
         if isinstance(loss, FourStates):
@@ -71,7 +71,7 @@ class Chances:
         return self.event(loss)
 
     def _gilbert_elliott(self, loss: GilbertElliott) -> Callable[[], bool]:
-        """Return netem's ``loss_gilb_ell``: the state a packet meets decides its fate."""
+        """Return netem's ``loss_gilb_ell``: the state before a packet decides on it."""
         draw = self._draw
         bad = False
 
@@ -85,7 +85,7 @@ class Chances:
         return lose
 
     def _four_states(self, loss: FourStates) -> Callable[[], bool]:
-        """Return netem's ``loss_4state``: the state a packet is led to decides its fate."""
+        """Return netem's ``loss_4state``: the state after a packet decides on it."""
         draw = self._draw
         state = 1
 
@@ -106,7 +106,7 @@ class Chances:
         return lose
 
     def reorder(self, reorder: Reorder | None) -> Callable[[], bool] | None:
-        """Return whether the next packet overtakes those that are delayed; None: none does."""
+        """Return the decision whether a packet overtakes delayed ones; None if none does."""
         event = self.event(reorder)
         if reorder is None or event is None:
             return None

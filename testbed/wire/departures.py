@@ -1,4 +1,4 @@
-"""The frames that one direction of a wire holds until they leave."""
+"""The frames that one direction of a wire holds until their departure."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ H = TypeVar("H")
 
 
 class Departures(Generic[H]):
-    """Frames in the order of the times at which they are due; equal times keep theirs.
+    """Frames in the order of their departure. Frames with equal times keep their order.
 
-    :ivar last_ns: the latest time that any frame was given.
-    :ivar slots: with them, frames that are due wait for the next slot.
+    :ivar last_ns: the latest departure of all frames so far.
+    :ivar slots: the slots for which due frames wait, or ``None``.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Departures(Generic[H]):
             heapq.heappush(self._late, (due_ns, self._number, handle, size))
 
     def next_ns(self) -> int | None:
-        """Return when the next frame can leave; with slots it may be later. None: none is held."""
+        """Return when the next frame can leave, or later with slots; None if none is held."""
         if self.slots is None and not self._late:
             return self._fifo[0][0] if self._fifo else None
         due_ns = self._due_ns()
@@ -44,7 +44,7 @@ class Departures(Generic[H]):
         return max(due_ns, self.slots.next_ns)
 
     def leave(self, ready: list[H], now_ns: int) -> int:
-        """Append the frames that have left by now, and return their octets."""
+        """Append the frames that have left by now; return their octets."""
         if self.slots is not None:
             return self._leave_in(self.slots, ready, now_ns)
         fifo, late = self._fifo, self._late
@@ -60,7 +60,7 @@ class Departures(Generic[H]):
             octets += size
 
     def look(self, now_ns: int) -> None:
-        """Have slots take notice of a frame that was put."""
+        """Update the slots after a frame was added."""
         due_ns = self._due_ns()
         if self.slots is not None and due_ns is not None:
             self.slots.look(due_ns, now_ns)

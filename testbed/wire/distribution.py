@@ -1,4 +1,4 @@
-"""The jitter distributions of netem as the tables that iproute2 ships.
+"""The jitter distributions of netem, as the tables of iproute2.
 
 A table is a sampled inverse of a cumulative distribution function: a random index gives a value
 with mean 0 and standard deviation 1, scaled by 8192.  The formulas are those of iproute2's

@@ -1,7 +1,7 @@
-"""tc-netem(8)'s grammar for each option, read and written.
+"""The grammar of tc-netem(8): parser and formatter of each option.
 
-One table, :data:`_GRAMMAR`, has a reader and a writer per option.  A reader takes the words that
-follow the option's keyword; the writer gives back words that read as the same value.
+The table :data:`_GRAMMAR` has a parser and a formatter for each option. A parser takes the words
+after the option's keyword. The formatter returns words that parse to the same value.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ _GE_PARAMETERS: Final = ("p", "r", "one_minus_h", "one_minus_k")
 
 
 def option_name(name: str) -> str:
-    """Return the option that ``name`` means (tc has aliases).
+    """Return the option with a name or an alias of tc.
 
-    :raises InputError: there is no such option; the hint has the nearest.
+    :raises InputError: the option does not exist. The hint has the nearest name.
     """
     option = _ALIASES.get(name, name)
     if option not in OPTIONS:
@@ -101,16 +101,16 @@ def split(text: str) -> dict[str, str]:
 
 
 def join(options: Mapping[str, str]) -> str:
-    """Write options as one tc command line; :func:`split` reads it back."""
+    """Format options as one tc command line, which :func:`split` reads back."""
     return " ".join(
         f"{name} {shlex.quote(text) if name == 'trace' else text}" for name, text in options.items()
     )
 
 
 def text_of(option: str, value: object) -> str:
-    """Return what a file says of an option as tc's words, unchecked.
+    """Return the value of an option in a file as words of tc, unchecked.
 
-    :raises InputError: it is a mapping, which only queues are, or one without a kind.
+    :raises InputError: it is a mapping although the option is no queue, or it has no kind.
     """
     if not isinstance(value, Mapping):
         return str(value)
@@ -120,9 +120,9 @@ def text_of(option: str, value: object) -> str:
 
 
 def parse_option(option: str, value: object) -> Any:
-    """Read what a file says of one option; ``none`` gives ``None``.
+    """Parse the value of one option in a file; ``none`` gives ``None``.
 
-    :raises InputError: what is wrong, after the option's name.
+    :raises InputError: the value is invalid. The message starts with the option's name.
     """
     text = text_of(option, value).strip()
     if text == NONE:
@@ -140,7 +140,7 @@ def parse_option(option: str, value: object) -> Any:
 
 
 def format_option(option: str, value: Any) -> str:
-    """Write one option's value in tc's grammar."""
+    """Format the value of one option in tc's grammar."""
     return str(value) if option == "trace" else _GRAMMAR[option].write(value)
 
 

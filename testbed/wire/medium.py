@@ -1,9 +1,9 @@
-"""One medium for both directions of a wire, as on Wi-Fi: one frame at a time.
+"""A medium that both directions of a wire share, as on Wi-Fi: one frame at a time.
 
-Each direction has its own rate, but a frame of either takes up the same time.  Where frames wait in
-queues, the directions take turns while both have something to send, as two stations do that contend
-with equal chances (IEEE 802.11, DCF).  Without queues a frame's departure is fixed when it arrives,
-so the medium serves all frames in the order of arrival.
+Each direction has its own rate, but frames of both directions share the time. With queues, the
+directions take turns while both have frames to send, like two stations that contend with equal
+chances (IEEE 802.11, DCF). Without queues, the departure of a frame is fixed at its arrival, so the
+medium serves all frames in the order of arrival.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from testbed.wire.options import Rate
 
 
 class Medium:
-    """The time that frames of both directions take up, and which of them wait."""
+    """The occupation of the medium, and the waiting directions."""
 
     def __init__(self) -> None:
         self._free_ns = 0  # when no frame is on it any more
@@ -21,18 +21,18 @@ class Medium:
         self._waiting: dict[Side, int] = {}  # since when a direction has something to send
 
     def sides(self) -> tuple[Side, Side]:
-        """Return what the models of the two directions are given."""
+        """Return the sides of the two directions for their models."""
         return Side(self), Side(self)
 
     def reserve(self, from_ns: int, time_ns: int) -> int:
-        """Take the medium for a frame as soon as it is free; return when the frame has left."""
+        """Reserve the medium for a frame as soon as it is free; return when the frame has left."""
         self._free_ns = max(from_ns, self._free_ns) + time_ns
         return self._free_ns
 
     def turn(self, side: Side, from_ns: int) -> int:
-        """Return when a direction may send what is ready at ``from_ns``, and note that it waits.
+        """Return when a direction may send a frame that is ready at ``from_ns``, and let it wait.
 
-        The one that has sent last lets the other one go first: it comes a nanosecond later.
+        The direction that sent last comes a nanosecond later, so that the other one goes first.
         """
         self._waiting[side] = from_ns
         begin_ns = max(from_ns, self._free_ns)
@@ -42,36 +42,36 @@ class Medium:
         return begin_ns + any(since_ns <= begin_ns for since_ns in others)
 
     def sent(self, side: Side, at_ns: int, time_ns: int) -> None:
-        """Take the medium for a frame that has waited for its turn."""
+        """Occupy the medium for a frame that has waited for its turn."""
         self._waiting.pop(side, None)
         self._last = side
         self.reserve(at_ns, time_ns)
 
 
 class Side:
-    """One direction's part in a medium; see :class:`Medium`."""
+    """The side of one direction in a medium; see :class:`Medium`."""
 
     def __init__(self, medium: Medium) -> None:
         self._medium = medium
 
     def reserve(self, from_ns: int, time_ns: int) -> int:
-        """Take the medium for a frame."""
+        """Reserve the medium for a frame."""
         return self._medium.reserve(from_ns, time_ns)
 
     def turn(self, from_ns: int) -> int:
-        """Return when what is ready at a time may be sent."""
+        """Return when a frame that is ready at a time may be sent."""
         return self._medium.turn(self, from_ns)
 
     def sent(self, at_ns: int, time_ns: int) -> None:
-        """Take the medium for a frame that has waited."""
+        """Occupy the medium for a frame that has waited."""
         self._medium.sent(self, at_ns, time_ns)
 
 
 def check_rate(rate: Rate | None, end: str | None = None) -> None:
     """Check the rate of a direction.
 
-    :param end: where it leads, if that is worth saying.
-    :raises InputError: there is none, or it has what a medium does not heed.
+    :param end: the end that it leads to, for the message.
+    :raises InputError: there is no rate, or it has options that a medium does not support.
     """
     if rate is None:
         missing = "" if end is None else f"; toward {end!r} there is none"

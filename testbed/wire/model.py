@@ -1,19 +1,19 @@
 """One direction of a wire as a sans-IO model with the meaning of the kernel's ``sch_netem``.
 
-No clock, no sockets, no global randomness: time is passed in, and a seed decides every draw.  The
-emulator runs it on the monotonic clock; a simulator can run the same class on a virtual one.
+It has no clock, sockets or global randomness: time is passed in, and a seed determines all random
+numbers. The emulator runs it on the monotonic clock, the simulator on a virtual one.
 
 The life of a packet, in netem's order: duplicate, lose, corrupt, drop when the limit is reached;
 then either jump the queue (reorder) or leave at
 
     ``max(arrival + delay, departure of the packet before) + length / rate``
 
-Without a rate every packet has its own delay, so jitter reorders packets; with one they stay in
-order.  As in netem, a departure is fixed on arrival: a changed rate or delay is for packets that
-come later, and the limit counts all packets held.
+Without a rate each packet has its own delay, so jitter reorders packets. With a rate they stay in
+order. As in netem, the departure is fixed at arrival: a changed rate or delay applies to later
+packets, and the limit counts all held packets.
 
-One thing is done as tc-netem(8) says and not as the kernel does: correlated jitter.  The kernel
-takes the correlated number modulo a small range, which undoes the correlation.
+Correlated jitter follows tc-netem(8) instead of the kernel: the kernel takes the correlated number
+modulo a small range, which removes the correlation.
 """
 
 from __future__ import annotations
@@ -50,19 +50,19 @@ _NOTHING: Final = Netem()
 
 
 class Frames(Protocol[H]):
-    """The services of the owner of the frames behind the handles."""
+    """The services of the owner of the frames."""
 
     def copy(self, handle: H) -> H | None:
-        """Return another frame with the same content; ``None`` if there is no room for it."""
+        """Return a copy of the frame; ``None`` if memory is exhausted."""
 
     def corrupt(self, handle: H, chance: float) -> H:
         """Invert one bit, chosen by ``chance`` (0 <= chance < 1), and return the frame."""
 
     def drop(self, handle: H) -> None:
-        """Forget the frame."""
+        """Free the frame."""
 
     def mark(self, handle: H) -> H | None:
-        """Set CE and return the frame; ``None`` if its sender does not understand ECN."""
+        """Set CE and return the frame; ``None`` if it is not ECN-capable."""
 
     def flow(self, handle: H) -> int:
         """Return a number that the packets of one flow share."""
@@ -72,12 +72,12 @@ class LinkModel(Generic[H]):
     """The effects of one direction of a wire on a sequence of frames.
 
     :param netem: the options.
-    :param mtu: of the link, for limits that are not in packets.
+    :param mtu: the MTU of the link, for limits that are not in packets.
     :param seed: equal seeds and equal input give equal output.
-    :param frames: owner of the frames behind the handles.
-    :param now_ns: when the model starts; a trace begins then.
-    :param wire_seed: of what both directions of a wire have in common.
-    :param side: of the medium, where both directions share one.
+    :param frames: the owner of the frames of the handles.
+    :param now_ns: the start of the model and of its trace.
+    :param wire_seed: the seed of common random events of both directions.
+    :param side: the side of the medium, if both directions share one.
     :raises InputError: the trace of ``netem`` cannot be used.
     """
 
@@ -131,7 +131,7 @@ class LinkModel(Generic[H]):
 
     @property
     def netem(self) -> Netem:
-        """The options; what is in force of those that change by themselves is ``in_force``."""
+        """The options. ``in_force`` has the present values of those that change by themselves."""
         return self._netem
 
     @property
@@ -141,19 +141,19 @@ class LinkModel(Generic[H]):
 
     @property
     def least_delay_ns(self) -> int:
-        """No frame leaves earlier than this after its arrival."""
+        """The smallest time between arrival and departure of a frame."""
         delay = self._netem.delay
         if delay is None or self._netem.reorder is not None:
             return 0
         return max(0, delay.delay_ns - LARGEST * delay.jitter_ns)
 
     def change(self, netem: Netem, now_ns: int) -> None:
-        """Put new options in force for the frames to come; nothing that is held is touched.
+        """Apply new options to later frames. Held frames are not affected.
 
-        An option that stays the same keeps its state: correlations, the Gilbert-Elliott state, the
-        place in a trace.
+        An unchanged option keeps its state: correlations, the Gilbert-Elliott state, the position
+        in a trace.
 
-        :raises InputError: the trace cannot be used; nothing is changed.
+        :raises InputError: the trace cannot be used. Nothing is changed.
         """
         if self._bottleneck is not None:
             self._settle(now_ns)  # by the old options
@@ -169,9 +169,9 @@ class LinkModel(Generic[H]):
         self._netem = netem
 
     def begin_traces(self, now_ns: int) -> None:
-        """Let a trace and flapping begin anew.
+        """Restart a trace and flapping.
 
-        :raises InputError: the trace cannot be read any more.
+        :raises InputError: the trace can no longer be read.
         """
         netem = self._netem
         if netem.trace is None and netem.flap is None:
@@ -185,12 +185,12 @@ class LinkModel(Generic[H]):
             self._apply_schedule(self._schedule, now_ns)
 
     def catch_up(self, now_ns: int) -> None:
-        """Let everything happen that happens until now, so that counters and options tell of it."""
+        """Process everything until now, so that counters and options are up to date."""
         self._play(now_ns)
         self._settle(now_ns)
 
     def _play(self, now_ns: int) -> None:
-        """Put in force, one after the other, what the schedule has until now."""
+        """Apply the changes of the schedule until now, one after the other."""
         plan = self._schedule
         while plan is not None and plan.next_ns <= now_ns:
             at_ns = plan.next_ns
@@ -237,7 +237,7 @@ class LinkModel(Generic[H]):
             self._change_queue(netem.queue, now_ns)
 
     def enqueue(self, handle: H, size: int, now_ns: int) -> None:
-        """Take a frame of ``size`` octets (Ethernet header included) that arrived at ``now_ns``."""
+        """Process a frame of ``size`` octets, with Ethernet header, that arrived at ``now_ns``."""
         if self._impaired:
             self._enqueue_impaired(handle, size, now_ns, may_duplicate=True)
         else:
@@ -245,15 +245,15 @@ class LinkModel(Generic[H]):
 
     @property
     def passes_on(self) -> bool:
-        """Whether a frame that comes now leaves at once: no option is set, and nothing is held."""
+        """Whether a frame leaves at once, as no option is set and no frame is held."""
         return self._plain and not self._packets and not self._ready
 
     def pass_on(self, packets: int, octets: int) -> None:
-        """Count frames that have left as they came, while :attr:`passes_on`."""
+        """Count frames that have left at once, while :attr:`passes_on`."""
         self._count_forwarded(packets, octets)
 
     def dequeue(self, now_ns: int) -> list[H]:
-        """Return the frames that have left by ``now_ns``, in the order in which they left."""
+        """Return the frames that have left by ``now_ns``, in order of departure."""
         if self._schedule is not None:
             self._play(now_ns)
         self._settle(now_ns)
@@ -262,7 +262,7 @@ class LinkModel(Generic[H]):
         return ready
 
     def next_departure_ns(self) -> int | None:
-        """Return when the next frame leaves (it may be past), or ``None`` if none is held."""
+        """Return when the next frame leaves, possibly in the past; ``None`` if none is held."""
         if self._ready:
             return 0
         if self._bottleneck is None:
@@ -273,7 +273,7 @@ class LinkModel(Generic[H]):
         return min((at_ns for at_ns in times if at_ns is not None), default=None)
 
     def counters(self) -> WireCounters:
-        """Return what happened so far and what is held now."""
+        """Return the counters and the held frames."""
         held = {"queued_packets": self._packets, "queued_bytes": self._bytes}
         held["marked"] = self._around.marked
         if self._bottleneck is not None:
@@ -281,7 +281,7 @@ class LinkModel(Generic[H]):
         return WireCounters(**self._counts | held)
 
     def _settle(self, now_ns: int) -> None:
-        """Let all frames leave that are due, so that they are held no more."""
+        """Let all due frames leave."""
         ready = self._ready
         before = len(ready)
         octets = self._held.leave(ready, now_ns)
@@ -359,7 +359,7 @@ class LinkModel(Generic[H]):
         held.look(now_ns)
 
     def _enqueue_queued(self, handle: H, size: int, now_ns: int) -> None:
-        """Take a frame that goes through a queue: only the time it is ready for it is fixed."""
+        """Process a frame for the queue, for which only the time of entry is fixed."""
         assert self._bottleneck is not None  # noqa: S101 - made by the change that leads here
         ready_ns = now_ns
         if self._reorder is not None and self._reorder():
@@ -411,7 +411,7 @@ class LinkModel(Generic[H]):
 
 
 def _opportunities(path: str | None, now_ns: int) -> TraceLink | None:
-    """Return a trace of opportunities that begins now."""
+    """Return a trace of opportunities that starts now."""
     if path is None:
         return None
     loaded = load(path)

@@ -1,12 +1,12 @@
 """The effects of one direction of a wire on packets.
 
-:class:`Netem` is read from tc's own grammar, once, and cannot be wrong afterwards.  Both engines
-are driven by it: the sandbox turns it into netlink attributes for the kernel's ``sch_netem``, and
-:class:`testbed.wire.model.LinkModel` carries it out in user space.
+:class:`Netem` is parsed from tc's grammar and validated once. Both engines use it: the sandbox
+    translates it to netlink attributes of the kernel's ``sch_netem``, and
+    :class:`testbed.wire.model.LinkModel` implements it in user space.
 
-Three things are not netem's: ``limit`` may also be given in octets, time or bandwidth-delay
+Three options are not part of netem: ``limit`` may also be in octets, time or bandwidth-delay
 products, ``trace`` replays a mahimahi trace (emulator only), and ``queue`` is a queueing discipline
-in front of the rate.
+before the rate.
 """
 
 from __future__ import annotations
@@ -69,9 +69,9 @@ Value: TypeAlias = str | int | float | Mapping[str, str | int | float | bool]
 
 
 class Netem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One direction of a wire.  Without any option it forwards at once.
+    """The options of one direction of a wire. Without options it forwards at once.
 
-    :raises InputError: options that exclude or need one another.
+    :raises InputError: options exclude or require each other.
     """
 
     limit: Limit | None = None
@@ -113,14 +113,14 @@ class Netem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @classmethod
     def parse(cls, value: str | Mapping[str, Value]) -> Netem:
-        """Read ``"delay 15ms 2ms loss 1%"`` or ``{"delay": "15ms 2ms", "loss": "1%"}``.
+        """Parse ``"delay 15ms 2ms loss 1%"`` or ``{"delay": "15ms 2ms", "loss": "1%"}``.
 
         :raises InputError: an unknown option or keyword, or an impossible value.
         """
         return cls().merge(grammar.split(value) if isinstance(value, str) else value)
 
     def merge(self, options: Mapping[str, Value]) -> Netem:
-        """Replace the named options and keep the others; the value ``none`` removes an option.
+        """Replace the named options and keep the others. The value ``none`` removes an option.
 
         :raises InputError: as :meth:`parse`.
         """
@@ -140,13 +140,13 @@ class Netem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         }
 
     def to_tc(self) -> str:
-        """Write the options as on a tc command line; ``parse`` reads them back."""
+        """Format the options as on a tc command line, which ``parse`` reads back."""
         return grammar.join(self.options())
 
     def limit_packets(self, mtu: int, *, bits_per_second: int | None = None) -> int:
-        """Return the limit as netem counts it: all packets held, queued or on their way.
+        """Return the limit of netem: all held packets, queued or delayed.
 
-        :param mtu: of the link; a packet is taken to be one full frame.
+        :param mtu: the MTU of the link. A packet is assumed to be a full frame.
         :param bits_per_second: the mean rate when a trace sets it.
         """
         if self.queue is not None:
@@ -162,13 +162,13 @@ class Netem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self._packets(self.limit, rate, mtu) + -(-in_flight_bits // frame_bits)
 
     def queue_packets(self, mtu: int, *, bits_per_second: int) -> int:
-        """Return how many packets may wait in the queue; the parameters are as above."""
+        """Return the limit of the queue in packets; parameters as for :meth:`limit_packets`."""
         if self.queue is None:
             return 0
         return self._packets(limit_of(self.queue), bits_per_second, mtu)
 
     def _packets(self, limit: Limit, rate: int, mtu: int) -> int:
-        """Return a limit of what waits for the rate in full frames."""
+        """Return a limit of waiting data in full frames."""
         if limit.unit is LimitUnit.PACKETS:
             return limit.value
         delay_ns = self.delay.delay_ns if self.delay else 0
@@ -183,13 +183,12 @@ class Netem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class WireCounters(msgspec.Struct, frozen=True, kw_only=True):
     """The counters of one direction of a wire.
 
-    ``dropped_limit`` found no room; ``dropped_early`` and ``marked`` (CE, RFC 3168) were chosen by
-    the queue's discipline, or by loss with ecn.  Of ``queued_bytes``, which are all that are held,
-    ``waiting_bytes`` wait in a queue for the rate.
+    ``dropped_limit`` counts frames dropped at the limit. ``dropped_early`` and ``marked`` (CE, RFC
+    3168) count frames chosen by the queueing discipline, or by loss with ecn. ``queued_bytes`` are
+    all held octets, of which ``waiting_bytes`` wait in a queue for the rate.
 
-    ``dropped_overrun`` and ``dropped_send`` are losses that were not asked for: frames that came
-    faster than the emulator read them, and frames the kernel refused to send (an interface that is
-    down).
+    ``dropped_overrun`` and ``dropped_send`` are unintended losses: frames that arrived faster than
+    the emulator read them, and frames that the kernel refused to send (an interface that is down).
     """
 
     forwarded_packets: int = 0
@@ -209,6 +208,6 @@ class WireCounters(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def dropped(self) -> int:
-        """Frames that were lost, for whatever reason."""
+        """The number of all lost frames."""
         asked_for = self.dropped_loss + self.dropped_limit + self.dropped_early
         return asked_for + self.dropped_overrun + self.dropped_send

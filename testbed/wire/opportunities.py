@@ -1,4 +1,4 @@
-"""Opportunities to deliver, as mahimahi's mm-link(1) plays them."""
+"""Delivery opportunities, as in mahimahi's mm-link(1)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ OPPORTUNITY: Final = 1500  # octets of IP packet
 
 
 class Trace(msgspec.Struct, frozen=True):
-    """Times of delivery within one period, in nanoseconds; the last one is the period."""
+    """The delivery times of one period in nanoseconds. The last one is the period."""
 
     times_ns: tuple[int, ...]
 
     @property
     def period_ns(self) -> int:
-        """How long the trace lasts before it repeats."""
+        """The length of the trace, after which it repeats, in nanoseconds."""
         return self.times_ns[-1]
 
     @property
@@ -27,9 +27,9 @@ class Trace(msgspec.Struct, frozen=True):
 
 
 class TraceLink:
-    """A link that delivers when a trace says so.
+    """A link that delivers at the opportunities of a trace.
 
-    :param start_ns: the time at which the trace begins.
+    :param start_ns: the start of the trace.
     """
 
     def __init__(self, trace: Trace, start_ns: int) -> None:
@@ -42,7 +42,7 @@ class TraceLink:
         self._left = 0
 
     def deliver(self, octets: int, ready_ns: int) -> int:
-        """Return when a packet leaves that is ready at ``ready_ns``, behind all earlier ones."""
+        """Return when a packet leaves that is ready at ``ready_ns``, after all earlier ones."""
         if self._current_ns <= ready_ns or not self._left:
             self._skip_to(ready_ns)
             self._take()
@@ -53,7 +53,7 @@ class TraceLink:
         return self._current_ns
 
     def _skip_to(self, ready_ns: int) -> None:
-        """Let all opportunities up to and including ``ready_ns`` pass unused."""
+        """Skip all opportunities up to and including ``ready_ns``."""
         rounds, within_ns = divmod(ready_ns - self._start_ns, self._period_ns)
         if rounds > 0:
             self._start_ns += rounds * self._period_ns

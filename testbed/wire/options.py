@@ -1,7 +1,7 @@
 """The options of tc-netem(8) as values, one class per option.
 
-None can be built with an impossible value: the constructors raise :class:`InputError`, which
-names the option.  ``testbed.wire.grammar`` reads and writes them as text.
+The constructors check the values and raise :class:`InputError`, which names the option.
+``testbed.wire.grammar`` parses and formats them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MAX_JITTER_NS: Final = 2**31 - 1  # sch_netem clamps jitter to INT_MAX
 
 
 class Distribution(enum.StrEnum):
-    """How jitter is distributed; the names are those of iproute2's tables."""
+    """The distribution of jitter, with the names of iproute2's tables."""
 
     UNIFORM = "uniform"
     NORMAL = "normal"
@@ -42,9 +42,9 @@ class Distribution(enum.StrEnum):
 class Rate(msgspec.Struct, frozen=True, kw_only=True):
     """``rate``: the time a frame takes is its length plus overheads over ``bits_per_second``.
 
-    With a ``cell_size`` the length is first rounded up to whole cells (ATM, DSL).  Like netem's,
-    the rate is a whole number of octets per second.  Behind a queue, ``burst`` octets can go at
-    once, if it was idle for so long (tc-htb(8)).
+    With a ``cell_size`` the length is first rounded up to whole cells (ATM, DSL). As in netem, the
+    rate is a whole number of octets per second. After a queue, up to ``burst`` octets can leave at
+    once after an idle time (tc-htb(8)).
     """
 
     bits_per_second: int
@@ -85,8 +85,8 @@ class Delay(msgspec.Struct, frozen=True, kw_only=True):
 class RandomLoss(msgspec.Struct, frozen=True, kw_only=True, tag_field="model", tag="random"):
     """``loss random``: each packet is lost with ``probability``.
 
-    :param ecn: of this and the other models: a packet that would be lost is marked instead, if it
-        is ECN-capable (RFC 3168).
+    :param ecn: mark an ECN-capable packet instead of losing it (RFC 3168). The other models have
+        this option, too.
     """
 
     probability: float
@@ -100,8 +100,8 @@ class RandomLoss(msgspec.Struct, frozen=True, kw_only=True, tag_field="model", t
 class GilbertElliott(msgspec.Struct, frozen=True, kw_only=True, tag_field="model", tag="gemodel"):
     """``loss gemodel``: a good and a bad state (Gilbert 1960, Elliott 1963).
 
-    ``p`` and ``r`` are the chances per packet to turn bad and good; ``one_minus_h`` and
-    ``one_minus_k`` are the chances of loss in the bad and in the good state.
+    ``p`` and ``r`` are the probabilities per packet to become bad and good. ``one_minus_h`` and
+    ``one_minus_k`` are the loss probabilities in the bad and in the good state.
     """
 
     p: float
@@ -118,7 +118,7 @@ class FourStates(msgspec.Struct, frozen=True, kw_only=True, tag_field="model", t
     """``loss state``: a Markov chain of four states (Salsano, Ludovici and Ordine 2009).
 
     1: received, 2: received within a burst of losses, 3: lost within a burst, 4: a single loss.
-    ``p13`` is the chance per packet to go from 1 to 3; the others are named alike.
+    ``p13`` is the probability per packet of the transition from 1 to 3, and so on.
     """
 
     p13: float
@@ -138,7 +138,7 @@ Loss: TypeAlias = RandomLoss | GilbertElliott | FourStates
 
 
 class Reorder(msgspec.Struct, frozen=True, kw_only=True):
-    """``reorder``: with ``probability`` a packet overtakes everything that is delayed.
+    """``reorder``: with ``probability`` a packet overtakes all delayed packets.
 
     Only one in ``gap`` packets may (0 and 1 are the same: any).
     """
@@ -174,7 +174,7 @@ class Corrupt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Slot(msgspec.Struct, frozen=True, kw_only=True):
-    """``slot``: packets leave in bursts, as on a medium that is shared in turns.
+    """``slot``: packets leave in bursts, as on a medium that stations use in turn.
 
     A packet that is due waits for the next slot.  After ``packets`` or ``octets`` have left in one
     slot (0: any number), the next one begins after a time from ``least_ns`` to ``most_ns``, or
@@ -205,11 +205,11 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Flap(msgspec.Struct, frozen=True, kw_only=True):
-    """``flap``: the wire comes and goes; while it is away, what arrives is lost.
+    """``flap``: the wire goes up and down. While it is down, packets are lost.
 
-    How long it is there and away is exponentially distributed with these means.
+    The times up and down are exponentially distributed with these means.
 
-    :param seed: wires with equal numbers come and go together; None: each wire by itself.
+    :param seed: wires with the same number go up and down together; None for independent wires.
     """
 
     up_ns: int
@@ -231,11 +231,11 @@ class LimitUnit(enum.StrEnum):
 
 
 class Limit(msgspec.Struct, frozen=True, kw_only=True):
-    """``limit``: how much may be held; what arrives beyond it is dropped.
+    """``limit``: how much may be held. Packets beyond it are dropped.
 
-    In ``packets`` it is netem's limit, which counts all that is held, also what is merely on its
-    way through ``delay``.  The other units say how much may *queue* for the rate.  A round trip
-    is taken to be twice the delay of this direction.
+    In ``packets`` it is netem's limit, which counts all held packets, including those in ``delay``.
+    The other units limit the data that *queues* for the rate. A round trip is assumed to be twice
+    the delay of this direction.
     """
 
     value: int

@@ -1,4 +1,4 @@
-"""The reports of wires, whatever shapes them."""
+"""The reports of wires of all engines."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from testbed.wire.netem import Netem, WireCounters
 class Wire(msgspec.Struct, frozen=True, kw_only=True):
     """One direction of one wire; ``toward`` is ``a`` or ``b``.
 
-    :param engine: what shapes it: ``netem``, ``emulator`` or ``simulator``.
-    :param in_force: what is in force of options that change by themselves (a trace, ``flap``).
+    :param engine: ``netem``, ``emulator`` or ``simulator``.
+    :param in_force: the present values of options that change by themselves (a trace, ``flap``).
     """
 
     link: str
@@ -29,9 +29,9 @@ class Wire(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WireReport(msgspec.Struct, frozen=True, kw_only=True):
-    """Every direction of every wire, and what the emulator has used of the CPU (0: none runs).
+    """All directions of all wires, and the CPU time of the emulator (0 if none runs).
 
-    :param boxes: what the middleboxes of each link that has some have done, in their order.
+    :param boxes: the counters of the middleboxes of each link with middleboxes, in order.
     """
 
     wires: tuple[Wire, ...]

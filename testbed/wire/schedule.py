@@ -1,6 +1,6 @@
-"""The options of a wire that changes by itself: the rows of a CSV trace, and flapping.
+"""The schedule of a wire that changes by itself: the rows of a CSV trace, and flapping.
 
-The same schedule is played by the emulator, the simulator and for the kernel's netem.
+The emulator, the simulator and the kernel's netem follow the same schedule.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ _LOST: Final = RandomLoss(probability=1.0)
 
 
 class Schedule:
-    """The options of one direction from moment to moment.
+    """The options of one direction over time.
 
-    :param netem: what the file says of the direction.
-    :param changes: the trace that ``netem`` names, if it is one of changes.
-    :param seed: of a wire's own flapping.
-    :param epoch_ns: when it begins.
-    :raises InputError: the trace cannot be read, or has a column for what ``netem`` has, too.
+    :param netem: the options of the direction in the file.
+    :param changes: the trace of ``netem``, if it is one of changes.
+    :param seed: the seed of independent flapping.
+    :param epoch_ns: the start.
+    :raises InputError: the trace cannot be read, or has a column for an option of ``netem``.
     """
 
     def __init__(
@@ -44,15 +44,15 @@ class Schedule:
         self._settle()
 
     def change(self, netem: Netem) -> None:
-        """Let other options of the direction hold, with the same trace and flapping.
+        """Change the other options of the direction, with the same trace and flapping.
 
-        :raises InputError: the trace does not go with them.
+        :raises InputError: the trace conflicts with them.
         """
         self._options = combined(netem, self._changes)
         self._settle()
 
     def advance(self) -> None:
-        """Go on to :attr:`next_ns`, where something changes."""
+        """Advance to :attr:`next_ns`, the next change."""
         if self._flapping is not None and self._flapping.next_ns == self.next_ns:
             self._flapping.advance()
         if self._changes is not None and self._step_ns == self.next_ns:
@@ -64,7 +64,7 @@ class Schedule:
 
     @property
     def _step_ns(self) -> int:
-        """When the next row begins."""
+        """The start of the next row."""
         if self._changes is None or not self._changes.period_ns:
             return NEVER
         following = self._step + 1
@@ -93,7 +93,7 @@ class _Flapping:
         self.next_ns = epoch_ns + self._lasts(flap.up_ns)
 
     def advance(self) -> None:
-        """Come or go."""
+        """Go up or down."""
         self.away = not self.away
         self.next_ns += self._lasts(self._flap.down_ns if self.away else self._flap.up_ns)
 
@@ -102,7 +102,7 @@ class _Flapping:
 
 
 def of(netem: Netem, *, seed: int, epoch_ns: int) -> Schedule | None:
-    """Return the schedule of a direction; None: it does not change by itself.
+    """Return the schedule of a direction, or None if it does not change by itself.
 
     :raises InputError: as :class:`Schedule`, and for a trace of opportunities beside a rate.
     """

@@ -1,4 +1,4 @@
-"""Servers let the frames of a wire leave one by one: a rate, or a trace's opportunities."""
+"""Servers, which let frames leave one by one: a rate, or the opportunities of a trace."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ class Server(Protocol):
     """The source of departures: a rate, or a trace of opportunities."""
 
     def begin(self, from_ns: int) -> int | None:
-        """Return the first time, not before ``from_ns``, at which a frame may leave.
+        """Return the first time from ``from_ns`` on at which a frame may leave.
 
-        None: none may leave until something changes.
+        None means that none may leave until a change.
         """
 
     def take(self, size: int, at_ns: int) -> int:
-        """Let a frame of ``size`` octets go at ``at_ns`` or later; return when it has left."""
+        """Let a frame of ``size`` octets leave at ``at_ns`` or later; return when it has left."""
 
 
 class TokenBucket:
-    """The rate of tc-htb(8); the bucket is full at the beginning."""
+    """The rate of tc-htb(8). The bucket is full at the start."""
 
     def __init__(self, rate: Rate, now_ns: int) -> None:
         self._rate = rate
@@ -44,7 +44,7 @@ class TokenBucket:
         return at_ns
 
     def hold(self, now_ns: int, *, held: bool) -> None:
-        """Stop the rate, or let it go on where it stopped."""
+        """Stop or resume the rate."""
         if held and self._held_ns is None:
             self._held_ns = now_ns
         elif not held and self._held_ns is not None:
@@ -52,7 +52,7 @@ class TokenBucket:
             self._held_ns = None
 
     def change(self, rate: Rate, now_ns: int) -> None:
-        """Let another rate hold for what is left of the frame that takes it up, too."""
+        """Change the rate, also for the rest of the present frame."""
         since_ns = now_ns if self._held_ns is None else self._held_ns
         left_ns = max(0, self._free_ns - since_ns)
         scaled_ns = left_ns * self._rate.bits_per_second // rate.bits_per_second
@@ -61,7 +61,7 @@ class TokenBucket:
 
 
 class SharedRate(TokenBucket):
-    """A rate on a medium that the other direction sends on, too."""
+    """A rate on a medium that both directions share."""
 
     def __init__(self, rate: Rate, now_ns: int, side: Side) -> None:
         super().__init__(rate, now_ns)
@@ -93,7 +93,7 @@ class Opportunities:
 
 
 def packet_time_ns(size: int, rate: Rate) -> int:
-    """Return how long a frame of ``size`` octets takes at ``rate`` (netem's ``packet_time_ns``)."""
+    """Return the transmission time of a frame of ``size`` octets (netem's ``packet_time_ns``)."""
     octets = max(0, size + rate.packet_overhead)
     if rate.cell_size:
         cells = -(-octets // rate.cell_size)

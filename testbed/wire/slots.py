@@ -1,4 +1,4 @@
-"""The slots of ``sch_netem``: packets that are due leave in bursts."""
+"""The slots of ``sch_netem``: due packets leave in bursts."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _ANY: Final = 2**31 - 1  # packets or octets, where there is no bound
 
 
 class Slots:
-    """When packets may leave, as netem_dequeue() of net/sched/sch_netem.c decides it.
+    """Determines when packets may leave, as netem_dequeue() of net/sched/sch_netem.c does.
 
-    A look is an attempt to send: the kernel makes one when a packet comes, when one has left, and
-    when the first one is due and its slot has begun.
+    The kernel attempts to send when a packet arrives, when one has left, and when the first one is
+    due and its slot has started. :meth:`look` is such an attempt.
 
     :param slot: the option.
     :param draw: returns numbers from 0 (inclusive) to 1.
-    :param now_ns: when the first slot begins.
+    :param now_ns: the start of the first slot.
     """
 
     def __init__(self, slot: Slot, draw: Callable[[], float], now_ns: int) -> None:
@@ -37,12 +37,12 @@ class Slots:
         self.next_ns = now_ns
 
     def look(self, due_ns: int, now_ns: int) -> None:
-        """Begin the next slot anew where it began before the first packet is due."""
+        """Restart the next slot if it started before the first packet is due."""
         if self.next_ns < due_ns:
             self._renew(now_ns)
 
     def left(self, size: int, now_ns: int) -> None:
-        """Count a packet that has left; where the slot is used up, the next one is to come."""
+        """Count a packet that has left, and advance to the next slot if this one is used up."""
         self._packets -= 1
         self._octets -= size
         if self._packets <= 0 or self._octets <= 0:

@@ -1,4 +1,4 @@
-"""The options of a wire at each step of a trace.  Pure, but that it reads the trace."""
+"""The options of a wire at each step of a trace. Pure, except that it reads the trace."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from testbed.wire.queues.kinds import Fifo
 
 
 def checked(netem: Netem) -> None:
-    """Read the trace of a direction, and see whether it goes with the other options.
+    """Read the trace of a direction, and check it against the other options.
 
-    :raises InputError: the trace cannot be read, or does not.
+    :raises InputError: the trace cannot be read, or conflicts with the options.
     """
     every(netem)
 
 
 def every(netem: Netem) -> list[Netem]:
-    """Return the options that are in force at some time.
+    """Return all sets of options that occur over time.
 
-    :raises InputError: the trace cannot be read, or does not go with the options.
+    :raises InputError: the trace cannot be read, or conflicts with the options.
     """
     return combined(netem, changes_of(netem))
 
@@ -29,7 +29,7 @@ def every(netem: Netem) -> list[Netem]:
 def changes_of(netem: Netem) -> traces.Changes | None:
     """Return the trace of a direction, if it is one of changes.
 
-    :raises InputError: it cannot be read, or it is one of opportunities beside a rate.
+    :raises InputError: it cannot be read, or has opportunities beside a rate.
     """
     if netem.trace is None:
         return None
@@ -42,7 +42,7 @@ def changes_of(netem: Netem) -> traces.Changes | None:
 
 
 def combined(netem: Netem, changes: traces.Changes | None) -> list[Netem]:
-    """Return what is in force at each step of a trace; without one, at all times."""
+    """Return the options at each step of a trace, or the constant ones without a trace."""
     if changes is None:
         return [msgspec.structs.replace(netem, flap=None)]
     for name in changes.columns:
@@ -56,7 +56,7 @@ def combined(netem: Netem, changes: traces.Changes | None) -> list[Netem]:
 
 
 def _with_rates(netem: Netem, changes: traces.Changes) -> list[Netem]:
-    """Return what is in force at each step.  Frames wait in a queue for a rate that changes."""
+    """Return the options at each step. Frames wait in a queue for a changing rate."""
     rate = next((it.options["rate"] for it in changes.steps if not it.held), None)
     if rate is None:
         raise InputError("trace: its rate is always 0", hint="to stop all packets: loss 100%")

@@ -1,15 +1,15 @@
-"""Traces: what a link was like from moment to moment, in a file.
+"""Traces: files with the properties of a link over time.
 
-Two formats are read.  *Opportunities* are mahimahi's (Netravali et al., USENIX ATC 2015;
-mm-link(1)): one whole number per line, a time in milliseconds at which the link can deliver 1500
-octets of IP packets.  Times may repeat and never go down; octets that the queued packets do not use
-are lost with their opportunity.
+There are two formats. *Opportunities* are those of mahimahi (Netravali et al., USENIX ATC 2015;
+mm-link(1)): one integer per line, a time in milliseconds at which the link can deliver 1500 octets
+of IP packets. Times may repeat but not decrease. Unused octets of an opportunity are lost.
 
 *Changes* are CSV (RFC 4180) with a header: ``time`` and any of ``rate``, ``delay``, ``loss`` and
-``limit``.  A row holds from its time to that of the next, the last as long as the one before it.
-The name of a column may have a unit for all its values: ``time_s,rate_mbit,delay_ms,loss_percent``.
+``limit``. A row applies from its time to that of the next row, the last one as long as the one
+before it. The name of a column may include a unit for all its values:
+``time_s,rate_mbit,delay_ms,loss_percent``.
 
-Both begin again when they are over.
+Both repeat.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ _UNITS: Final = {"percent": "%", "packets": ""}  # how units of a header are wri
 class Step(msgspec.Struct, frozen=True):
     """The values from a time on.
 
-    :param options: by name, as :class:`testbed.wire.netem.Netem` has them.
-    :param held: the rate is 0.
+    :param options: the options by name, as in :class:`testbed.wire.netem.Netem`.
+    :param held: whether the rate is 0.
     """
 
     at_ns: int
@@ -53,9 +53,9 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Changes(msgspec.Struct, frozen=True):
-    """The rows of a CSV trace; a period of 0 means that there is just one, for ever.
+    """The rows of a CSV trace. A period of 0 means a single row without an end.
 
-    :param lines: of the file, of each step.
+    :param lines: the line of the file for each step.
     """
 
     columns: tuple[str, ...]
@@ -70,7 +70,7 @@ Loaded: TypeAlias = Trace | Changes
 def load(path: str | Path) -> Loaded:
     """Read a trace file.
 
-    :raises InputError: it cannot be read, or what is wrong with which line of it.
+    :raises InputError: it cannot be read, or a line is invalid.
     """
     try:
         # Who shapes the wires reads it, too: a pipe without a writer must not hold them up.
@@ -90,7 +90,7 @@ def load(path: str | Path) -> Loaded:
 
 
 def loads(data: bytes, name: str | Path) -> Loaded:
-    """Read a trace from octets; ``name`` stands for the file."""
+    """Parse a trace from octets. ``name`` is the name of the file for messages."""
     first = data.removeprefix(b"\xef\xbb\xbf").lstrip().partition(b"\n")[0]
     is_csv = b"," in first or first.startswith((b"#", TIME.encode()))
     return _changes(data, name) if is_csv else _opportunities(data, name)
@@ -151,7 +151,7 @@ def _changes(data: bytes, path: str | Path) -> Changes:
 
 
 def _rows(lines: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number and the values of each line but comments (``#``) and empty ones."""
+    """Yield number and values of each line except comments (``#``) and empty ones."""
     for number, line in enumerate(lines, 1):
         if line.strip() and not line.lstrip().startswith("#"):
             yield number, [value.strip() for value in next(csv.reader([line]))]

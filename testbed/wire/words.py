@@ -1,4 +1,4 @@
-"""Reading the words of tc's grammar: what options of wires and of queues have in common."""
+"""The common parsers of tc's grammar for options of wires and queues."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from testbed.wire.options import Limit, LimitUnit
 
 
 def no_more(words: list[str], known: Iterable[str] = ()) -> None:
-    """Refuse words that are left over."""
+    """Check that no words are left."""
     if words:
         hint = nearest(words[0], known) if known else None
         raise InputError(f"unexpected {words[0]!r}", hint=hint)
 
 
 def integer(text: str) -> int:
-    """Read a whole number of 32 bits."""
+    """Parse an integer of 32 bits."""
     try:
         value = int(text)
     except ValueError:
@@ -29,7 +29,7 @@ def integer(text: str) -> int:
 
 
 def take_part(words: list[str], keyword: str) -> str | None:
-    """Take ``keyword VALUE`` out of ``words`` and return the value."""
+    """Remove ``keyword VALUE`` from ``words``; return the value."""
     if keyword not in words:
         return None
     at = words.index(keyword)
@@ -41,7 +41,7 @@ def take_part(words: list[str], keyword: str) -> str | None:
 
 
 def read_limit(words: list[str]) -> Limit:
-    """Read what may be held: packets, octets, time or bandwidth-delay products."""
+    """Parse a limit in packets, octets, time or bandwidth-delay products."""
     text, *rest = words
     if rest == ["packets"]:
         rest = []
@@ -64,7 +64,7 @@ def _thousandths(text: str) -> int:
 
 
 def write_limit(limit: Limit) -> str:
-    """Write a limit; :func:`read_limit` reads it back."""
+    """Format a limit, which :func:`read_limit` reads back."""
     if limit.unit is LimitUnit.BDP:
         whole, thousandths = divmod(limit.value, 1000)
         return f"{whole}.{thousandths:03}".rstrip("0").rstrip(".") + "bdp"

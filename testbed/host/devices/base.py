@@ -1,4 +1,4 @@
-"""What devices of the kernel have in common: packets as frames on descriptors of an event loop."""
+"""The common part of kernel devices: packets as frames on descriptors of an event loop."""
 
 from __future__ import annotations
 
@@ -24,51 +24,51 @@ _TCP: Final = 6
 
 
 class HostDevice(Device, Protocol):
-    """A device with the addresses and ports that a :class:`testbed.host.driver.Host` has.
+    """A device with addresses and ports for a :class:`testbed.host.driver.Host`.
 
-    :ivar name: as it was asked for.
+    :ivar name: the requested name.
     """
 
     name: str
 
     @property
     def lost(self) -> Sequence[str]:
-        """The interfaces that it was asked for by name and that have been deleted."""
+        """The interfaces that were requested by name and have been deleted."""
 
     @property
     def ports(self) -> Ports:
         """The ports of its addresses."""
 
     def is_local(self, host: str) -> bool:
-        """Tell whether packets to that address are for this host."""
+        """Return whether packets to an address are for this host."""
 
     def refuses(self, local_host: str, remote: Address) -> bool:
-        """Tell whether a connection would get no answer there though the host can be reached."""
+        """Return whether a connection to a reachable address would get no answer."""
 
     def has_endpoint(self, host: str) -> bool:
-        """Tell whether an endpoint of ``ip mptcp`` with that address is one of this host."""
+        """Return whether an endpoint of ``ip mptcp`` with an address belongs to this host."""
 
     def bind_hosts(self, interfaces: Mapping[str, int]) -> None:
-        """Bind what subflows from some addresses send to interfaces, given by index."""
+        """Bind the subflows from some addresses to interfaces, given by index."""
 
     def bind(self, local: Address) -> None:
-        """Have what a subflow sends from here leave by its address's interface, if it has one."""
+        """Bind a subflow to the interface of its local address, if there is one."""
 
     def unbind(self, local: Address) -> None:
-        """Forget a subflow that may be bound to an interface."""
+        """Remove the binding of a subflow."""
 
 
 @trait
 class OwnAddresses:
-    """The part of a :class:`HostDevice` whose addresses are the stack's alone."""
+    """The part of a :class:`HostDevice` with addresses that the kernel does not have."""
 
     def refuses(self, local_host: str, remote: Address) -> bool:
-        """Tell that the network answers."""
+        """Return ``False``: the network answers."""
         del local_host, remote
         return False
 
     def bind_hosts(self, interfaces: Mapping[str, int]) -> None:
-        """Do nothing: an address has one interface."""
+        """Do nothing: each address has one interface."""
 
     def bind(self, local: Address) -> None:
         """Do nothing, as :meth:`bind_hosts`."""
@@ -78,48 +78,48 @@ class OwnAddresses:
 
 
 class Input(Protocol):
-    """Where frames come in."""
+    """A source of frames."""
 
     def fileno(self) -> int:
         """Return the descriptor."""
 
     def receive(self) -> Sequence[Received]:
-        """Return a batch of packets that wait."""
+        """Return a batch of waiting packets."""
 
     def close(self) -> None:
         """Close it."""
 
 
 class View(Ways, Protocol):
-    """What the kernel says of addresses and ways, kept up to date."""
+    """The kernel's addresses and routes, kept up to date."""
 
     @property
     def hosts(self) -> Sequence[str]:
         """The addresses that other hosts may know."""
 
     def is_local(self, host: str) -> bool:
-        """Tell whether packets to that address are for this host."""
+        """Return whether packets to an address are for this host."""
 
     def source_for(self, remote_host: str) -> str | None:
-        """Return the address to use towards another host; ``None`` if there is no way."""
+        """Return the source address towards a host, or ``None`` if there is no route."""
 
     def fileno(self) -> int:
         """Return the descriptor that has input when something has changed."""
 
     def handle_events(self) -> None:
-        """Take what the kernel reports."""
+        """Process the reports of the kernel."""
 
     def close(self) -> None:
-        """Hear no more."""
+        """Stop."""
 
 
 class FrameDevice:
-    """Makes frames of segments, and segments of frames.
+    """Converts segments to frames, and frames to segments.
 
-    :param view: where packets go, and which addresses there are.
-    :param ports: packets to others are none of our business: they are the kernel's own
-        connections, or those it forwards.
-    :param sink: opens an interface to send on; OSError if there is none.
+    :param view: the addresses and routes.
+    :param ports: the ports of this stack. Packets to other ports belong to the kernel's
+        connections, or are forwarded by it.
+    :param sink: opens an interface for sending. It raises OSError if the interface does not exist.
     """
 
     def __init__(
@@ -142,26 +142,26 @@ class FrameDevice:
         return self._view.hosts
 
     def source_for(self, remote_host: str) -> str | None:
-        """Return the address to use towards another host; ``None`` if there is no way."""
+        """Return the source address towards a host, or ``None`` if there is no route."""
         return self._view.source_for(remote_host)
 
     def is_local(self, host: str) -> bool:
-        """Tell whether packets to that address are for this host."""
+        """Return whether packets to an address are for this host."""
         return self._view.is_local(host)
 
     def has_endpoint(self, host: str) -> bool:
-        """Tell whether the address is this host's: others are of the kernel's own MPTCP."""
+        """Return whether an address belongs to this host, and not to the kernel's MPTCP."""
         return self._view.is_local(host)
 
     def attach(self, above: Above) -> None:
-        """Begin to carry packets for a driver."""
+        """Start to carry packets for a driver."""
         self._above = above
         self._loop.add_reader(self._view, self._view_changed)
         for each in self._inputs:
             self._loop.add_reader(each, self._arrived, each)
 
     def close(self) -> None:
-        """Carry no more."""
+        """Stop."""
         sources: tuple[Input | View, ...] = (*self._inputs, self._view)
         for source in sources:
             self._loop.remove_reader(source)
@@ -171,7 +171,7 @@ class FrameDevice:
         self.ports.close()
 
     def receive(self) -> Sequence[Packet]:
-        """Return the packets that have arrived; GRO has merged consecutive ones of a flow."""
+        """Return the packets that have arrived. GRO has merged consecutive packets of a flow."""
         if not self._readable and not self._returned:
             return ()
         packets, self._returned = self._returned, []
@@ -183,7 +183,7 @@ class FrameDevice:
         return packets
 
     def send(self, segments: Sequence[Segment], now: int) -> None:
-        """Send segments; the kernel cuts those that have a ``gso_size``."""
+        """Send segments. The kernel segments those with a ``gso_size``."""
         del now
         for segment in segments:
             try:
@@ -192,7 +192,7 @@ class FrameDevice:
                 self._fault("a segment to the network", error)
 
     def _take(self, received: Received, packets: list[Packet]) -> None:
-        """Take a packet, damaged ones silently (as RFC 9293 has it)."""
+        """Process a packet; drop damaged ones silently (RFC 9293)."""
         packet = received.packet
         try:
             if packet[9 if packet[0] >> 4 == 4 else 6] == _TCP:
@@ -205,7 +205,7 @@ class FrameDevice:
             self._fault("a packet from the network", error)
 
     def _take_other(self, packet: bytes, packets: list[Packet]) -> None:
-        """Take a packet that is none of TCP."""
+        """Process a packet that is not TCP."""
         error = parse_icmp(packet)
         if error is not None and error.flow.local.port in self.ports:
             packets.append(error)
@@ -225,7 +225,7 @@ class FrameDevice:
             self._loop.add_reader(source, self._arrived, source)
 
     def _lose(self, source: Input, interface: int) -> None:
-        """Take that an interface has gone, with the input that is its alone."""
+        """Process the deletion of an interface, and of an input that it alone has."""
         self._inputs.remove(source)
         self._loop.remove_reader(source)
         self._transmitter.lose(interface)
@@ -239,7 +239,7 @@ class FrameDevice:
             self._above.addresses_changed(change)
 
     def _neighbour_changed(self) -> None:
-        """Send what has waited for a neighbour."""
+        """Send the segments that waited for a neighbour."""
         for segment in self._transmitter.take_parked():
             self.send((segment,), 0)
 

@@ -1,4 +1,4 @@
-"""Memory that frames are received into, which each batch overwrites."""
+"""The memory for received frames. Each batch overwrites it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _STRIDE: Final = -(-frames.LARGEST // mmap.PAGESIZE) * mmap.PAGESIZE
 
 
 class Buffers:
-    """Room for a batch of the largest frames; what no frame touches costs nothing.
+    """Memory for a batch of the largest frames. Untouched pages cost nothing.
 
     :ivar slots: one view for each frame.
     """
@@ -24,6 +24,6 @@ class Buffers:
         self.slots = [whole[at * _STRIDE :][: frames.LARGEST] for at in range(BATCH)]
 
     def addresses(self) -> list[int]:
-        """Return where each slot begins."""
+        """Return the address of each slot."""
         base = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
         return [base + at * _STRIDE for at in range(BATCH)]

@@ -1,4 +1,4 @@
-"""Answers to pings of addresses that are the stack's alone (RFC 792, RFC 4443, section 4.2)."""
+"""Answers to pings of addresses that the kernel does not have (RFC 792, RFC 4443, section 4.2)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _ICMP, _ICMPV6 = (1, 8, 0), (58, 128, 129)
 
 
 def answer(packet: bytes) -> bytes | None:
-    """Return the reply to an echo request; ``None`` if the packet is none."""
+    """Return the reply to an echo request, or ``None`` for another packet."""
     version = packet[0] >> 4
     six = version == 6
     start = 40 if six else (packet[0] & 15) * 4

@@ -1,4 +1,4 @@
-"""The addresses of a stack behind TUN interfaces: those the kernel has as its peers' there."""
+"""The addresses of a stack behind TUN interfaces: the kernel's peer addresses there."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _GROUPS: Final = (1, 5, 9)  # linux/rtnetlink.h: LINK, IPV4_IFADDR, IPV6_IFADDR
 
 
 class FarEnds:
-    """What the kernel says of some interfaces, kept up to date.
+    """The peer addresses of some interfaces, kept up to date.
 
-    ``ip address add 10.9.0.1 peer 10.9.0.2 dev tun0`` gives the stack 10.9.0.2.  What it sends from
-    there leaves by tun0, and the kernel routes it on.
+    ``ip address add 10.9.0.1 peer 10.9.0.2 dev tun0`` gives the stack 10.9.0.2. Its packets from
+    this address leave by tun0, and the kernel forwards them.
 
-    :param interfaces: their indexes; addresses of the first come first.
+    :param interfaces: the indexes of the interfaces. Addresses of the first one come first.
     :param on_addresses: called when addresses have changed.
     """
 
@@ -41,7 +41,7 @@ class FarEnds:
 
     @property
     def interfaces(self) -> frozenset[int]:
-        """Those that are still there."""
+        """The interfaces that still exist."""
         return frozenset(self._interfaces)
 
     @property
@@ -54,10 +54,10 @@ class FarEnds:
         return host in self._hosts
 
     def source_for(self, remote_host: str) -> str | None:
-        """Return the kernel's peer, if it is one of its addresses, or the first of the family.
+        """Return the peer of a kernel address, or the first address of the family.
 
-        The kernel routes what comes by any of the interfaces, so the first one will do; one that is
-        running comes before others.
+        The kernel forwards packets from each of the interfaces, so the first one suffices. Running
+        interfaces come before others.
         """
         if remote_host in self._near:
             return self._near[remote_host]
@@ -66,7 +66,7 @@ class FarEnds:
         return next(filter(self._runs, found), next(iter(found), None))
 
     def path(self, local: Address, destination: str) -> Path | None:
-        """Return the interface of an address.  Raises OSError: it is not the stack's."""
+        """Return the interface of an address. Raises OSError if the stack does not have it."""
         del destination
         interface = self._interfaces.get(self._hosts.get(local.host, 0))
         if interface is None:
@@ -74,7 +74,7 @@ class FarEnds:
         return Path(interface=interface, header=b"", mtu=interface.mtu)
 
     def interface_of(self, host: str) -> int | None:
-        """Return the index of the interface of an address; ``None`` if it is not the stack's."""
+        """Return the index of the interface of an address, or ``None`` if it is unknown."""
         return self._hosts.get(host)
 
     def fileno(self) -> int:

@@ -1,7 +1,7 @@
 """Classic BPF programs for sockets (socket(7), SO_ATTACH_FILTER; linux/filter.h).
 
-They need no privilege, unlike eBPF.  Offsets count from where a frame begins: at its Ethernet
-header, or at the IP packet on links that have none.
+They need no privilege, unlike eBPF. Offsets count from the start of a frame: the Ethernet header,
+or the IP packet on links without one.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ NOTHING: Final = (_REJECT,)
 
 
 def block_of(port: int) -> int:
-    """Return the first port of a port's block."""
+    """Return the first port of the block of a port."""
     return port & -BLOCK
 
 
 def on_links(types: Iterable[int], program: Iterable[Instruction]) -> tuple[Instruction, ...]:
-    """Return a filter that passes what another one does, if the interface is of one of these types.
+    """Return a filter that restricts another one to interfaces of some types.
 
     :param types: ``ARPHRD_*`` of linux/if_arp.h.
     """
@@ -55,11 +55,11 @@ def on_links(types: Iterable[int], program: Iterable[Instruction]) -> tuple[Inst
 def segments_to(
     family: socket.AddressFamily, blocks: Iterable[int], link: int = ETHERNET_HEADER
 ) -> tuple[Instruction, ...]:
-    """Return a filter for TCP segments to this host and to ports of these blocks, and ICMP errors.
+    """Return a filter for ICMP errors and for TCP segments to this host and these port blocks.
 
-    Fragments are not passed, nor IPv6 packets with extension headers.
+    It does not pass fragments or IPv6 packets with extension headers.
 
-    :param link: octets of the header of the link.
+    :param link: the size of the link header in octets.
     """
     wanted = tuple(
         instruction
@@ -122,6 +122,6 @@ def _port_ipv6(link: int) -> tuple[Instruction, ...]:
 
 
 def attach(sock: socket.socket, program: Iterable[Instruction]) -> None:
-    """Let a socket receive only what a program passes."""
+    """Attach a program to a socket, which then receives only the passed frames."""
     code = b"".join(_INSTRUCTION.pack(*each) for each in program)
     libc.attach_filter(sock, code, len(code) // _INSTRUCTION.size)

@@ -1,8 +1,8 @@
-"""The headers in front of IP packets: virtio's, and that of the link where it has one.
+"""The headers before IP packets: the virtio header, and the link header if there is one.
 
-With PACKET_VNET_HDR (packet sockets) and IFF_VNET_HDR (TUN) a ``struct virtio_net_hdr``
-(linux/virtio_net.h) leads each frame.  It leaves checksums and segmentation to the kernel, both
-ways.
+With PACKET_VNET_HDR (packet sockets) and IFF_VNET_HDR (TUN) each frame starts with a ``struct
+virtio_net_hdr`` (linux/virtio_net.h). It leaves checksums and segmentation to the kernel in both
+directions.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ _CWR: Final = 0x80
 
 
 def head(link: bytes, packet: bytes, gso_size: int) -> bytes:
-    """Return the headers for an IP packet of TCP whose checksum has only the pseudo-header in it.
+    """Return the headers for a TCP packet whose checksum covers only the pseudo-header.
 
     :param link: the header of the link: 14 octets of Ethernet, or none.
-    :param packet: it, or its headers alone.
-    :param gso_size: payload octets of each piece that the kernel makes of it; 0: it cuts nothing.
+    :param packet: the packet, or only its headers.
+    :param gso_size: the payload of each segment that the kernel creates from it; 0 for no
+        segmentation.
     """
     six = packet[0] >> 4 == 6
     ip = 40 if six else 20
@@ -46,9 +47,9 @@ def head(link: bytes, packet: bytes, gso_size: int) -> bytes:
 
 
 def unpack(frame: memoryview, link: int = ETHERNET_HEADER) -> Received:
-    """Take the headers off a frame; ``struct.error`` if it is too short to have them.
+    """Remove the headers of a frame. Raises ``struct.error`` if it is too short.
 
-    :param link: octets of the header of the link.
+    :param link: the size of the link header in octets.
     """
     flags, kind, _, gso_size, _, _ = _HEADER.unpack_from(frame)
     verified = flags & (_NEEDS_CSUM | _DATA_VALID) != 0

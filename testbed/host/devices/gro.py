@@ -1,11 +1,11 @@
-"""Generic receive offload: packets of one flow that follow one another become one segment.
+"""Generic receive offload: consecutive packets of a flow become one segment.
 
-It is what the kernel's GRO does (net/core/gro.c, net/ipv4/tcp_offload.c), and the opposite of
-:func:`testbed.packet.codec.split`: cutting what was merged gives the same segments again.  So
-a merged segment holds all that its parts held, and a connection handles far fewer segments.
+It does what the kernel's GRO does (net/core/gro.c, net/ipv4/tcp_offload.c). It is the inverse of
+:func:`testbed.packet.codec.split`: splitting a merged segment gives the original segments. So a
+merged segment loses no information, and a connection handles far fewer segments.
 
-As there, headers are compared as octets.  Only the first packet of a run is parsed, and payload is
-copied once, out of the memory that packets are received into.
+As in the kernel, headers are compared as octets. Only the first packet of a run is parsed, and
+payload is copied once, from the receive buffers.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _Header = tuple[bytes, int, int, int, int, tuple[object, ...]]
 
 
 class Merger:
-    """Makes segments of the packets of one batch; the order within each flow stays."""
+    """Merges the packets of one batch to segments. The order within each flow stays."""
 
     def __init__(self) -> None:
         self._runs: list[_Run] = []
@@ -50,7 +50,7 @@ class Merger:
     def take(self, received: Received) -> None:
         """Add a packet.
 
-        :raises PacketError: it is not a whole, correct TCP segment.
+        :raises PacketError: it is no complete, correct TCP segment.
         """
         packet, verified, gso_size = received.packet, received.verified, received.gso_size
         header = _header(packet)
@@ -69,16 +69,16 @@ class Merger:
         run.add(packet[body:end], flags)
 
     def segments(self) -> list[Segment]:
-        """Return the segments, and begin with the next batch."""
+        """Return the segments, and start the next batch."""
         runs, self._runs = self._runs, []
         self._last.clear()
         return [run.merged() for run in runs]
 
 
 class _Run:
-    """Packets that are going to be one segment.
+    """A run of packets that become one segment.
 
-    :param first: the segment of the first one.
+    :param first: the segment of the first packet.
     """
 
     __slots__ = ("_common", "_first", "_flags", "_next_seq", "_octets", "_open", "_pieces",
@@ -101,7 +101,7 @@ class _Run:
         self._pseudo = total(pack(source)) + total(pack(destination)) + TCP - self._start
 
     def goes_on(self, header: _Header) -> bool:
-        """Tell whether a packet begins where the run ends, and differs in nothing else."""
+        """Return whether a packet continues the run and has equal headers."""
         _, seq, flags, body, end, common = header
         size = end - body
         return (
@@ -114,11 +114,11 @@ class _Run:
         )
 
     def check(self, packet: memoryview, end: int, *, verified: bool) -> None:
-        """Raise PacketError if a checksum of a packet that goes on here is wrong.
+        """Check the checksums of a packet that continues the run. Raises PacketError.
 
-        A header of IPv4 adds up to 0, so one sum over the packet shows both.
+        A correct IPv4 header adds up to 0, so one sum over the packet checks both.
 
-        :param verified: TCP's is not to be looked at.
+        :param verified: whether the TCP checksum needs no check.
         """
         start = self._start
         if verified:
@@ -130,7 +130,7 @@ class _Run:
             raise PacketError("the checksum of IPv4 or that of TCP is wrong")
 
     def add(self, payload: memoryview, flags: int) -> None:
-        """Add the payload of a packet that goes on here."""
+        """Add the payload of a packet that continues the run."""
         size = len(payload)
         self._pieces.append(payload)
         self._octets += size
@@ -148,7 +148,7 @@ class _Run:
 
 
 def _header(packet: memoryview) -> _Header | None:
-    """Return what is to be compared; ``None`` if the packet is damaged, no TCP, or unusual."""
+    """Return the header fields to compare; ``None`` if the packet is damaged or unusual."""
     try:
         if packet[0] >> 4 == 6:
             fields = _IPV6.unpack_from(packet)

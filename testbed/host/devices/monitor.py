@@ -1,4 +1,4 @@
-"""What the kernel reports by itself: changes of interfaces, addresses, routes (rtnetlink(7))."""
+"""The kernel's reports of changes of interfaces, addresses and routes (rtnetlink(7))."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Monitor:
         self._socket.close()
 
     def reports(self) -> Iterator[tuple[int, bytes] | None]:
-        """Yield type and octets of each message that waits; ``None`` where some are lost."""
+        """Yield type and octets of each waiting message; ``None`` after a loss of messages."""
         while True:
             try:
                 datagram = self._socket.recv(_RECEIVE)

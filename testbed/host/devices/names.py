@@ -1,4 +1,4 @@
-"""How devices are called: on command lines, and as the option ``device`` of a stack.
+"""The names of devices, for command lines and for the option ``device`` of a stack.
 
 ``packet``
     The interfaces of the network namespace, by packet sockets; their addresses are shared with the
@@ -20,9 +20,9 @@ _INTERFACE: Final = re.compile(r"[^\s/:+]{1,15}")  # net/core/dev.c, dev_valid_n
 
 
 def tuns(name: str) -> tuple[str, ...]:
-    """Return the TUN interfaces that the name of a device means, none for packet sockets.
+    """Return the TUN interfaces of a device name; none for packet sockets.
 
-    :raises InputError: it names no device.
+    :raises InputError: the name is invalid.
     """
     if name == PACKET:
         return ()

@@ -1,4 +1,4 @@
-"""Where this host can be reached and how it reaches others, as the kernel knows it now."""
+"""The present addresses, routes and neighbours of this network namespace."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ Key = tuple[int, str]  # index of an interface, address of a neighbour
 
 
 class Path(msgspec.Struct, frozen=True, kw_only=True):
-    """How packets between two addresses leave.
+    """The way of packets between two addresses.
 
-    :param header: the header of the link to put in front of them: Ethernet's, or none.
+    :param header: the link header to put before them: Ethernet, or none.
     :param mtu: octets of the largest packet.
     """
 
@@ -46,9 +46,9 @@ class Path(msgspec.Struct, frozen=True, kw_only=True):
 class Network:
     """The kernel's view of this network namespace, kept up to date.
 
-    :param on_addresses: called when addresses have changed.  An address counts while it is there:
-        if its interface is down, it may still be reached through another one (RFC 1122, 3.3.4.2).
-    :param on_neighbour: called when neighbours were resolved, or could not be.
+    :param on_addresses: called when addresses have changed. An address counts while it exists: if
+        its interface is down, it may still be reachable through another one (RFC 1122, 3.3.4.2).
+    :param on_neighbour: called when neighbours were resolved, or failed.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Network:
 
     @property
     def has_bare_links(self) -> bool:
-        """Whether packets come and go on some interface without a header of its link."""
+        """Whether there is an interface without a link header."""
         return not all(each.framed for each in self._interfaces.values())
 
     @property
@@ -96,7 +96,7 @@ class Network:
         return [str(each) for each in addresses if not (each.is_loopback or each.is_link_local)]
 
     def source_for(self, remote_host: str) -> str | None:
-        """Return the address the kernel would send from; ``None`` if there is no route."""
+        """Return the source address that the kernel would use, or ``None`` if there is no route."""
         try:
             return rtnetlink.find_route(self._netlink, None, remote_host).source
         except OSError:
@@ -117,10 +117,9 @@ class Network:
         self._bound.pop(local, None)
 
     def path(self, local: Address, destination: str) -> Path | None:
-        """Return how packets leave; ``None`` while the kernel resolves the neighbour.
+        """Return the way of packets, or ``None`` while the kernel resolves the neighbour.
 
-        :raises OSError: there is no way: no route, no such local address, no answer from the
-            neighbour.
+        :raises OSError: there is no route, no such local address, or no answer from the neighbour.
         """
         source, bound = local.host, self._bound.get(local, 0)
         known = self._paths.get((source, destination, bound))
@@ -192,7 +191,7 @@ class Network:
         return None
 
     def _ask(self, key: Key) -> None:
-        """Have the kernel resolve or confirm a neighbour; the outcome comes as an event."""
+        """Let the kernel resolve or confirm a neighbour. The result is an event."""
         if key not in self._asked:
             self._asked.add(key)
             (error,) = self._netlink.request([rtnetlink.use_neighbour(*key)])

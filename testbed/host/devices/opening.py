@@ -11,9 +11,9 @@ from testbed.host.devices.tun import TunDevice
 
 
 def open_device(name: str | None) -> HostDevice:
-    """Open a device where an event loop runs; ``None`` is the usual one, packet sockets.
+    """Open a device inside a running event loop; ``None`` for packet sockets.
 
-    :raises InputError: there is none of that name.
+    :raises InputError: no device has the name.
     :raises PlatformError: this process may not open it.
     """
     name = names.PACKET if name is None else name

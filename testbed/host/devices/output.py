@@ -1,4 +1,4 @@
-"""Frames on their way to the kernel, in order, without ever waiting."""
+"""A queue of frames to the kernel, in order and without blocking."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Sink(Protocol):
         """Return the descriptor, which is writable when there is room."""
 
     def write(self, head: bytes, payload: bytes) -> None:
-        """Take a frame, which the kernel puts together.
+        """Write a frame from its parts.
 
         :raises OSError: ``BlockingIOError`` if there is no room now.
         """
@@ -25,21 +25,21 @@ class Sink(Protocol):
 
 
 class Output:
-    """What waits for room in a sink."""
+    """The frames that wait for room in a sink."""
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self._waiting: deque[tuple[bytes, bytes]] = deque()
 
     def fileno(self) -> int:
-        """Return the descriptor, which is writable when :meth:`flush` can go on."""
+        """Return the descriptor, which is writable when :meth:`flush` can continue."""
         return self._sink.fileno()
 
     def send(self, head: bytes, payload: bytes) -> bool:
-        """Send a frame; ``False``: it waits until there is room.
+        """Send a frame; return ``False`` if it must wait for room.
 
-        What the kernel refuses (the interface is down, its queue is full) is lost, as packets
-        are on a network.
+        A frame that the kernel refuses (the interface is down, its queue is full) is lost, as on a
+        network.
         """
         if self._waiting:
             if len(self._waiting) < _MOST_WAITING:
@@ -55,7 +55,7 @@ class Output:
         return True
 
     def flush(self) -> bool:
-        """Send what waits; return whether that was all."""
+        """Send the waiting frames; return whether none is left."""
         waiting, self._waiting = self._waiting, deque()
         while waiting:
             if not self.send(*waiting.popleft()):

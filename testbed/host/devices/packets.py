@@ -1,4 +1,4 @@
-"""The kernel's interfaces as a device, by packet sockets: its addresses, and ports it leaves."""
+"""The kernel's interfaces as a device, by packet sockets."""
 
 from __future__ import annotations
 
@@ -37,9 +37,10 @@ class PacketDevice(FrameDevice):
         self._hear_bare_links()
 
     def refuses(self, local_host: str, remote: Address) -> bool:
-        """Tell whether the kernel of this namespace would refuse a connection of its own.
+        """Return whether an address belongs to the kernel of this namespace.
 
-        It takes no IPv4 packets of its own addresses from us, and so gives no answer.
+        The kernel accepts no IPv4 packets with its own source addresses from us, so it would not
+        answer.
         """
         return (
             ":" not in local_host
@@ -48,7 +49,7 @@ class PacketDevice(FrameDevice):
         )
 
     def has_endpoint(self, host: str) -> bool:
-        """Tell that each may be: an address may come, or be translated on its way."""
+        """Return ``True``: an address may be added later, or be translated on the path."""
         del host
         return True
 
@@ -74,7 +75,7 @@ class PacketDevice(FrameDevice):
         self._blocks = blocks
 
     def _hear_bare_links(self) -> None:
-        """Open further sockets once there are links without a header."""
+        """Open additional sockets once there are links without a header."""
         if self._hears_bare_links or not self._network.has_bare_links:
             return
         self._hears_bare_links = True

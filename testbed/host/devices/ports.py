@@ -1,10 +1,10 @@
-"""Ports of our stack: those that the kernel leaves to it, and those of addresses of its own.
+"""The ports of our stack: those reserved from the kernel, and those of its own addresses.
 
-A packet that comes for a port where the kernel has no socket is answered with RST.  So each of our
-ports, of clients too, has a kernel socket that listens on it with a filter that passes nothing: the
-kernel finds that socket, the filter drops the packet, and no answer leaves (``tcp_filter`` comes
-before a listening socket looks at the segment, net/ipv4/tcp_ipv4.c).  A socket that is only bound
-would not do: it is not found by incoming packets.  It also keeps others from using the port.
+The kernel answers a packet to a port without a socket by RST. So each of our ports, including those
+of clients, has a kernel socket that listens with a filter that passes nothing. The kernel finds
+that socket, the filter drops the packet, and no answer is sent (``tcp_filter`` runs before a
+listening socket processes the segment, net/ipv4/tcp_ipv4.c). A socket that is only bound is not
+found for incoming packets. The socket also reserves the port.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ class Closable(Protocol):
 
 
 class Ports:
-    """The ports of one host driver; each counts for all local addresses, IPv4 and IPv6.
+    """The ports of one host driver. Each applies to all local addresses, IPv4 and IPv6.
 
-    They are the kernel's, too: none of its sockets can have one that is held here.
+    Kernel sockets cannot use a port that is held here.
 
-    :param rng: chooses the ports of clients (RFC 6056): within a block that the kernel chooses.
-    :param listen: told of the blocks (:data:`testbed.host.devices.filters.BLOCK`) in which there
-        are ports, whenever these change.
+    :param rng: chooses the ports of clients (RFC 6056) within a block that the kernel chooses.
+    :param listen: called with the blocks (:data:`testbed.host.devices.filters.BLOCK`) that contain
+        ports, after each change.
     """
 
     def __init__(
@@ -60,14 +60,14 @@ class Ports:
 
     @property
     def blocks(self) -> frozenset[int]:
-        """The blocks (:data:`testbed.host.devices.filters.BLOCK`) in which there are ports."""
+        """The blocks (:data:`testbed.host.devices.filters.BLOCK`) that contain ports."""
         return frozenset(map(filters.block_of, self._guards))
 
     def hold(self, port: int) -> None:
-        """Become a user of a certain port.
+        """Hold a certain port for a user.
 
-        :raises OSError: EADDRINUSE, somebody else has it; EACCES, it is privileged; or nothing can
-            be heard on it.
+        :raises OSError: EADDRINUSE if another process has it, EACCES if it is privileged, or no
+            packets can be received on it.
         """
         if port not in self._guards:
             self._guards[port] = self._guard(port)
@@ -80,9 +80,9 @@ class Ports:
         self._leaving.discard(port)
 
     def take(self) -> int:
-        """Become the user of some free port and return it.
+        """Hold and return a free port.
 
-        :raises OSError: the kernel has none left.
+        :raises OSError: no port is free.
         """
         while True:
             if not self._candidates:
@@ -98,17 +98,17 @@ class Ports:
                     return port
 
     def let_go(self, port: int) -> None:
-        """Use it no more; :meth:`sweep` gives it back to the kernel."""
+        """Release a port for one user. :meth:`sweep` returns it to the kernel."""
         self._users[port] -= 1
         if not self._users[port]:
             del self._users[port]
             self._leaving.add(port)
 
     def sweep(self, in_use: Callable[[int], bool]) -> bool:
-        """Give ports without users back to the kernel; return whether some have to wait.
+        """Return ports without users to the kernel; return whether some must wait.
 
-        :param in_use: whether a connection has to answer on a port; if it were given back, the
-            kernel would answer with RST.
+        :param in_use: whether a connection must still answer on a port. The kernel would answer by
+            RST.
         """
         for port in [port for port in self._leaving if not in_use(port)]:
             self._leaving.discard(port)
@@ -117,7 +117,7 @@ class Ports:
         return bool(self._leaving)
 
     def close(self) -> None:
-        """Give all ports back at once."""
+        """Return all ports at once."""
         for guard in self._guards.values():
             guard.close()
         self._guards.clear()
@@ -135,18 +135,18 @@ class Ports:
         return ports
 
     def _guard(self, port: int) -> Closable:
-        """Keep a port from the kernel."""
+        """Reserve a port from the kernel."""
         return _guard(port)
 
     def _any(self) -> int:
-        """Return some port for a client."""
+        """Return a port for a client."""
         with _guard(0) as chosen:
             port: int = chosen.getsockname()[1]
             return port
 
 
 class OwnPorts(Ports):
-    """The ports of addresses that the kernel does not have: all of them are ours."""
+    """The ports of addresses that the kernel does not have. All of them are free for us."""
 
     def __contains__(self, port: int) -> bool:
         return True
@@ -160,7 +160,7 @@ class OwnPorts(Ports):
 
 
 class InheritedPorts(Ports):
-    """Ports that the sockets of another process keep from the kernel."""
+    """Ports that the sockets of another process reserve."""
 
     def _guard(self, port: int) -> Closable:
         del port
@@ -168,7 +168,7 @@ class InheritedPorts(Ports):
 
 
 def is_heard(port: int) -> bool:
-    """Tell whether some socket of this network namespace listens on a port (proc_net_tcp)."""
+    """Return whether a socket of this network namespace listens on a port (proc_net_tcp)."""
     for table in _TABLES:
         with contextlib.suppress(FileNotFoundError):  # no IPv6
             for line in table.read_text().splitlines()[1:]:
@@ -193,7 +193,7 @@ def _guard(port: int) -> socket.socket:
 
 
 def _socket() -> socket.socket:
-    """Return a socket for IPv4 and IPv6, or for IPv4 where the kernel has nothing else."""
+    """Return a socket for IPv4 and IPv6, or for IPv4 if the kernel has no IPv6."""
     try:
         both = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What comes out of a device, before it is read."""
+"""A received packet before it is parsed."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import msgspec
 class Received(msgspec.Struct, frozen=True, gc=False):
     """An IP packet.
 
-    :param packet: a view of the memory it was received into, which the next batch overwrites.
-    :param verified: its TCP checksum need not be looked at: it was checked already, or the packet
-        comes from this machine and has none yet.
-    :param gso_size: if it was put together from pieces, the octets of a piece; else 0.
+    :param packet: a view of the receive buffer, which the next batch overwrites.
+    :param verified: whether its TCP checksum needs no check: the kernel has checked it, or the
+        packet comes from this machine and has none yet.
+    :param gso_size: the payload size of its pieces if it was merged, else 0.
     """
 
     packet: memoryview

@@ -44,9 +44,9 @@ _VALID: Final = _NUD_PERMANENT | _NUD_NOARP | _NUD_REACHABLE | _NUD_PROBE | _NUD
 class Interface(msgspec.Struct, frozen=True, kw_only=True):
     """An interface that sends and receives IP packets.
 
-    :param framed: each has an Ethernet header (on loopback, too); else there is none.
-    :param running: it is up and has a carrier.
-    :param resolves: neighbours on it have to be resolved.
+    :param framed: whether packets have an Ethernet header, as also on loopback.
+    :param running: whether it is up and has a carrier.
+    :param resolves: whether its neighbours must be resolved.
     """
 
     index: int
@@ -59,11 +59,11 @@ class Interface(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """How the kernel would send a packet.
+    """The kernel's route for a packet.
 
     :param next_hop: the gateway, or the destination itself.
-    :param source: the address the kernel would choose.
-    :param mtu: of the path if the kernel has learnt it; 0: the interface's counts.
+    :param source: the source address that the kernel would choose.
+    :param mtu: the path MTU if the kernel has learnt it; 0 for that of the interface.
     """
 
     interface: int
@@ -73,11 +73,11 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Neighbour(msgspec.Struct, frozen=True, kw_only=True):
-    """A neighbour as the kernel's table has it.
+    """An entry of the kernel's neighbour table.
 
     :param mac: ``None`` while it is not resolved.
-    :param stale: the kernel would confirm it if it used it.
-    :param failed: the kernel asked for it and no host answered.
+    :param stale: whether the kernel would confirm it on use.
+    :param failed: whether the resolution failed.
     """
 
     interface: int
@@ -98,7 +98,7 @@ def family_of(host: str) -> socket.AddressFamily:
 
 
 def read_interfaces(netlink: Netlink) -> dict[int, Interface]:
-    """Return the interfaces that IP packets can leave by, by index."""
+    """Return the interfaces that can send IP packets, by index."""
     found = {}
     for body in netlink.dump(_GET_LINKS):
         _, kind, index, flags, _ = _LINK.unpack_from(body, codec.HEADER.size)
@@ -117,7 +117,7 @@ def read_interfaces(netlink: Netlink) -> dict[int, Interface]:
 
 
 def read_addresses(netlink: Netlink) -> Iterator[tuple[int, str]]:
-    """Yield interface and address of each address that may be used."""
+    """Yield interface and address of each usable address."""
     for body in netlink.dump(_GET_ADDRESSES):
         *_, index = _ADDRESS.unpack_from(body, codec.HEADER.size)
         attrs = codec.attributes(body, codec.HEADER.size + _ADDRESS.size)
@@ -126,7 +126,7 @@ def read_addresses(netlink: Netlink) -> Iterator[tuple[int, str]]:
 
 
 def read_peers(netlink: Netlink) -> Iterator[tuple[int, str, str]]:
-    """Yield interface, own address and peer's of each point-to-point address (``ip address``)."""
+    """Yield interface, local and peer address of each point-to-point address (``ip address``)."""
     for body in netlink.dump(_GET_ADDRESSES):
         *_, index = _ADDRESS.unpack_from(body, codec.HEADER.size)
         attrs = codec.attributes(body, codec.HEADER.size + _ADDRESS.size)
@@ -144,7 +144,7 @@ def read_neighbours(netlink: Netlink) -> Iterator[Neighbour]:
 
 
 def read_neighbour(body: bytes) -> Neighbour | None:
-    """Return the neighbour of a message; ``None`` if it is none of IP (bridges have such)."""
+    """Return the neighbour of a message, or ``None`` if it is not IP, as those of bridges."""
     family, index, state, _, _ = _NEIGHBOUR.unpack_from(body, codec.HEADER.size)
     attrs = codec.attributes(body, codec.HEADER.size + _NEIGHBOUR.size)
     host = attrs.host(_NDA_DST) if family in (socket.AF_INET, socket.AF_INET6) else None
@@ -160,17 +160,16 @@ def read_neighbour(body: bytes) -> Neighbour | None:
 
 
 def use_neighbour(interface: int, host: str) -> Request:
-    """Return the request that makes the kernel resolve or confirm a neighbour, as if it used it."""
+    """Return the request by which the kernel resolves or confirms a neighbour."""
     fixed = _NEIGHBOUR.pack(family_of(host), interface, 0, _NTF_USE, 0)
     return codec.request(_NEWNEIGH, NLM_F_CREATE, fixed, codec.address(_NDA_DST, host))
 
 
 def find_route(netlink: Netlink, source: str | None, destination: str, interface: int = 0) -> Route:
-    """Ask the kernel for the route of a packet; rules by source address count.
+    """Request the route of a packet from the kernel, including rules by source address.
 
-    :param interface: index of the one it has to leave by, as of a socket that is bound to it; 0:
-        of any.
-    :raises OSError: there is none, or ``source`` is no address of this host.
+    :param interface: the index of the interface to which the socket is bound; 0 if it is not bound.
+    :raises OSError: there is no route, or ``source`` is no address of this host.
     """
     family = family_of(destination)
     bits = 128 if family == socket.AF_INET6 else 32

@@ -1,4 +1,4 @@
-"""Packet sockets (packet(7)): one per family to hear with, one per interface to send with."""
+"""Packet sockets (packet(7)): one per family for receiving, one per interface for sending."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _HARMLESS: Final = (errno.EAGAIN, errno.EINTR, errno.ENETDOWN, errno.ENXIO, errn
 
 
 class Receiver:
-    """A batch of buffers: one system call fills them."""
+    """A batch of receive buffers, which one system call fills."""
 
     def __init__(self) -> None:
         self._buffers = Buffers()
@@ -45,11 +45,11 @@ class Receiver:
         self._vector.point_to([first + 16 * index for index in range(BATCH)])
 
     def receive(self, fd: int, link: int) -> list[Received]:
-        """Return the packets that wait at a socket, at most :data:`~testbed.libc.BATCH`.
+        """Return the waiting packets of a socket, at most :data:`~testbed.libc.BATCH`.
 
-        They are views of the buffers, which the next call fills again.
+        They are views of the buffers, which the next call overwrites.
 
-        :param link: octets of the header of the link.
+        :param link: the size of the link header in octets.
         """
         try:
             lengths = self._vector.receive(fd)
@@ -64,12 +64,12 @@ class Receiver:
 
 
 class Input:
-    """Hears packets of one family on all interfaces whose links have a header, or on all others.
+    """Receives packets of one family from all interfaces with a link header, or from all others.
 
-    It is bound to the family's protocol: so it gets each packet once, from the interface whose
-    address it is for, also where there are bridges, bonds or VLANs.
+    It is bound to the protocol of the family. So it receives each packet once, from the interface
+    with the address, also with bridges, bonds or VLANs.
 
-    :param framed: whether it is those with an Ethernet header.
+    :param framed: whether it receives from interfaces with an Ethernet header.
     :raises PlatformError: this process may not open packet sockets.
     """
 
@@ -92,12 +92,12 @@ class Input:
         return self._socket.fileno()
 
     def listen_to(self, blocks: Iterable[int]) -> None:
-        """Hear segments to these blocks of ports only (:func:`.filters.block_of`)."""
+        """Receive only segments to these blocks of ports (:func:`.filters.block_of`)."""
         wanted = filters.segments_to(self._family, blocks, self._link)
         filters.attach(self._socket, filters.on_links(self._types, wanted))
 
     def receive(self) -> list[Received]:
-        """Return a batch of packets that wait; the next batch of any input overwrites them."""
+        """Return a batch of waiting packets. The next batch of any input overwrites them."""
         return self._receiver.receive(self._socket.fileno(), self._link)
 
     def close(self) -> None:
@@ -108,7 +108,7 @@ class Input:
 class PacketSink:
     """Sends on one interface.
 
-    :raises OSError: there is no such interface.
+    :raises OSError: the interface does not exist.
     """
 
     def __init__(self, interface: Interface) -> None:

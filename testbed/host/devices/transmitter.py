@@ -1,4 +1,4 @@
-"""From segments to frames on the right interface."""
+"""The transmission of segments as frames on the right interface."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ _MOST_PARKED: Final = 256  # segments whose neighbour is being resolved
 
 
 class Ways(Protocol):
-    """Knows how packets leave."""
+    """Provides the way of packets."""
 
     def path(self, local: Address, destination: str) -> Path | None:
-        """Return how packets leave; ``None`` while a neighbour is being resolved.
+        """Return the way of packets, or ``None`` while a neighbour is being resolved.
 
-        :raises OSError: there is no way.
+        :raises OSError: there is no route.
         """
 
 
 class Transmitter:
-    """Sends segments, in order on each interface, without ever waiting.
+    """Sends segments, in order on each interface and without blocking.
 
-    :param on_error: told, as the kernel tells its sockets, when a segment cannot be sent.
-    :param sink: opens an interface to send on; OSError if there is none.
+    :param on_error: called when a segment cannot be sent, with the error that a kernel socket would
+        get.
+    :param sink: opens an interface for sending. It raises OSError if the interface does not exist.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Transmitter:
             output.close()
 
     def send(self, segment: Segment) -> None:
-        """Send a segment; the kernel cuts one that has a ``gso_size``."""
+        """Send a segment. The kernel segments one with a ``gso_size``."""
         try:
             path = self._ways.path(segment.source, segment.destination.host)
         except OSError:
@@ -83,7 +84,7 @@ class Transmitter:
             self._loop.add_writer(output, self._flush, output)
 
     def take_parked(self) -> list[Segment]:
-        """Return what waits for a neighbour, to be sent again."""
+        """Return the segments that wait for a neighbour, to send them again."""
         parked, self._parked = self._parked, []
         return parked
 

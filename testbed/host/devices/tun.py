@@ -1,8 +1,8 @@
-"""TUN interfaces as a device: IP packets to the kernel and from it, at addresses of our own.
+"""TUN interfaces as a device, with addresses that the kernel does not have.
 
-The kernel is the router of the stack: what we write comes in by the interface, and what it routes
-there we read (Documentation/networking/tuntap.rst).  That needs no privilege but the right to use
-the interface, which its owner has.
+The kernel is the router of the stack. It receives the packets that we write, and we read the
+packets that it routes to the interface (Documentation/networking/tuntap.rst). This needs no
+privilege except the right to use the interface, which its owner has.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ _HARMLESS: Final = (errno.EAGAIN, errno.EINTR, errno.EIO, errno.EBADFD, errno.EN
 
 
 class Tun:
-    """The far end of one TUN interface, which one process has at a time.
+    """The far end of one TUN interface, which only one process can have.
 
-    :ivar name: the interface's, as it was when this was opened; ``index`` likewise.
-    :raises InputError: there is no such interface, or it is no TUN.
-    :raises PlatformError: this process may not use it, or another one does.
+    :ivar name: the name of the interface when it was opened. ``index`` is its index.
+    :raises InputError: the interface does not exist, or is no TUN.
+    :raises PlatformError: this process may not use it, or another process does.
     """
 
     def __init__(self, name: str, buffers: Buffers) -> None:
@@ -75,7 +75,7 @@ class Tun:
         any(self._takes(offloads) for offloads in _OFFLOADS)  # the first that it takes
 
     def _takes(self, offloads: int) -> bool:
-        """Ask for offloads; tell whether the interface has them now."""
+        """Request offloads; return whether the interface has them now."""
         try:
             fcntl.ioctl(self._fd, _TUNSETOFFLOAD, offloads)
         except OSError:
@@ -87,7 +87,7 @@ class Tun:
         return self._fd
 
     def receive(self) -> Sequence[Received]:
-        """Return a batch of packets that wait; the next batch of any interface overwrites them."""
+        """Return a batch of waiting packets. The next batch of any interface overwrites them."""
         return list(self._waiting())
 
     def _waiting(self) -> Iterator[Received]:
@@ -105,18 +105,18 @@ class Tun:
         os.writev(self._fd, (head, payload))
 
     def close(self) -> None:
-        """Leave the interface to others."""
+        """Release the interface."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
 
 
 class TunDevice(FrameDevice, OwnAddresses):
-    """TUN interfaces; the stack has the addresses that are the kernel's peers there.
+    """TUN interfaces. The stack has the kernel's peer addresses there.
 
     :param interfaces: their names.
     :param rng: chooses ports.
-    :raises InputError: one is no TUN, or gives the stack no address.
+    :raises InputError: an interface is no TUN, or gives the stack no address.
     :raises PlatformError: this process may not use them.
     """
 
@@ -136,7 +136,7 @@ class TunDevice(FrameDevice, OwnAddresses):
         super().__init__(self._far_ends, OwnPorts(rng), tuns, self._sink)
 
     def send(self, segments: Sequence[Segment], now: int) -> None:
-        """Send segments; those for addresses of our own come back at once."""
+        """Send segments. Those to our own addresses return at once."""
         if any(self.is_local(one.destination.host) for one in segments):
             mine = [one for one in segments if self.is_local(one.destination.host)]
             self._returned += [msgspec.structs.replace(one, ext=None) for one in mine]
@@ -151,7 +151,7 @@ class TunDevice(FrameDevice, OwnAddresses):
             self._send_reply(reply)
 
     def _send_reply(self, reply: bytes) -> None:
-        """Send a packet of our own making by the interface of its source."""
+        """Send a generated packet by the interface of its source."""
         six = reply[0] >> 4 == 6
         at, size = (8, 16) if six else (12, 4)
         family = socket.AF_INET6 if six else socket.AF_INET
@@ -213,7 +213,7 @@ def _refuse(name: str, error: OSError) -> NoReturn:
 
 
 def _flags(name: str) -> int:
-    """Return the flags with which an interface was made; 0 where it is no TUN or TAP."""
+    """Return the flags with which an interface was created; 0 if it is no TUN or TAP."""
     try:
         return int(Path(_KIND.format(name)).read_text(), 16)
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""How a connection begins: by its first subflow (RFC 8684, section 3.1)."""
+"""The start of a connection with its first subflow (RFC 8684, section 3.1)."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ _MET: Final = {
 
 
 class Owner(Protocol):
-    """The services of the connection that its beginning needs."""
+    """The services of the connection that its start needs."""
 
     @property
     def initiator(self) -> bool:
         """Whether this side opened the connection."""
 
     def trace(self, name: str, now: int, **fields: Any) -> None:
-        """Tell of an event."""
+        """Trace an event."""
 
     def count(self, name: str) -> None:
-        """Count an event; its name is one of MPTcpExt."""
+        """Increment the MPTcpExt counter that has this name."""
 
     def opened(self, subflow: Subflow, now: int) -> None:
-        """Learn from how the first subflow was opened."""
+        """Record how the first subflow was opened."""
 
 
 class Beginning:
-    """Of one connection.
+    """The start of one connection.
 
-    :ivar met: the handshake of the first subflow is done.
+    :ivar met: whether the handshake of the first subflow is complete.
     """
 
     __slots__ = ("_events", "_incoming", "_life", "_outgoing", "_owner", "_paths", "met")
@@ -63,15 +63,15 @@ class Beginning:
         self._events = events
 
     def open_early(self, first: Subflow, *, answer: bool) -> None:
-        """Be open before the handshake is over: the SYN's data is the application's (appendix B).
+        """Deliver the data of the SYN before the handshake is complete (appendix B).
 
-        :param answer: what the application answers does not wait for the peer's key.
+        :param answer: whether the application's answer may leave before the peer's key arrives.
         """
         self._incoming.begin(first.early.take(first.tcp, answer=answer))
         self._let_flow(first)
 
     def establish_once(self, subflow: Subflow, now: int) -> None:
-        """Once the handshake of the first subflow is done, data can flow, if it did not before."""
+        """Allow data once the handshake of the first subflow is complete."""
         if self.met or not (subflow.accepted and subflow.phase.begun):
             return
         self.met = True

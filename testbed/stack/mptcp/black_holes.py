@@ -1,4 +1,4 @@
-"""Where MP_CAPABLE makes SYNs vanish (RFC 8684, section 3.9.3)."""
+"""Hosts towards which SYNs with MP_CAPABLE are lost (RFC 8684, section 3.9.3)."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ class _Hole(msgspec.Struct):
 
 
 class BlackHoles:
-    """The hosts towards which SYNs with MP_CAPABLE have vanished, and one without it has not.
+    """The hosts that answered a SYN only after MP_CAPABLE was left out.
 
-    MPTCP is not tried there for a while, twice as long each time, until it is seen to work.  Linux
-    has one such period for all destinations of a network namespace; here each has its own.
+    MPTCP is not used towards such a host for a period. The period doubles each time, until MPTCP
+    works there. Linux has one period for all destinations of a network namespace. Here each host
+    has its own.
 
-    :param first_ns: the first period; 0: nothing is remembered.
+    :param first_ns: the first period in nanoseconds; 0 disables the memory.
     """
 
     def __init__(self, first_ns: int) -> None:
@@ -32,14 +33,14 @@ class BlackHoles:
         return len(self._holes)
 
     def swallow(self, host: str, now: int) -> bool:
-        """Tell whether MPTCP is not to be tried with a host now."""
+        """Return whether MPTCP must not be used towards a host now."""
         hole = self._holes.get(host)
         return hole is not None and now < hole.until_ns
 
     def found(self, host: str, now: int) -> bool:
-        """Note that a connection to a host was opened only after the option had been left out.
+        """Record that a host answered only after the option was left out.
 
-        Tell whether that is remembered.
+        Return whether it was recorded: not if the memory is disabled.
         """
         if not self._first_ns:
             return False
@@ -52,5 +53,5 @@ class BlackHoles:
         return True
 
     def disproved(self, host: str) -> None:
-        """Note that MPTCP works with a host."""
+        """Record that MPTCP works with a host."""
         self._holes.pop(host, None)

@@ -1,4 +1,4 @@
-"""Starting a connection: MP_CAPABLE (RFC 8684, section 3.1) and its fallback (section 3.7)."""
+"""The MP_CAPABLE handshake (RFC 8684, section 3.1) and its fallback (section 3.7)."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from testbed.stack.mptcp.mapping import Mapping
 
 
 def usable(option: MpCapable) -> bool:
-    """Tell whether an MP_CAPABLE's flags allow MPTCP.
+    """Return whether an MP_CAPABLE's flags allow MPTCP.
 
-    The H flag is the one algorithm we have.  With B set the option must be ignored; bits D to G
-    mean nothing.
+    The H flag must be set: it names the only algorithm of this stack. If B is set, the option must
+    be ignored. Bits D to G have no meaning.
     """
     return bool(option.flags & HMAC_SHA256) and not option.flags & EXTENSIBILITY
 
@@ -37,7 +37,7 @@ def agree_on_checksums(keys: Keys, option: MpCapable) -> None:
 
 
 def _flags(keys: Keys, *, deny_join: bool) -> int:
-    """Return the flags of our next MP_CAPABLE: from the answer on, A is what was agreed on."""
+    """Return the flags of our next MP_CAPABLE. After the SYN, A is the agreed value."""
     return (
         HMAC_SHA256
         | (CHECKSUM_REQUIRED if keys.checksum else 0)
@@ -50,7 +50,8 @@ class CapableInitiator:
 
     :param keys: with our key; the peer's is filled in.
     :param deny_join: send the C flag.
-    :param tries: SYNs with the option.  It is left out then: something may swallow them.
+    :param tries: how many SYNs carry the option. Later SYNs leave it out, as the path may drop SYNs
+        that have it.
     """
 
     def __init__(self, keys: Keys, *, deny_join: bool, tries: int) -> None:
@@ -64,7 +65,8 @@ class CapableInitiator:
     def options(self, flags: int, mapping: Mapping | None) -> Sequence[Option] | None:
         """Return MP_CAPABLE without keys, then with both until a Data ACK has come.
 
-        Data but the first goes with DSS: MP_CAPABLE and a mapping do not fit together.
+        Only the first data goes with MP_CAPABLE. Later data goes with DSS: both options do not fit
+        into one segment.
         """
         said = _flags(self._keys, deny_join=self._deny_join)
         if flags & SYN:
@@ -85,10 +87,10 @@ class CapableInitiator:
         return (option,)
 
     def received(self, segment: Segment) -> Outcome:
-        """Take the peer's key from its SYN/ACK; a Data ACK after that confirms it all.
+        """Take the peer's key from its SYN/ACK. A later Data ACK confirms the handshake.
 
-        A mapping alone does not: it may answer the data of our SYN.  A segment without any option
-        of MPTCP before that is a fallback (section 3.7).
+        A mapping without a Data ACK does not confirm it: it may belong to the answer to our SYN's
+        data. A segment without an MPTCP option before the confirmation is a fallback (section 3.7).
         """
         if segment.flags & SYN:
             return self._syn_ack(segment)
@@ -122,10 +124,10 @@ class CapableInitiator:
 
 
 class CapableResponder:
-    """The side that gets the SYN, which had a usable MP_CAPABLE.
+    """The side that receives a SYN with a usable MP_CAPABLE.
 
     :param deny_join: send the C flag.
-    :param syn: the option of the SYN.
+    :param syn: the MP_CAPABLE of the SYN.
     """
 
     def __init__(self, keys: Keys, *, deny_join: bool, syn: MpCapable) -> None:
@@ -139,7 +141,7 @@ class CapableResponder:
     def options(self, flags: int, mapping: Mapping | None) -> Sequence[Option] | None:
         """Return MP_CAPABLE with our key for the SYN/ACK.
 
-        Before the third ACK, data may leave that answers the SYN's.
+        The answer to data of the SYN may leave before the third ACK arrives.
         """
         if not flags & SYN:
             return () if mapping is None else None
@@ -149,8 +151,8 @@ class CapableResponder:
     def received(self, segment: Segment) -> Outcome:
         """Take the peer's key from the third ACK, with or without data.
 
-        Without the option this is plain TCP.  DSS instead of it means that the third ACK was lost:
-        its sender believes in MPTCP, and sends it again with our next SYN/ACK.
+        A third ACK without the option means plain TCP. A DSS instead of it means that the third ACK
+        was lost. Its sender uses MPTCP, and repeats the third ACK after our next SYN/ACK.
         """
         if segment.flags & (SYN | RST) or not segment.flags & ACK:
             return Outcome.PENDING

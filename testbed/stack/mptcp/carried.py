@@ -1,4 +1,4 @@
-"""The part of our stream that a subflow carries."""
+"""The part of our data stream that a subflow carries."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from testbed.stack.ranges import Ranges
 
 
 class Carried:
-    """The sending side of a subflow: the data that was given to it, until the Data ACK.
+    """The data that was given to a subflow and has no Data ACK yet.
 
-    :ivar given: octets of our stream that were given to it.
-    :ivar stale: its retransmission timer has expired, and nothing came since.
+    :ivar given: how many octets of our stream the subflow was given.
+    :ivar stale: whether the retransmission timer has expired and the peer has acknowledged nothing
+        since.
     :ivar timed_out: its retransmission timer has expired since :meth:`take_time_out`.
     """
 
@@ -29,17 +30,17 @@ class Carried:
         return iter(self._data)
 
     def give(self, start: int, length: int) -> None:
-        """Note that it was given data from a position on."""
+        """Record data that the subflow was given."""
         self._run.give(start, length)
         self.given += length
         self._data.add(start, start + length)
 
     def holds(self, position: int) -> bool:
-        """Tell whether the octet at a position is on its way here."""
+        """Return whether this subflow carries the octet at a position."""
         return self._data.around(position) is not None
 
     def lacks(self, start: int, end: int) -> tuple[int, int] | None:
-        """Return the first piece between two positions that is not on its way here, if any."""
+        """Return the first piece between two positions that this subflow does not carry, if any."""
         for first, stop in self._data:
             if start < first:
                 return (start, min(first, end)) if start < end else None
@@ -47,30 +48,30 @@ class Carried:
         return (start, end) if start < end else None
 
     def end_of(self, position: int) -> int:
-        """Return the end of the piece that the octet at a position is in; itself if in none."""
+        """Return the end of the carried piece around a position, or the position itself."""
         piece = self._data.around(position)
         return position if piece is None else piece[1]
 
     def holds_all(self, start: int, end: int) -> bool:
-        """Tell whether all data between two positions is on its way here, and only here, once."""
+        """Return whether this subflow alone carries all data between two positions, once."""
         return self._run.covers(start, end)
 
     def drop_before(self, position: int) -> None:
-        """Forget what lies before a position: its Data ACK has come."""
+        """Forget the data before a position, which has a Data ACK."""
         self._data.remove_before(position)
 
     def clear(self) -> None:
-        """Forget all of it: it is as good as lost."""
+        """Forget all data: it counts as lost."""
         self._data.clear()
 
     def time_out(self) -> None:
-        """Note that TCP's retransmission timer has expired."""
+        """Record the expiry of TCP's retransmission timer."""
         self.stale = self.timed_out = True
 
     def progress(self) -> None:
-        """Note that the peer's TCP has acknowledged something."""
+        """Record an acknowledgment of the peer's TCP."""
         self.stale = False
 
     def take_time_out(self) -> None:
-        """Take that the connection acts on the expiry of the timer."""
+        """Record that the connection acts on the expiry of the timer."""
         self.timed_out = False

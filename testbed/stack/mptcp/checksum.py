@@ -16,18 +16,19 @@ _PSEUDO_HEADER: Final = struct.Struct("!QIHH")  # figure 10
 def dss_checksum(data: Octets, dsn: int, subflow_seq: int, length: int) -> int:
     """Return the checksum over a mapping's data and the pseudo-header.
 
-    :param dsn: in 64 bits, also where the option has 32 of them.
-    :param subflow_seq: relative to the subflow's ISN, or 0 for a DATA_FIN on its own.
-    :param length: as in the option: DATA_FIN counts.
+    :param dsn: the data sequence number in 64 bits, even if the option carries only 32.
+    :param subflow_seq: the subflow sequence number relative to the ISN; 0 for a DATA_FIN without
+        data.
+    :param length: the data-level length of the option, which counts DATA_FIN.
     """
     return checksum(total(data) + total(_PSEUDO_HEADER.pack(dsn, subflow_seq, length, 0)))
 
 
 def covers(mapping: Mapping, data: Octets, numbers: DataSequence) -> bool:
-    """Tell whether a mapping's checksum is right for its data.
+    """Return whether the checksum of a mapping matches its data.
 
-    :param data: all of it.
-    :param numbers: of the stream the data belongs to.
+    :param data: all octets of the mapping.
+    :param numbers: converts positions of the stream to data sequence numbers.
     """
     assert mapping.checksum is not None  # noqa: S101 - not asked of a mapping without one
     found = dss_checksum(

@@ -15,16 +15,17 @@ _S = 10**9
 
 
 class DataAcks(msgspec.Struct, frozen=True, kw_only=True):
-    """When Data ACKs are sent and how, where RFC 8684 leaves a choice.
+    """The choices that RFC 8684 leaves about Data ACKs.
 
-    :param first: send one as soon as the handshake is done.  It confirms the handshake
-        (section 3.1), so the peer needs not wait for data before it joins.
-    :param wide: they have 8 octets.  If not, they are as wide as the peer's last data sequence
-        number (section 3.3.1), and before there is one they have 4.
-    :param beside_addresses: send them together with ADD_ADDR, where there is room.
-    :param in_time_wait: send them when TCP is in TIME-WAIT, too.
-    :param behind_fin: where the peer's DATA_FIN is the end, FIN of each subflow carries its Data
-        ACK, and an ACK says it once more after that.  Otherwise the ACK leaves first.
+    :param first: send one as soon as the handshake is complete. It confirms the handshake (section
+        3.1), so the peer can join without waiting for data.
+    :param wide: always send 8 octets. Otherwise the width is that of the peer's last data sequence
+        number (section 3.3.1), and 4 octets before the first one.
+    :param beside_addresses: send a Data ACK beside ADD_ADDR if both fit.
+    :param in_time_wait: send Data ACKs also in TIME-WAIT.
+    :param behind_fin: if the peer's DATA_FIN ends the connection, let the FIN of each subflow carry
+        the Data ACK, and repeat it on an ACK after the FIN. Otherwise the ACK leaves before the
+        FIN.
     """
 
     first: bool = True
@@ -40,37 +41,41 @@ LINUX_DATA_ACKS: Final = DataAcks(
 
 
 class MptcpConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Knobs of an endpoint; the defaults act like Linux on the wire.
+    """The configuration of an endpoint. The defaults behave like Linux on the wire.
 
-    :param tcp: of each subflow.
+    :param tcp: the configuration of each subflow's TCP.
     :param send_buffer: octets of data that a connection keeps until their Data ACK.
     :param receive_buffer: octets of the window that all subflows of a connection share.
-    :param receive_buffer_initial: that window to begin with; it grows up to ``receive_buffer`` with
-        what the application reads.  0: all of it from the beginning.
+    :param receive_buffer_initial: the size of that window at first. It grows up to
+        ``receive_buffer`` with the rate at which the application reads. 0 starts with the full
+        size.
     :param scheduler: a name of :data:`testbed.stack.mptcp.scheduler.SCHEDULERS`.
-    :param opportunistic_retransmission: send what holds the shared window up again, on a faster
-        subflow (C. Raiciu et al., "How Hard Can It Be? Designing and Implementing a Deployable
-        Multipath TCP", NSDI 2012, mechanism 1).
-    :param penalisation: reduce the congestion window of the subflow that holds it up, once in a
-        round trip (mechanism 2).
-    :param deny_join_initial: send the C flag: no join to the address of the first subflow.
-    :param checksum: require DSS checksums (the A flag); a peer that does gets them anyway.
-    :param data_acks: choices about Data ACKs; Linux makes others (``LINUX_DATA_ACKS``).
-    :param join_retries: how often the third ACK of a join is sent again.
-    :param announce_ns: after which an ADD_ADDR without echo is sent again; doubled each time.
-    :param close_timeout_ns: how long a connection without any subflow lives on.
-    :param syn_retrans_before_tcp_fallback: how often a SYN with MP_CAPABLE is sent again before
-        the option is left out (the sysctl of ``net.mptcp`` of that name).
-    :param blackhole_timeout_ns: how long MPTCP is not tried with a host that has answered only
-        then; twice as long each time, 64 times at most.  0: always try.  Linux has this for all
-        hosts together (``net.mptcp.blackhole_timeout``).
-    :param early_answer: as a server of TCP Fast Open, let the answer to data of a SYN leave before
-        the handshake is over, as in figure 19 of the RFC.  It goes without Data ACK, as the
-        client's key has not come.  Linux' client takes that for a fallback to TCP, and its server
-        waits.
-    :param fastclose_by_ack: abort by MP_FASTCLOSE on an ACK (option A of section 3.5), which is
-        sent again until RST answers it.  Otherwise it goes on RST, once, on each subflow (option
-        R), as Linux does.  What the peer chooses is understood either way.
+    :param opportunistic_retransmission: when the shared window is full, send the data that blocks
+        it again on a faster subflow (C. Raiciu et al., "How Hard Can It Be? Designing and
+        Implementing a Deployable Multipath TCP", NSDI 2012, mechanism 1).
+    :param penalisation: reduce the congestion window of the subflow that blocks the shared window,
+        at most once in a round trip (mechanism 2).
+    :param deny_join_initial: set the C flag, which forbids joins to the address of the first
+        subflow.
+    :param checksum: require DSS checksums (the A flag). They are also used if the peer requires
+        them.
+    :param data_acks: the choices about Data ACKs. ``LINUX_DATA_ACKS`` are those of Linux.
+    :param join_retries: how many times the third ACK of a join is retransmitted.
+    :param announce_ns: nanoseconds until an ADD_ADDR without echo is retransmitted; doubled each
+        time.
+    :param close_timeout_ns: how long a connection without a subflow is kept, in nanoseconds.
+    :param syn_retrans_before_tcp_fallback: how many times a SYN with MP_CAPABLE is retransmitted
+        before the option is left out (the ``net.mptcp`` sysctl of that name).
+    :param blackhole_timeout_ns: how long MPTCP is not used towards a host that answered only a SYN
+        without the option, in nanoseconds. The time doubles with each case, up to 64 times. 0
+        always uses MPTCP. Linux has one such time for all hosts (``net.mptcp.blackhole_timeout``).
+    :param early_answer: as a server of TCP Fast Open, send the answer to data of a SYN before the
+        handshake is complete, as in figure 19 of the RFC. The answer has no Data ACK, because the
+        client's key is not known yet. A Linux client treats that as a fallback to TCP. A Linux
+        server waits instead.
+    :param fastclose_by_ack: abort by MP_FASTCLOSE on an ACK (option A of section 3.5), and
+        retransmit it until a RST answers. Otherwise send it once on a RST of each subflow (option
+        R), as Linux does. Both are accepted from the peer.
     """
 
     tcp: TcpConfig = TcpConfig()
@@ -96,13 +101,14 @@ class MptcpConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def first_window(self) -> int:
-        """Octets of the shared window to begin with."""
+        """The initial size of the shared window in octets."""
         return first_window(self.receive_buffer, self.receive_buffer_initial)
 
     def with_options(self, options: SocketOptions) -> MptcpConfig:
-        """Return one in which options of a socket take the place of what this says.
+        """Return a copy in which the options of a socket replace the defaults.
 
-        :raises ValueError: an option cannot have its value, or is none of MPTCP.
+        :raises ValueError: an option has a value that is not allowed, or MPTCP does not have the
+            option.
         """
         options.require_mptcp()
         buffers = ("send_buffer", "receive_buffer")

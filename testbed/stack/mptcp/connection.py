@@ -1,4 +1,4 @@
-"""A connection: one byte stream each way over all its subflows (RFC 8684)."""
+"""A connection: one byte stream in each direction over all subflows (RFC 8684)."""
 
 from __future__ import annotations
 
@@ -27,36 +27,36 @@ class Host(Protocol):
 
     @property
     def memory(self) -> WindowMemory:
-        """What windows grow by."""
+        """The memory by which receive windows may grow."""
 
     def touch(self, connection: MptcpConnection) -> None:
-        """Ask for a step."""
+        """Request a step of the connection."""
 
     def trace(self, name: str, now: int, connection: MptcpConnection, **fields: Any) -> None:
-        """Tell of an event."""
+        """Trace an event."""
 
     def count(self, name: str) -> None:
-        """Count an event; its name is one of MPTcpExt."""
+        """Increment the MPTcpExt counter that has this name."""
 
     def join(self, connection: MptcpConnection, command: OpenSubflow, now: int) -> None:
-        """Send MP_JOIN; nothing happens where that cannot be done."""
+        """Send MP_JOIN, or do nothing if that is impossible."""
 
     def opened(self, connection: MptcpConnection, subflow: Subflow, now: int) -> None:
-        """Learn from how the first subflow was opened."""
+        """Record how the first subflow was opened."""
 
     def release(self, local: Address) -> None:
-        """Give back the port of a subflow that joined and has ended."""
+        """Release the local port of a joined subflow that has ended."""
 
 
 class MptcpConnection:
     """See :class:`testbed.stack.connection.Connection`.
 
-    Nothing happens in the methods the application calls: they record, and :meth:`step` acts.
+    The methods that the application calls only record. :meth:`step` acts on the records.
 
     :param flow: the two ends of the first subflow.
-    :param manager: decides on its paths.
-    :param initiator: this side opened the connection.
-    :param options: of the socket; ``config`` goes by them already.
+    :param manager: the path manager of this connection.
+    :param initiator: whether this side opened the connection.
+    :param options: the options of the socket. ``config`` already includes them.
     """
 
     __slots__ = ("_host", "_options", "_parts", "_stillborn", "config", "controls", "flow",
@@ -93,42 +93,42 @@ class MptcpConnection:
 
     @property
     def subflows(self) -> Sequence[Subflow]:
-        """The subflows there are, those being opened too."""
+        """All subflows, including those that are being opened."""
         return self._parts.subflows.there
 
     def aborts(self, subflow: Subflow) -> bool:
-        """Tell whether the RST of a subflow carries MP_FASTCLOSE."""
+        """Return whether the RST of a subflow carries MP_FASTCLOSE."""
         return self._parts.ending.aborts(subflow)
 
     @property
     def fallback(self) -> bool:
-        """Whether it goes on as plain TCP (section 3.7)."""
+        """Whether the connection has fallen back to plain TCP (section 3.7)."""
         return self._parts.plain.begun
 
     @property
     def fin_due(self) -> bool:
-        """Whether DATA_FIN goes on each ACK without data."""
+        """Whether each ACK without data carries DATA_FIN."""
         return self._parts.fin.due and not self.fallback
 
     @property
     def closed(self) -> bool:
-        """Whether nothing more happens at the data level."""
+        """Whether the data level has ended."""
         return self._parts.life.over
 
     @property
     def state(self) -> DataState:
-        """Its state."""
+        """The state at the data level."""
         return self._parts.life.state
 
     @property
     def failure(self) -> ConnectionFailure | None:
-        """Why it ended too early, if it did."""
+        """Why the connection failed, or ``None``."""
         return self._parts.life.failure
 
     def send(self, data: bytes | memoryview, *, eor: bool = False) -> int:
-        """Take octets to send and return how many there was room for.
+        """Queue octets to send, and return how many the buffer took.
 
-        :param data: as ``eor``, see :meth:`testbed.stack.connection.Connection.send`.
+        :param data: see :meth:`testbed.stack.connection.Connection.send`, as for ``eor``.
         :raises BrokenPipeError: the sending side is closed.
         """
         if self.outgoing.closed or self.closed:
@@ -143,7 +143,7 @@ class MptcpConnection:
         return taken
 
     def read(self, limit: int) -> bytes:
-        """Return at most ``limit`` octets that have arrived."""
+        """Return at most ``limit`` octets that have arrived in order."""
         data = self.incoming.read(limit)
         self._parts.events.read(len(data))
         if self._parts.window.worth_telling:
@@ -152,17 +152,17 @@ class MptcpConnection:
 
     @property
     def at_eof(self) -> bool:
-        """Whether the peer's DATA_FIN has come and all before it was read."""
+        """Whether the peer's DATA_FIN has arrived and all data before it was read."""
         return self.incoming.finished and not self.incoming.readable
 
     @property
     def unsent(self) -> int:
-        """Octets without Data ACK."""
+        """The number of octets without a Data ACK."""
         return self.outgoing.end - self.outgoing.una
 
     @property
     def delivered(self) -> bool:
-        """Whether there is a Data ACK for everything, DATA_FIN included."""
+        """Whether all data and DATA_FIN have a Data ACK."""
         return self.outgoing.fin_acked
 
     def shutdown(self) -> None:
@@ -170,10 +170,10 @@ class MptcpConnection:
         self._parts.ending.shutdown()
 
     def set_options(self, options: SocketOptions) -> None:
-        """Change options of this connection and of its subflows, also of those to come.
+        """Change options of this connection and of its present and future subflows.
 
-        :raises ValueError: one cannot have its value, is none of MPTCP or cannot be changed any
-            more.
+        :raises ValueError: an option has a value that is not allowed, MPTCP does not have it, or it
+            can no longer be changed.
         """
         options.require_later()
         parts = self._parts
@@ -195,22 +195,23 @@ class MptcpConnection:
 
     @property
     def subflow_options(self) -> SocketOptions:
-        """The configuration of the TCP of each subflow."""
+        """The socket options of each subflow's TCP."""
         return NO_OPTIONS if self._options is NO_OPTIONS else self._options.of_subflows()
 
     def close(self) -> None:
-        """Close both sides; data that is or comes unread is answered by MP_FASTCLOSE.
+        """Close both directions. Data that stays unread is answered by MP_FASTCLOSE.
 
-        Before the peer has answered it is over at once, as TCP is (RFC 9293, section 3.10.4).
+        Before the peer has answered, the connection ends at once, as in TCP (RFC 9293, section
+        3.10.4).
         """
         self._parts.ending.close()
 
     def abort(self) -> None:
-        """End it at once, by MP_FASTCLOSE (section 3.5): on RST on every subflow, or on an ACK."""
+        """Abort by MP_FASTCLOSE (section 3.5), on the RST of each subflow or on an ACK."""
         self._parts.ending.abort()
 
     def info(self) -> dict[str, Any]:
-        """Return what MPTCP_INFO tells, and both tokens."""
+        """Return the fields of MPTCP_INFO and both tokens."""
         return describe(
             self.keys,
             self.outgoing,
@@ -224,13 +225,13 @@ class MptcpConnection:
         )
 
     def next_event(self) -> Event | None:
-        """Return one thing that happened, or ``None``."""
+        """Return the next event, or ``None``."""
         return self._parts.events.next()
 
     # What the endpoint calls.
 
     def touch(self) -> None:
-        """Ask for a step."""
+        """Request a step of the connection."""
         self._host.touch(self)
 
     def trace(self, name: str, now: int, **fields: Any) -> None:
@@ -238,15 +239,15 @@ class MptcpConnection:
         self._host.trace(name, now, self, **fields)
 
     def count(self, name: str) -> None:
-        """Count an event; its name is one of MPTcpExt."""
+        """Increment the MPTcpExt counter that has this name."""
         self._host.count(name)
 
     def opened(self, subflow: Subflow, now: int) -> None:
-        """Let the endpoint learn from how the first subflow was opened."""
+        """Report to the endpoint how the first subflow was opened."""
         self._host.opened(self, subflow, now)
 
     def totals(self) -> dict[str, int]:
-        """Return what this connection adds to the MIB counters of its host."""
+        """Return the share of this connection in the MIB counters of its host."""
         established = self.state not in (DataState.OPENING, DataState.CLOSED)
         return {
             "MPTcpExtMPCurrEstab": int(established and not self.fallback),
@@ -254,13 +255,13 @@ class MptcpConnection:
         }
 
     def join(self, command: OpenSubflow, now: int) -> None:
-        """Open a further subflow."""
+        """Open an additional subflow."""
         self._host.join(self, command, now)
 
     def new_subflow(
         self, handshake: Handshake, path: SubflowPath, *, backup: bool, initiated: bool
     ) -> Subflow:
-        """Make a subflow: the first one, or one that joins."""
+        """Create a subflow: the first one, or one that joins."""
         number = self._parts.subflows.next_number()
         subflow = Subflow(
             self, handshake, number=number, path=path, backup=backup, initiated=initiated
@@ -270,9 +271,9 @@ class MptcpConnection:
         return subflow
 
     def enter(self, subflow: Subflow) -> None:
-        """Take in a subflow that the peer has opened: the peer has answered.
+        """Add a subflow that the peer has opened, after its handshake is complete.
 
-        Until then TCP alone keeps it.  Any host can send a SYN, so it must not cost a step.
+        Before that only TCP knows it. Any host can send a SYN, so a SYN must not cost a step.
         """
         if subflow.number and self._options is not NO_OPTIONS:  # they may have changed meanwhile
             subflow.tcp.set_options(self.subflow_options.begun())
@@ -280,16 +281,16 @@ class MptcpConnection:
         self.touch()
 
     def open_early(self, subflow: Subflow) -> None:
-        """Be open before the handshake is over: the SYN's data is the application's (appendix B).
+        """Deliver the data of the SYN before the handshake is complete (appendix B).
 
-        What it answers waits for the peer's key, unless ``early_answer`` is chosen.
+        The application's answer waits for the peer's key, unless ``early_answer`` is set.
         """
         subflow.enter()
         self._parts.beginning.open_early(subflow, answer=self.config.early_answer)
         self.touch()
 
     def discard(self, subflow: Subflow) -> None:
-        """Drop a subflow that cannot be opened; a connection without its first one ends."""
+        """Drop a subflow that cannot be opened. Without its first subflow the connection ends."""
         if not subflow.outside:
             self._parts.subflows.discard(subflow)
         if subflow.initiated or not subflow.number:
@@ -297,7 +298,7 @@ class MptcpConnection:
             self.touch()
 
     def step(self, now: int) -> None:
-        """Act on all that was recorded since the last step."""
+        """Act on everything that was recorded since the last step."""
         parts = self._parts
         drain.take_records(parts)
         if self._stillborn:
@@ -308,24 +309,24 @@ class MptcpConnection:
             parts.ending.step(now, created=parts.beginning.met)
 
     def crash(self, error: Exception) -> Sequence[Subflow]:
-        """Be closed by a fault of ours: an exception has happened in it.
+        """Close the connection after an exception in it.
 
-        Nothing of it is relied on any more, the table of states included.  Return the subflows that
-        there were, which the endpoint ends.
+        Its state may be inconsistent, so nothing of it is used, not even the table of states.
+        Return its subflows, which the endpoint ends.
         """
         self._parts.ending.crash(error)
         return self._parts.subflows.take_all()
 
     def next_timer(self) -> int | None:
-        """Return when :meth:`handle_timer` has something to do."""
+        """Return the time at which :meth:`handle_timer` is due."""
         return timers.next_timer(self._parts)
 
     def handle_timer(self, now: int) -> None:
-        """Do what is due; a step follows."""
+        """Handle the expired timers. A step follows."""
         timers.handle_timer(self._parts, now)
 
     def _advance(self, now: int) -> None:
-        """Make the step of a connection that is not over."""
+        """Perform the step of a connection that has not ended."""
         parts = self._parts
         life, plain = parts.life, parts.plain
         drain.absorb(parts, now)

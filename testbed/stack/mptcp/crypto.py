@@ -1,7 +1,7 @@
 """Keys, tokens, initial data sequence numbers and HMACs (RFC 8684, sections 3.1, 3.2 and 3.4.1).
 
-Tokens, numbers and HMACs are made of keys in network byte order with SHA-256, the one algorithm of
-version 1.
+All of them are computed from keys in network byte order with SHA-256, the only algorithm of version
+1.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ def token(key: int) -> int:
 
 
 def stateless_key(secret: bytes, flow: Flow, seq: int) -> int:
-    """Return the key for a SYN of which nothing is kept: it can be made again (section 3.1).
+    """Return a key that can be computed again, for a SYN that leaves no state (section 3.1).
 
-    :param secret: no other host knows it.
-    :param seq: the SYN's sequence number.
+    :param secret: a secret of this host.
+    :param seq: the sequence number of the SYN.
     """
     text = f"{flow.local} {flow.remote} {seq}".encode()
     digest = hashlib.blake2s(text, digest_size=_KEY, key=secret[:32], person=b"mptcpkey")
@@ -38,22 +38,22 @@ def initial_dsn(key: int) -> int:
 
 
 def join_hmac(sender_key: int, receiver_key: int, sender_nonce: int, receiver_nonce: int) -> bytes:
-    """Return the whole HMAC of a host that joins or answers a join (section 3.2).
+    """Return the untruncated HMAC of a join (section 3.2).
 
-    The key is the sender's key and the receiver's, the message the two random numbers, each time
-    in that order; so the same function makes both HMACs of a join.
+    The HMAC's key is the sender's key followed by the receiver's. Its message is the sender's
+    random number followed by the receiver's. So one function computes the HMACs of both sides.
     """
     message = sender_nonce.to_bytes(4, "big") + receiver_nonce.to_bytes(4, "big")
     return _hmac(sender_key, receiver_key, message)
 
 
 def syn_ack_hmac(whole: bytes) -> bytes:
-    """Return what of an HMAC goes into a SYN/ACK: the leftmost 64 bits (section 3.2)."""
+    """Return the truncated HMAC of a SYN/ACK: the leftmost 64 bits (section 3.2)."""
     return whole[:8]
 
 
 def ack_hmac(whole: bytes) -> bytes:
-    """Return what of an HMAC goes into the third ACK: the leftmost 160 bits (section 3.2)."""
+    """Return the truncated HMAC of the third ACK: the leftmost 160 bits (section 3.2)."""
     return whole[:_JOIN_ACK]
 
 
@@ -62,14 +62,14 @@ def add_addr_hmac(
 ) -> bytes:
     """Return the HMAC of an ADD_ADDR: the rightmost 64 bits (section 3.4.1).
 
-    A port that is not announced counts as 0.
+    Without an announced port, the port is 0.
     """
     message = bytes((address_id,)) + pack(address) + (port or 0).to_bytes(2, "big")
     return _hmac(sender_key, receiver_key, message)[-8:]
 
 
 def same(a: bytes, b: bytes) -> bool:
-    """Compare two HMACs in a time that does not tell how alike they are."""
+    """Compare two HMACs in constant time."""
     return hmac.compare_digest(a, b)
 
 

@@ -1,4 +1,4 @@
-"""Sending DATA_FIN until it is acknowledged (RFC 8684, section 3.3.3)."""
+"""The retransmission of DATA_FIN until it is acknowledged (RFC 8684, section 3.3.3)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _MAX_RETRY_NS: Final = 60_000_000_000
 
 
 class DataFin:
-    """Our DATA_FIN.  It rides on ACKs, which are not acknowledged, so it has its own timer.
+    """Our DATA_FIN. It travels on ACKs, which TCP does not retransmit, so it has its own timer.
 
-    :ivar due: all data has been given to subflows: it goes on each ACK without data.
-    :ivar retry_ns: when it is sent again.
-    :ivar tries: how often the timer has expired.
+    :ivar due: whether all data was given to subflows. Then each ACK without data carries DATA_FIN.
+    :ivar retry_ns: when DATA_FIN is retransmitted.
+    :ivar tries: how many times the timer has expired.
     """
 
     __slots__ = ("_again", "_stream", "_subflows", "due", "retry_ns", "tries")
@@ -31,9 +31,10 @@ class DataFin:
         self._subflows = subflows
 
     def step(self, now: int) -> None:
-        """Send it when it becomes due, or is due again.
+        """Send DATA_FIN when it becomes due or must be retransmitted.
 
-        The timer runs as soon as the Data ACK can come: when all data before it is acknowledged.
+        The timer starts when all data before DATA_FIN is acknowledged: only then its Data ACK can
+        arrive.
         """
         stream = self._stream
         self.due = stream.closed and not stream.unsent and not stream.fin_acked
@@ -51,7 +52,7 @@ class DataFin:
         self._again = True
 
     def handle_timer(self, now: int) -> None:
-        """Have it sent with the next step if its time has come."""
+        """Retransmit DATA_FIN in the next step if the timer has expired."""
         if self.retry_ns is not None and self.retry_ns <= now:
             self.retry_ns = None
             self.tries += 1

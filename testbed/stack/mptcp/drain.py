@@ -1,4 +1,4 @@
-"""The part of a connection's step that acts on what the hooks of its subflows have recorded."""
+"""The part of a connection's step that processes the records of its subflows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from testbed.stack.mptcp.subflows import check
 
 
 def take_records(parts: Parts) -> None:
-    """Take what concerns the whole connection: Data ACKs, windows, DATA_FIN, a fallback."""
+    """Process the records about the whole connection: Data ACKs, windows, DATA_FIN, fallback."""
     outgoing = parts.outgoing
     for subflow in parts.subflows.there:
         if not subflow.stirred:
@@ -30,7 +30,7 @@ def take_records(parts: Parts) -> None:
 
 
 def absorb(parts: Parts, now: int) -> None:
-    """Act on what each subflow has recorded, until the connection has failed."""
+    """Process the records of each subflow, unless the connection fails."""
     for subflow in parts.subflows.there[:]:
         if subflow.stirred or parts.plain.begun:
             subflow.calm()
@@ -40,7 +40,7 @@ def absorb(parts: Parts, now: int) -> None:
 
 
 def _absorb(parts: Parts, subflow: Subflow, now: int) -> None:
-    """Act on what one subflow has recorded."""
+    """Process the records of one subflow."""
     check(subflow)
     if subflow.refused is not None:
         subflow.reset(ResetReason.MPTCP)
@@ -68,14 +68,14 @@ def _absorb(parts: Parts, subflow: Subflow, now: int) -> None:
 
 
 def _follow_fallback(parts: Parts, subflow: Subflow) -> None:
-    """Follow a subflow into plain TCP; after that, there are no further subflows."""
+    """Fall back to plain TCP after a subflow did. The connection then has one subflow."""
     if subflow.fallback:
         parts.plain.follow()
     parts.paths.set_open(not (parts.plain.begun or parts.mp_fail.waiting))
 
 
 def _answer(parts: Parts, subflow: Subflow) -> None:
-    """Answer what a subflow's own end or the end of data asks for."""
+    """Send the answers that the end of a subflow or of the data requires."""
     if subflow.inbound.take_ack_due():
         subflow.tcp.request_ack()
     if subflow.phase.retired and parts.incoming.fin is None and not subflow.fallback:
@@ -84,7 +84,7 @@ def _answer(parts: Parts, subflow: Subflow) -> None:
 
 
 def _lose(parts: Parts, subflow: Subflow, now: int) -> None:
-    """A subflow is gone: reinject what it carried, and tell the path manager."""
+    """Handle the loss of a subflow: reinject its data, and inform the path manager."""
     outgoing = parts.outgoing
     parts.subflows.remove(subflow)
     if subflow.inbound.reset is not None:

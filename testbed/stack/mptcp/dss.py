@@ -14,10 +14,10 @@ _ALONE: Final = 0  # the subflow sequence number of a DATA_FIN on its own (secti
 
 
 def new_mapping(keys: Keys, data: bytes, start: int, subflow: int, *, in_capable: bool) -> Mapping:
-    """Return the mapping of octets to send (section 3.3.1).
+    """Return the mapping for octets to send (section 3.3.1).
 
-    :param start: their position in the data stream.
-    :param subflow: ... and in the subflow's.
+    :param start: the position of the octets in the data stream.
+    :param subflow: their position in the subflow's stream.
     :param in_capable: see :class:`Mapping`.
     """
     length = len(data)
@@ -31,17 +31,18 @@ def new_mapping(keys: Keys, data: bytes, start: int, subflow: int, *, in_capable
 
 
 def of_data_ack(keys: Keys, ack: int) -> Dss:
-    """Return a Data ACK alone.
+    """Return a DSS with only a Data ACK.
 
-    :param ack: position in the peer's stream: everything before has come.
+    :param ack: the position in the peer's stream before which everything has arrived.
     """
     return Dss(data_ack=keys.data_ack(ack), wide_ack=keys.wide_ack)
 
 
 def of_mapping(keys: Keys, mapping: Mapping, ack: int) -> Dss:
-    """Return the DSS of octets that are data: their mapping, and a Data ACK beside.
+    """Return the DSS of data: its mapping and a Data ACK.
 
-    There is none while the peer's key is not known: where data answers that of a SYN.
+    The Data ACK is left out while the peer's key is unknown, which is so for an early answer to
+    data of a SYN.
     """
     return Dss(
         data_ack=None if keys.remote is None else keys.data_ack(ack),
@@ -54,9 +55,10 @@ def of_mapping(keys: Keys, mapping: Mapping, ack: int) -> Dss:
 
 
 def of_infinite_mapping(keys: Keys, mapping: Mapping) -> Dss:
-    """Return the DSS after which there is none: its checksum, where there are any, is 0.
+    """Return the DSS of an infinite mapping, the last DSS of a subflow (section 3.7).
 
-    Section 3.7.  There is no Data ACK: the path may have changed how much has arrived.
+    If checksums are in use, its checksum is 0. It has no Data ACK, because the path may have
+    changed the number of octets.
     """
     return Dss(
         dsn=keys.outgoing.number(mapping.data),
@@ -67,7 +69,7 @@ def of_infinite_mapping(keys: Keys, mapping: Mapping) -> Dss:
 
 
 def of_data_fin(keys: Keys, position: int, ack: int) -> Dss:
-    """Return a DATA_FIN on its own; its checksum is that of the pseudo-header (section 3.3.3)."""
+    """Return a DATA_FIN without data. Its checksum covers the pseudo-header (section 3.3.3)."""
     dsn = keys.outgoing.number(position)
     return Dss(
         data_ack=keys.data_ack(ack),
@@ -81,10 +83,10 @@ def of_data_fin(keys: Keys, position: int, ack: int) -> Dss:
 
 
 def received_mapping(dss: Dss, data: int, start: int) -> Mapping | None:
-    """Return what a DSS maps, infinite or not; ``None`` if that is nothing but DATA_FIN.
+    """Return the mapping of a DSS, or ``None`` if it maps only DATA_FIN.
 
-    :param data: position of its data sequence number.
-    :param start: of the segment, in the subflow's stream.
+    :param data: the position that belongs to its data sequence number.
+    :param start: the position of the segment in the subflow's stream.
     """
     length = dss.length - dss.data_fin if dss.length else 0
     if dss.data_fin and not length:
@@ -100,6 +102,6 @@ def received_mapping(dss: Dss, data: int, start: int) -> Mapping | None:
 
 
 def data_fin_is_whole(keys: Keys, dss: Dss, data: int) -> bool:
-    """Tell whether a DATA_FIN on its own is what its checksum says."""
+    """Return whether the checksum of a DATA_FIN without data is right."""
     expected = dss_checksum(b"", keys.incoming.number(data), dss.subflow_seq, dss.length)
     return dss.checksum is None or (expected - dss.checksum) % 0xFFFF == 0

@@ -1,6 +1,6 @@
 """Data on the SYN of the first subflow (RFC 8684, appendix B).
 
-It has no mapping: the data stream begins after it, on the subflow as well.
+Such data has no mapping. The data stream and the mapped part of the subflow begin after it.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from testbed.stack.tcp.connection import TcpConnection
 
 
 class EarlyData:
-    """Of one subflow.
+    """The data on the SYNs of one subflow.
 
-    :ivar received: octets that have come so; positions of TCP's stream are that much higher.
-    :ivar sent: octets that have left so.
-    :ivar may_answer: more may leave before the handshake is over.
+    :ivar received: how many octets the peer's SYN carried. Positions in TCP's stream are higher by
+        this number.
+    :ivar sent: how many octets our SYN carried.
+    :ivar may_answer: whether an answer may leave before the handshake is complete.
     """
 
     __slots__ = ("may_answer", "received", "sent")
@@ -23,9 +24,9 @@ class EarlyData:
         self.may_answer = False
 
     def take(self, tcp: TcpConnection, *, answer: bool) -> bytes:
-        """Return the data that has come.
+        """Return the data that arrived on the SYN.
 
-        :param answer: more may leave before the handshake is over.
+        :param answer: whether an answer may leave before the handshake is complete.
         """
         data = tcp.read(tcp.readable)
         self.received = len(data)
@@ -33,10 +34,13 @@ class EarlyData:
         return data
 
     def send(self, tcp: TcpConnection, data: bytes) -> None:
-        """Send of this what can leave so; TCP drops what the SYN,ACK does not acknowledge."""
+        """Send what fits on the SYN.
+
+        TCP drops the octets that the SYN/ACK does not acknowledge.
+        """
         if tcp.early is not None and not tcp.closed:
             tcp.send(data[: tcp.early.limit])
 
     def acknowledged(self, octets: int) -> None:
-        """Take how much of it the peer has taken."""
+        """Record how many octets of our SYN the peer has acknowledged."""
         self.sent = octets

@@ -1,4 +1,4 @@
-"""How a connection ends: in order, at once, or given up; and how its subflows end with it.
+"""The end of a connection: orderly, aborted or timed out; and the end of its subflows.
 
 RFC 8684, sections 3.3.3 and 3.5.
 """
@@ -29,22 +29,22 @@ class Owner(Protocol):
         """Whether this side opened the connection."""
 
     def trace(self, name: str, now: int, **fields: Any) -> None:
-        """Tell of an event."""
+        """Trace an event."""
 
     def count(self, name: str) -> None:
-        """Count an event; its name is one of MPTcpExt."""
+        """Increment the MPTcpExt counter that has this name."""
 
     def touch(self) -> None:
-        """Ask for a step."""
+        """Request a step of the connection."""
 
 
 class Ending:
-    """Of one connection.
+    """The end of one connection.
 
-    Subflows end with FIN after DATA_FIN is acknowledged, with RST or MP_FASTCLOSE when the
-    connection was given up.
+    Subflows end with FIN after DATA_FIN is acknowledged. They end with RST or MP_FASTCLOSE when the
+    connection is aborted.
 
-    :ivar detached: the application has gone.
+    :ivar detached: whether the application has closed the connection.
     """
 
     __slots__ = (
@@ -88,7 +88,7 @@ class Ending:
         self._told = False
 
     def go_by(self, config: MptcpConfig) -> None:
-        """Take another configuration."""
+        """Apply another configuration."""
         self._config = config
 
     # What is asked for.
@@ -100,10 +100,11 @@ class Ending:
             self._owner.touch()
 
     def close(self) -> None:
-        """Close both sides: the application goes.
+        """Close both directions for the application.
 
-        Before the peer has answered it is over at once, as TCP is (RFC 9293, section 3.10.4).
-        One that does not linger goes on where both sides are closed and everything was sent.
+        Before the peer has answered, the connection ends at once, as in TCP (RFC 9293, section
+        3.10.4). One that does not linger goes on where both sides are closed and everything was
+        sent.
         """
         shut = self._incoming.finished and self._outgoing.closed and not self._outgoing.unsent
         if self._config.tcp.linger and not self._config.tcp.linger_ns and not shut:
@@ -116,7 +117,7 @@ class Ending:
         self._owner.touch()
 
     def abort(self) -> None:
-        """End it at once, by MP_FASTCLOSE (section 3.5): on RST on every subflow, or on an ACK."""
+        """Abort by MP_FASTCLOSE (section 3.5), on the RST of each subflow or on an ACK."""
         if self._life.over:
             return
         open_ = self._life.state is not DataState.OPENING
@@ -126,35 +127,35 @@ class Ending:
         self._life.fail(ConnectionFailure(ErrorKind.ABORTED), step)
 
     def time_out(self, detail: str) -> None:
-        """Give it up, and tell the peer, who may still be there (section 3.5)."""
+        """Abort after a time-out, and inform the peer, which may still exist (section 3.5)."""
         self._aborting = True
         self._life.fail(ConnectionFailure(ErrorKind.TIMED_OUT, detail))
 
     def crash(self, error: Exception) -> None:
-        """Be closed by a fault of ours."""
+        """Close after an exception in this stack."""
         self._aborting = True
         self._life.crash(error)
 
     # What becomes of it.
 
     def aborts(self, subflow: Subflow) -> bool:
-        """Tell whether the RST of a subflow carries MP_FASTCLOSE.
+        """Return whether the RST of a subflow carries MP_FASTCLOSE.
 
-        So does that of a subflow which ends before the answer to MP_FASTCLOSE has come there.
+        So does the RST of a subflow that ends before the answer to MP_FASTCLOSE arrives.
         """
         return self._aborting or self._fast_close.unanswered(subflow)
 
     @property
     def retry_ns(self) -> int | None:
-        """When :meth:`handle_timer` has something to do."""
+        """The time at which :meth:`handle_timer` is due."""
         return self._fast_close.retry_ns
 
     def handle_timer(self, now: int) -> None:
-        """Send MP_FASTCLOSE again, or give it up and reset the subflow."""
+        """Retransmit MP_FASTCLOSE, or reset the subflow after the last attempt."""
         self._aborting |= self._fast_close.gives_up(now)
 
     def close_in_order(self) -> None:
-        """Move through the states of appendix D."""
+        """Move through the states of an orderly close (appendix D)."""
         life = self._life
         while (step := life.due(self._outgoing, self._incoming)) is not None:
             life.take(step)
@@ -167,9 +168,9 @@ class Ending:
             self.abort()
 
     def step(self, now: int, *, created: bool) -> None:
-        """Close every subflow of a connection that is over, and let those go that are closed.
+        """Close each subflow of an ended connection, and remove the closed ones.
 
-        :param created: an event has told that the connection was created, so one tells of its end.
+        :param created: whether the event ``created`` was traced. Then ``closed`` is traced as well.
         """
         if not self._told:
             self._told = True

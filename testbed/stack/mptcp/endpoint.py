@@ -1,8 +1,7 @@
-"""A host's MPTCP: all its connections, and the TCP endpoint whose connections are subflows.
+"""The MPTCP of a host: its connections, and the TCP endpoint that owns their subflows.
 
-Segments go to TCP first, where the subflows' hooks record what they say.  Then each connection that
-has something recorded makes a step, and what it asks of its subflows' TCP leaves with the next
-``segments_to_send``.
+Segments go to TCP first. The hooks of the subflows record their options. Then each connection with
+new records makes a step. The segments that result leave with the next ``segments_to_send``.
 """
 
 from __future__ import annotations
@@ -51,11 +50,12 @@ from testbed.trace import NullTracer, Tracer
 class MptcpEndpoint:
     """See :class:`testbed.stack.connection.Endpoint`.
 
-    :param rng: where keys, nonces and ports come from.
-    :param secret: for initial sequence numbers (RFC 6528), and for keys where nothing is kept.
-    :param network: what the host knows of its addresses; the path managers ask it.
-    :ivar config: of connections that begin from now on.
-    :ivar paths: by which programs change endpoints and subflows.
+    :param rng: the source of keys, nonces and ports.
+    :param secret: for initial sequence numbers (RFC 6528), and for keys of SYNs that leave no
+        state.
+    :param network: the addresses of the host, for the path managers.
+    :ivar config: the configuration of future connections.
+    :ivar paths: the interface by which programs change endpoints and subflows.
     """
 
     def __init__(
@@ -110,8 +110,9 @@ class MptcpEndpoint:
 
         :param data: see :class:`testbed.stack.connection.Endpoint`.
         :param ask_cookie: see :class:`testbed.stack.tcp.endpoint.TcpEndpoint`.
-        :raises ValueError: an option cannot have its value, or is none of MPTCP.
-        :raises OSError: EADDRINUSE, there is such a connection already.
+        :raises ValueError: an option has a value that is not allowed, or MPTCP does not have the
+            option.
+        :raises OSError: EADDRINUSE if the connection exists already.
         """
         config, keys = self.config, self._tokens.new_keys()
         swallowed = self._black_holes.swallow(flow.remote.host, now)
@@ -128,13 +129,13 @@ class MptcpEndpoint:
 
     @property
     def counters(self) -> dict[str, int]:
-        """The MIB counters that are not 0, by the names of nstat(8)."""
+        """The MIB counters that are not 0, with the names of nstat(8)."""
         living = (one.totals() for one in self._tokens)
         return {**self.tcp.counters, **self._counted.with_living(living)}
 
     @property
     def connections(self) -> int:
-        """How many connections of MPTCP there are, those in the handshake too."""
+        """The number of MPTCP connections, including those in the handshake."""
         return len(self._tokens)
 
     def listen(
@@ -147,10 +148,11 @@ class MptcpEndpoint:
     ) -> TcpListener:
         """Open a port, for MPTCP and for plain TCP (section 3.7).
 
-        :param options: connections to it begin with them; joins have those of their connection.
-        :param accept_queue: see :class:`testbed.stack.connection.Endpoint`; joins take no place.
-        :raises OSError: EADDRINUSE, it is open already.
-        :raises ValueError: an option cannot have its value, or is none of MPTCP.
+        :param options: the options of new connections. A join has the options of its connection.
+        :param accept_queue: see :class:`testbed.stack.connection.Endpoint`. Joins do not count.
+        :raises OSError: EADDRINUSE if the port is open already.
+        :raises ValueError: an option has a value that is not allowed, or MPTCP does not have the
+            option.
         """
         options.require_mptcp()
         deny_join = self.config.deny_join_initial
@@ -158,7 +160,7 @@ class MptcpEndpoint:
         return self.tcp.listen(local, port, backlog, options=options, accept_queue=accept_queue)
 
     def accepted(self, connection: Connection) -> None:
-        """Take that the program has accepted a connection, where there is an accept queue."""
+        """Record that the program has accepted a connection from the accept queue."""
         self.tcp.accepted(connection)
 
     @property
@@ -173,11 +175,11 @@ class MptcpEndpoint:
         return subflow.peer_key if isinstance(subflow, Subflow) else None
 
     def uses(self, port: int) -> bool:
-        """Tell whether a subflow has this local port."""
+        """Return whether a subflow has this local port."""
         return self.tcp.uses(port)
 
     def receive(self, segment: Segment, now: int) -> None:
-        """Take a segment whose checksum is right and that is for this host."""
+        """Process a segment for this host. Its checksum was verified."""
         if segment.flags & SYN and segment.length > 1:
             segment = syn_alone(segment, self.config.tcp)
         self.tcp.receive(segment, now)
@@ -185,11 +187,11 @@ class MptcpEndpoint:
             self._attach()
 
     def receive_icmp(self, error: IcmpError, now: int) -> None:
-        """Take an ICMP error about a segment that this host has sent."""
+        """Process an ICMP error about a segment of this host."""
         self.tcp.receive_icmp(error, now)
 
     def handle_timer(self, now: int) -> None:
-        """Do what is due."""
+        """Handle the expired timers."""
         self.tcp.handle_timer(now)
         for connection in self._timers.expired(now):
             try:
@@ -200,14 +202,14 @@ class MptcpEndpoint:
             self.touch(connection)
 
     def next_timer(self) -> int | None:
-        """Return when ``handle_timer`` has something to do, or ``None``: never."""
+        """Return the time at which ``handle_timer`` is due, or ``None``."""
         own, subflows = self._timers.next(), self.tcp.next_timer()
         if own is None or subflows is None:
             return subflows if own is None else own
         return min(own, subflows)
 
     def segments_to_send(self, now: int) -> Sequence[Segment]:
-        """Return all segments that can leave now, in order."""
+        """Return all segments to send now, in order."""
         self._settle(now)
         segments = self.tcp.segments_to_send(now)
         while self._touched or self._faults or self.tcp.eventful:
@@ -216,38 +218,38 @@ class MptcpEndpoint:
         return segments
 
     def next_event(self) -> tuple[Connection, Event] | None:
-        """Return one thing that happened, or ``None``."""
+        """Return the next event, or ``None``."""
         return self._events.popleft() if self._events else None
 
     def address_added(self, host: str, now: int) -> None:
-        """The host has a further address."""
+        """Process a new address of the host."""
         self.tell(lambda paths: paths.address_added(host, now), now)
 
     def address_removed(self, host: str, now: int) -> None:
-        """The host has an address no more."""
+        """Process the removal of an address of the host."""
         self.tell(lambda paths: paths.address_removed(host, now), now)
 
     def carrier_lost(self, host: str, now: int) -> None:
-        """The interface of an address is down, or has no carrier."""
+        """Process the loss of the carrier of an address's interface."""
         self.tell(lambda paths: paths.carrier_lost(host), now)
 
     def carrier_returned(self, host: str, now: int) -> None:
-        """The interface of an address is up and has a carrier again."""
+        """Process the return of the carrier of an address's interface."""
         self.tell(lambda paths: paths.carrier_returned(host, now), now)
 
     # What path control asks (testbed.stack.mptcp.path_control.Connections).
 
     @property
     def endpoints(self) -> tuple[PathEndpoint, ...]:
-        """Those that connections of the future begin with."""
+        """The endpoints of future connections."""
         return self.config.endpoints
 
     def keep_endpoints(self, endpoints: Sequence[PathEndpoint]) -> None:
-        """Let connections of the future begin with these."""
+        """Set the endpoints of future connections."""
         self.config = msgspec.structs.replace(self.config, endpoints=tuple(endpoints))
 
     def tell(self, change: Callable[[ConnectionPaths], None], now: int) -> None:
-        """Let the paths of each connection know of a change."""
+        """Inform the paths of each connection of a change."""
         for connection in list(self._tokens):
             self._change(connection, change, now)
 
@@ -257,9 +259,9 @@ class MptcpEndpoint:
         return [(one.keys.token, one.paths) for one in self._tokens if one.state not in over]
 
     def on(self, token: int, change: Callable[[ConnectionPaths], None], now: int) -> None:
-        """Change the paths of one living connection.
+        """Change the paths of one connection.
 
-        :raises PathError: there is none with this token, or the change is refused.
+        :raises PathError: no connection has this token, or the change is refused.
         """
         connection = self._tokens.find(token)
         if connection is None or connection.closed:
@@ -271,7 +273,7 @@ class MptcpEndpoint:
     def _change(
         self, connection: MptcpConnection, change: Callable[[ConnectionPaths], None], now: int
     ) -> PathError | None:
-        """Change the paths of a connection; return why that is refused."""
+        """Change the paths of a connection. Return the reason if that is refused."""
         refusal = None
         try:
             change(connection.paths)
@@ -287,11 +289,11 @@ class MptcpEndpoint:
     def begin(
         self, keys: Keys, handshake: CapableResponder, flow: Flow, options: SocketOptions
     ) -> tuple[MptcpConnection, Subflow]:
-        """Make the connection that an MP_CAPABLE asks for, and its first subflow."""
+        """Create a connection and its first subflow for an MP_CAPABLE."""
         return self._connection(keys, handshake, flow, options, initiator=False)
 
     def expect(self, connection: MptcpConnection, subflow: Subflow, flow: Flow) -> None:
-        """Attach a subflow to its TCP connection as soon as there is one."""
+        """Attach a subflow to its TCP connection as soon as that exists."""
         self._new.append((connection, subflow, flow))
 
     def dial(self, flow: Flow, now: int, subflow: Subflow) -> TcpConnection:
@@ -299,34 +301,34 @@ class MptcpEndpoint:
         return self.tcp.connect(flow, now, extension=subflow)
 
     def fault(self, connection: MptcpConnection | None, error: Exception) -> None:
-        """Take an exception where the connection, if it is of one, cannot be ended at once."""
+        """Record an exception at a place where its connection cannot be ended at once."""
         self._faults.append((connection, error))
 
     # What connections ask (testbed.stack.mptcp.connection.Host).
 
     @property
     def memory(self) -> WindowMemory:
-        """What windows grow by, those of its TCP too."""
+        """The memory by which receive windows may grow, also those of TCP."""
         return self.tcp.memory
 
     def count(self, name: str) -> None:
-        """Count an event; its name is one of MPTcpExt."""
+        """Increment the MPTcpExt counter that has this name."""
         self._counted.count(f"MPTcpExt{name}")
 
     def touch(self, connection: MptcpConnection) -> None:
-        """Note that a connection wants to make a step."""
+        """Schedule a step of a connection."""
         self._touched[connection] = None
 
     def trace(self, name: str, now: int, connection: MptcpConnection, **fields: Any) -> None:
-        """Tell of an event."""
+        """Trace an event."""
         self._tracer.event(name, now, {"token": connection.keys.token, **fields})
 
     def join(self, connection: MptcpConnection, command: OpenSubflow, now: int) -> None:
-        """Send MP_JOIN (section 3.2); nothing happens where that cannot be done."""
+        """Send MP_JOIN (section 3.2), or do nothing if that is impossible."""
         self._joins.open(connection, command, now)
 
     def opened(self, connection: MptcpConnection, subflow: Subflow, now: int) -> None:
-        """Learn from how the first subflow was opened whether MPTCP works with the peer."""
+        """Record whether the opening of the first subflow shows that MPTCP works with the peer."""
         host = connection.flow.remote.host
         if connection.initiator and subflow.opening.swallowed:
             self.count("MPCapableSYNTXDrop")
@@ -336,13 +338,13 @@ class MptcpEndpoint:
             self._black_holes.disproved(host)
 
     def release(self, local: Address) -> None:
-        """Give back the port of a subflow that joined and has ended."""
+        """Release the local port of a joined subflow that has ended."""
         self._joins.release(local)
 
     # How it works.
 
     def _settle(self, now: int) -> None:
-        """Let connections make their steps, until none has anything recorded."""
+        """Run the steps of connections until no connection has new records."""
         while True:
             while (found := self.tcp.take_event()) is not None:
                 self._take_event(*found)
@@ -359,7 +361,7 @@ class MptcpEndpoint:
                 self._follow(connection)
 
     def _follow(self, connection: MptcpConnection) -> None:
-        """Take what has become of a connection."""
+        """Update the tables after a step of a connection."""
         while (event := connection.next_event()) is not None:
             self._events.append((connection, event))
             if type(event) is Connected:
@@ -375,9 +377,9 @@ class MptcpEndpoint:
             self._timers.arm(connection, _deadline(connection))
 
     def _crash(self, connection: MptcpConnection, error: Exception, now: int) -> None:
-        """End a connection in which an exception has happened; this raises nothing.
+        """End a connection after an exception in it. This method raises nothing.
 
-        Each subflow ends with RST, with MP_FASTCLOSE where that can be said.
+        Each subflow ends with RST, with MP_FASTCLOSE if the peer's key is known.
         """
         for subflow in connection.crash(error):
             tcp = subflow.attached
@@ -390,7 +392,7 @@ class MptcpEndpoint:
         self._tell_of(error, now, {"token": connection.keys.token})
 
     def _crash_found(self, now: int) -> None:
-        """Act on exceptions that happened where a connection could not be ended."""
+        """End the connections of recorded exceptions."""
         faults, self._faults = self._faults, []
         for connection, error in faults:
             if connection is None:
@@ -403,10 +405,10 @@ class MptcpEndpoint:
             self._tracer.event("fault", now, {**fields, "error": repr(error)})
 
     def _take_event(self, tcp: TcpConnection, event: Event) -> None:
-        """Take an event of TCP: a subflow's is for its connection, another for the application.
+        """Dispatch an event of TCP: that of a subflow to its connection, others to the application.
 
-        What hinders a subflow need not hinder its connection.  That there is more to read on a
-        subflow is told once: its hooks see each segment.
+        An error of a subflow is not an error of its connection. The event that data is readable is
+        not needed for subflows: their hooks see each segment.
         """
         if not isinstance(tcp.extension, Subflow):
             self.tcp.told(tcp, event)
@@ -421,7 +423,7 @@ class MptcpEndpoint:
             tcp.extension.stir()
 
     def _attach(self) -> None:
-        """Tell new subflows of the TCP connections that were made for them."""
+        """Attach new subflows to the TCP connections that were created for them."""
         new, self._new = self._new, []
         for connection, subflow, flow in new:
             tcp = self.tcp.connection(flow)
@@ -460,12 +462,12 @@ class MptcpEndpoint:
 
 
 def _early(tcp: TcpConnection) -> bool:
-    """Tell whether the program knew of a connection before its handshake was over."""
+    """Return whether the program got a connection before its handshake was complete."""
     return tcp.early is not None and tcp.early.accepted
 
 
 def _deadline(connection: MptcpConnection) -> int:
-    """Return when a connection is due: at once where it cannot tell, which ends it then."""
+    """Return when a connection is due. If it raises, it is due at once, and then ends."""
     try:
         due = connection.next_timer()
     except Exception:
@@ -474,9 +476,9 @@ def _deadline(connection: MptcpConnection) -> int:
 
 
 def _subflow_config(plain: TcpConfig) -> TcpConfig:
-    """Return what a subflow's TCP is like: some of what TCP does is the connection's business.
+    """Return the configuration of a subflow's TCP, without the tasks of its connection.
 
-    :param plain: of connections without MPTCP.
+    :param plain: the configuration of connections without MPTCP.
     """
     return msgspec.structs.replace(
         plain, nagle=False, cork=False, user_timeout_ns=0, advertised_timeout_ns=0, notsent_lowat=0

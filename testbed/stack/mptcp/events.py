@@ -23,9 +23,9 @@ _WORTH_WRITING: Final = 8  # a fraction of the buffer whose room wakes the appli
 
 
 class Events:
-    """A queue of events; the application is told again only after it has acted on the last one.
+    """A queue of events. An event repeats only after the application has acted on the last one.
 
-    :param config: says how much may be written.
+    :param config: limits how much may be written.
     """
 
     __slots__ = (
@@ -55,35 +55,35 @@ class Events:
         self._told_readable = False
 
     def go_by(self, config: MptcpConfig) -> None:
-        """Take another configuration."""
+        """Apply another configuration."""
         self._enough = config.send_buffer // _WORTH_WRITING
         self._lowat = config.tcp.notsent_lowat
 
     def next(self) -> Event | None:
-        """Return one thing that happened, or ``None``."""
+        """Return the next event, or ``None``."""
         return self._queue.pop(0) if self._queue else None
 
     def wrote(self, taken: int, offered: int) -> None:
-        """Take that ``taken`` of the octets offered have found room."""
+        """Record that the buffer took ``taken`` of the offered octets."""
         self._starved |= taken < offered
 
     def read(self, octets: int) -> None:
-        """Take that the application has read; the end of the stream is told once."""
+        """Record that the application has read. The end of the stream is reported once."""
         if octets:
             self._told_readable = False
 
     def connected(self) -> None:
-        """Tell that data can flow."""
+        """Report that data can flow."""
         self._queue.append(Connected())
 
     @property
     def room(self) -> int:
-        """Octets that may be written, as far as the limit of what was not sent is concerned."""
+        """How many octets may be written under the limit of unsent data."""
         segment = max((one.segment_size for one in self._subflows), default=0)
         return room_below(self._lowat, self._notsent, segment)
 
     def report(self) -> None:
-        """Tell the application what it waits for."""
+        """Report the events that the application waits for."""
         if not self._told_readable and (self._incoming.readable or self._incoming.finished):
             self._told_readable = True
             self._queue.append(Readable())
@@ -93,16 +93,16 @@ class Events:
             self._queue.append(Writable())
 
     def delivered(self) -> None:
-        """Tell that the peer has acknowledged everything."""
+        """Report that the peer has acknowledged everything."""
         self._queue.append(Delivered())
 
     def closed(self, failure: ConnectionFailure | None) -> None:
-        """Tell that nothing more happens."""
+        """Report the end of the connection."""
         if not self._told_readable:
             self._queue.append(Readable())
         self._queue.append(Closed(failure))
 
     @property
     def _notsent(self) -> int:
-        """Octets that were written and have not left once; after a fallback TCP has them."""
+        """The number of octets that were never sent. After a fallback TCP holds them."""
         return self._outgoing.unsent + sum(one.tcp.queued for one in self._subflows if one.fallback)

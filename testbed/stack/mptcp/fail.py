@@ -1,13 +1,14 @@
 """The reaction to a wrong checksum: MP_FAIL and infinite mappings (RFC 8684, section 3.7).
 
-Something on the path changes what subflows carry.  A subflow among others is reset, and its data
-comes on them.  An only one goes on as plain TCP from the data that failed: the receiver of that
-data sends MP_FAIL, its sender answers with MP_FAIL and an infinite mapping, and neither says
-anything of MPTCP after that.  Where the two streams do not go together any more it is reset, too.
+A wrong checksum means that a middlebox changes the payload. If there are other subflows, the
+damaged one is reset, and its data is sent again on the others. An only subflow continues as plain
+TCP from the damaged data on: the receiver of that data sends MP_FAIL, the sender answers with
+MP_FAIL and an infinite mapping, and no MPTCP option follows. The subflow is also reset if the data
+stream and the subflow's stream no longer run in parallel.
 
-A peer that has no data left to send sends no infinite mapping either, and goes on as before: Linux
-does.  Until one comes, or octets without a mapping, it gets its Data ACKs, in its own count of what
-it has mapped, and its DATA_FIN counts where it lies at the end of both streams.
+A peer without data to send, such as Linux, sends no infinite mapping and continues to use mappings.
+Until an infinite mapping or unmapped octets arrive, this side sends it Data ACKs, which count the
+octets of its mappings. Its DATA_FIN is accepted at the end of both streams.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ _TRIES: Final = 6  # of an MP_FAIL, and answers to those that come again
 class Fail:
     """The exchange of MP_FAIL on a connection.
 
-    MP_FAIL rides on ACKs, which are not acknowledged: who has found a wrong checksum sends it until
-    the peer has agreed, by its own MP_FAIL or by an infinite mapping, and takes nothing from the
-    subflow meanwhile.
+    MP_FAIL travels on ACKs, which TCP does not retransmit. The side that found a wrong checksum
+    repeats it until the peer agrees by its own MP_FAIL or by an infinite mapping. Meanwhile that
+    side reads nothing from the subflow.
 
-    :ivar retry_ns: when MP_FAIL is sent again.
+    :ivar retry_ns: when MP_FAIL is retransmitted.
     """
 
     def __init__(
@@ -53,11 +54,11 @@ class Fail:
 
     @property
     def waiting(self) -> bool:
-        """Whether the peer's consent to a fallback is awaited."""
+        """Whether this side waits for the peer to agree to a fallback."""
         return self.retry_ns is not None
 
     def absorb(self, subflow: Subflow, now: int) -> None:
-        """Act on a checksum that was wrong, an MP_FAIL or an infinite mapping that has come."""
+        """Process a wrong checksum, a received MP_FAIL or a received infinite mapping."""
         told = subflow.inbound.take_fail()
         if told:
             self._count("MPFailRx")
@@ -71,12 +72,12 @@ class Fail:
             self._complain(subflow, now)
 
     def lost(self, subflow: Subflow) -> None:
-        """A subflow is gone, and with it what was awaited on it."""
+        """Stop waiting for an answer on a subflow that has ended."""
         if subflow.inbound.damaged is not None:
             self.retry_ns = None
 
     def handle_timer(self, now: int) -> None:
-        """Send MP_FAIL again if its time has come."""
+        """Retransmit MP_FAIL if its timer has expired."""
         if self.retry_ns is None or self.retry_ns > now:
             return
         self.retry_ns = None
@@ -86,7 +87,7 @@ class Fail:
             self._complain(subflow, now)
 
     def _complain(self, subflow: Subflow, now: int) -> None:
-        """The checksum of a mapping is wrong: ask for a fallback, or end the subflow."""
+        """After a wrong checksum, request a fallback or reset the subflow."""
         alone = self._alone(subflow) and self._can_fall_back(subflow)
         if alone and self._tries < _TRIES:
             self._send(subflow, now)
@@ -94,11 +95,11 @@ class Fail:
             self._reset(subflow)
 
     def _agree(self, subflow: Subflow, *, told: bool) -> None:
-        """The peer wants plain TCP: answer its MP_FAIL with one, and fall back as it does.
+        """Agree to the peer's fallback: answer its MP_FAIL, and fall back.
 
-        It knows of no other subflow, so those there are yet are given up.
+        The peer has no other subflow, so this side resets the others that it has.
 
-        :param told: by MP_FAIL; else by what follows it.
+        :param told: whether the peer sent MP_FAIL, or only an infinite mapping.
         """
         if not self._can_fall_back(subflow):
             self._reset(subflow)
@@ -114,10 +115,10 @@ class Fail:
             self._answer(subflow)
 
     def _answer(self, subflow: Subflow) -> None:
-        """Answer an MP_FAIL, which comes again if the answer was lost.
+        """Answer an MP_FAIL. The peer repeats it if the answer was lost.
 
-        Both may have found a wrong checksum and lost the other's MP_FAIL; so both answer, and what
-        ends that is a limit.
+        Both sides may have found a wrong checksum and lost the other's MP_FAIL. Then each answers
+        the other, so the number of answers is limited.
         """
         if self._answers < _TRIES:
             self._answers += 1
@@ -132,12 +133,15 @@ class Fail:
         subflow.tcp.request_ack()
 
     def _reset(self, subflow: Subflow) -> None:
-        """End the subflow; all from the data that failed on comes on another (section 3.3.6)."""
+        """Reset the subflow.
+
+        Other subflows carry the data from the damaged mapping on (section 3.3.6).
+        """
         self.retry_ns = None
         subflow.reset(ResetReason.MIDDLEBOX, self._failed(subflow))
 
     def _failed(self, subflow: Subflow) -> MpFail:
-        """Return MP_FAIL with the start of the mapping that failed, or the data expected next."""
+        """Return MP_FAIL for the start of the damaged mapping, or the next expected position."""
         damaged = subflow.inbound.damaged
         return self._mp_fail(self._incoming.next if damaged is None else damaged.data)
 
@@ -146,10 +150,10 @@ class Fail:
         return MpFail(dsn=self._keys.incoming.number(position))
 
     def _infinite(self, subflow: Subflow) -> bool:
-        """Tell whether an infinite mapping has come, and all octets before it were dealt with.
+        """Return whether an infinite mapping has arrived and all octets before it were read.
 
-        It may act retroactively.  What comes from where data was damaged belongs to it anyhow:
-        there the peer's subflow sequence numbers may not be ours any more.
+        An infinite mapping may start in the past. All octets after the damaged data belong to it,
+        because the peer's subflow sequence numbers may differ from ours from there on.
         """
         inbound = subflow.inbound
         mapping = inbound.infinite
@@ -158,15 +162,15 @@ class Fail:
         )
 
     def _ended_plainly(self, subflow: Subflow) -> bool:
-        """Tell whether FIN has come where consent is awaited, without a word of MPTCP.
+        """Return whether FIN without MPTCP options arrived instead of the awaited answer.
 
-        It has overtaken the peer's MP_FAIL, which TCP takes for old then.
+        Then FIN has overtaken the peer's MP_FAIL, and TCP will discard that as old.
         """
         inbound = subflow.inbound
         return inbound.damaged is not None and self.waiting and subflow.phase.ended and inbound.bare
 
     def _can_fall_back(self, subflow: Subflow) -> bool:
-        """Tell whether both streams go on, octet by octet, with what this subflow carries."""
+        """Return whether this subflow carries the rest of both data streams without a gap."""
         if not subflow.carries_all_in_flight() or self._incoming.has_gaps:
             return False
         inbound = subflow.inbound

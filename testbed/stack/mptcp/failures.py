@@ -1,4 +1,4 @@
-"""Where joins of a connection have failed (RFC 8684, section 3.9.3)."""
+"""The paths on which joins of a connection have failed (RFC 8684, section 3.9.3)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _MOST: Final = 64
 
 
 class Failures:
-    """The paths that are not tried again until something has changed at one of their ends.
+    """The paths that are not tried again until an address at one end changes.
 
-    A path is a local address, and an address and port of the peer.
+    A path is a local address together with an address and a port of the peer.
     """
 
     __slots__ = ("_paths",)
@@ -25,22 +25,22 @@ class Failures:
         return len(self._paths)
 
     def add(self, path: SubflowPath) -> None:
-        """Note that a join has failed there."""
+        """Record a failed join."""
         self._paths[path.local_host, path.remote] = None
         if len(self._paths) > _MOST:
             del self._paths[next(iter(self._paths))]
 
     def have(self, local_host: str, remote: Address) -> bool:
-        """Tell whether a path has failed."""
+        """Return whether a join has failed on a path."""
         return (local_host, remote) in self._paths
 
     def forget_local(self, host: str) -> None:
-        """Let paths from a local address be tried again."""
+        """Forget the failures of paths from a local address."""
         for path in [one for one in self._paths if one[0] == host]:
             del self._paths[path]
 
     def forget_remote(self, remote: Address) -> bool:
-        """Let paths to an address of the peer be tried again; tell whether there are any."""
+        """Forget the failures of paths to an address of the peer; return whether there were any."""
         found = [one for one in self._paths if one[1] == remote]
         for path in found:
             del self._paths[path]

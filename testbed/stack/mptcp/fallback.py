@@ -1,4 +1,4 @@
-"""A subflow's own part in going on as plain TCP (RFC 8684, section 3.7)."""
+"""The fallback of one subflow to plain TCP (RFC 8684, section 3.7)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ _PLAIN = Mapping(data=0, subflow=0, length=1)  # tells octets from an ACK withou
 
 
 class Fallback:
-    """Where a subflow begins to be plain TCP.
+    """The position at which a subflow becomes plain TCP.
 
-    :ivar changed: it is since data was changed on the way.
-    :ivar beginning: the infinite mapping, until octets go with it.
+    :ivar changed: whether the reason is that the path changed data.
+    :ivar beginning: the infinite mapping, until octets were sent with it.
     """
 
     __slots__ = ("_shift", "beginning", "changed")
@@ -22,30 +22,32 @@ class Fallback:
         self._shift = 0  # from the positions of our stream here to those of data
 
     def announce(self) -> None:
-        """Say with the next octets that this is plain TCP from the first octet on (section 3.7).
+        """Send an infinite mapping that starts at the first octet (section 3.7).
 
-        No Data ACK has come: the path drops options, but maybe those of the peer alone.
+        This is for a path that drops the peer's options, so that no Data ACK arrives. It may still
+        pass our options.
         """
         self.beginning = Mapping(data=0, subflow=0, length=0)
 
     def begin_after_change(self, una: int, shift: int) -> None:
-        """Fall back where data was damaged: the next octets go with an infinite mapping.
+        """Fall back after damaged data: send an infinite mapping with the next octets.
 
-        It acts retroactively: it says where the first octet without Data ACK is, the last place
-        where both sides know that the streams go together.
+        The mapping starts in the past, at the first octet without a Data ACK. Up to there both
+        sides know that the two streams run in parallel.
 
-        :param una: that octet's position in the data stream.
-        :param shift: what a position in the data stream is more than in the subflow's.
+        :param una: the position of that octet in the data stream.
+        :param shift: a position in the data stream less the same octet's position in the subflow's
+            stream.
         """
         self._shift = shift
         self.beginning = Mapping(data=una, subflow=una - shift, length=0)
         self.changed = True
 
     def next_mapping(self) -> Mapping | None:
-        """Return what goes with the next octets."""
+        """Return the mapping for the next octets."""
         mapping, self.beginning = self.beginning or (_PLAIN if self.changed else None), None
         return mapping
 
     def data_at(self, position: int) -> int:
-        """Return the position in the data stream of one in the subflow's."""
+        """Convert a position in the subflow's stream to one in the data stream."""
         return position + self._shift

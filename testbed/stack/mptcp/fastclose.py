@@ -1,4 +1,4 @@
-"""Ending a connection at once by an ACK with MP_FASTCLOSE (RFC 8684, section 3.5, option A)."""
+"""The abort of a connection by MP_FASTCLOSE on an ACK (RFC 8684, section 3.5, option A)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _RETRIES: Final = 3  # what section 3.5 recommends
 
 
 class FastClose:
-    """Our MP_FASTCLOSE on the ACKs of one subflow, until the peer answers with RST.
+    """The retransmission of MP_FASTCLOSE on the ACKs of one subflow, until the peer sends RST.
 
-    :ivar retry_ns: when it is sent again, or given up.
+    :ivar retry_ns: when MP_FASTCLOSE is retransmitted or given up.
     """
 
     __slots__ = ("_asked", "_count", "_due", "_keys", "_on", "_subflows", "_tries", "retry_ns")
@@ -27,13 +27,13 @@ class FastClose:
         self.retry_ns: int | None = None
         self._keys = keys
         self._subflows = subflows
-        self._on: Subflow | None = None  # where the answer is awaited
+        self._on: Subflow | None = None  # on which the answer is awaited
         self._asked: Subflow | None = None  # likewise, and afterwards
         self._due = False
         self._tries = 0
 
     def begin(self) -> bool:
-        """Choose a subflow whose peer knows our key; tell whether there is one."""
+        """Choose a subflow whose handshake is complete; return whether there is one."""
         usable = [one for one in self._subflows if one.usable and one.confirmed]
         usable = [one for one in usable if not one.fallback]
         self._on = min(usable, key=lambda one: one.carried.stale, default=None)
@@ -42,7 +42,7 @@ class FastClose:
         return self._due
 
     def step(self, now: int) -> None:
-        """Send it when it is due; be over once the peer has answered."""
+        """Send MP_FASTCLOSE when it is due. Stop after the peer's answer."""
         subflow = self._on
         if subflow is None:
             return
@@ -52,18 +52,18 @@ class FastClose:
             self._send(subflow, now)
 
     def unanswered(self, subflow: Subflow) -> bool:
-        """Tell whether MP_FASTCLOSE was sent on a subflow, and the peer has not said the same."""
+        """Return whether MP_FASTCLOSE was sent on a subflow, and the peer has sent none there."""
         return subflow is self._asked and not subflow.inbound.fastclosed
 
     def keeps(self, subflow: Subflow) -> bool:
-        """Tell whether a subflow has to wait for the peer's answer.  What else comes is dropped."""
+        """Return whether a subflow must wait for the peer's answer and drops everything else."""
         if subflow is not self._on:
             return False
         subflow.tcp.read(subflow.tcp.readable)
         return True
 
     def gives_up(self, now: int) -> bool:
-        """Have it sent again if its time has come; tell whether it was sent often enough."""
+        """Retransmit if the timer has expired; return whether that was the last attempt."""
         if self.retry_ns is None or now < self.retry_ns:
             return False
         self.retry_ns = None

@@ -12,30 +12,30 @@ from testbed.stack.mptcp.mapping import Mapping
 
 
 class Outcome(enum.Enum):
-    """How far a handshake is after a segment."""
+    """The state of a handshake after a segment."""
 
     PENDING = enum.auto()
-    ACCEPTED = enum.auto()  # the peer speaks MPTCP; whether it knows that we do is not yet sure
-    CONFIRMED = enum.auto()  # both know: the handshake has nothing more to say
+    ACCEPTED = enum.auto()  # the peer uses MPTCP; it may not know yet that we do
+    CONFIRMED = enum.auto()  # both sides know: the handshake is complete
     FALLBACK = enum.auto()  # this connection is plain TCP (section 3.7)
     IGNORED = enum.auto()  # the segment must be dropped: TCP retransmits what it held
     REFUSED = enum.auto()  # the subflow must be reset
 
 
 class Handshake(Protocol):
-    """One side of one of the two."""
+    """One side of an MP_CAPABLE or MP_JOIN handshake."""
 
-    reason: str  # why the outcome was not good
-    counter: str  # of that, if MPTcpExt has one for it
+    reason: str  # the reason of a failure
+    counter: str  # the MPTcpExt counter of the failure, if there is one
     peer_backup: bool  # the peer asks not to use the subflow while there are others
-    join_denied: bool  # the peer takes no join to the address of its end of the subflow
-    swallowed: bool  # SYNs with its option had no answer, and the first one without it had
+    join_denied: bool  # the peer accepts no join to its address of this subflow
+    swallowed: bool  # only a SYN without the option was answered
 
     def options(self, flags: int, mapping: Mapping | None) -> Sequence[Option] | None:
-        """Return the options a segment must carry, ``None`` if the handshake has no say in it.
+        """Return the options of a segment, or ``None`` if the handshake does not determine them.
 
-        :param mapping: of its payload, if it has any.
+        :param mapping: the mapping of the payload, if there is one.
         """
 
     def received(self, segment: Segment) -> Outcome:
-        """Look at a segment of the subflow."""
+        """Process a received segment of the subflow."""

@@ -1,4 +1,4 @@
-"""The signals and data of one subflow's segments, until its connection acts on them."""
+"""The received signals and mappings of a subflow, until its connection processes them."""
 
 from __future__ import annotations
 
@@ -24,29 +24,33 @@ from testbed.stack.mptcp.streams import ReceiveStream, SendStream
 NOTHING: Final = -1  # before the first position
 # Signals that wait for the connection's step, which takes them all unless it has closed.
 MOST_MESSAGES: Final = 64
-_RECENT: Final = 1 << 30  # octets back that an MP_FAIL may name
+_RECENT: Final = 1 << 30  # how many octets back an MP_FAIL may point
 
 
 class Inbound:
-    """The receiving side of a subflow.  Hooks record here; the connection takes it in its step.
+    """The receiving side of a subflow. Hooks record; the connection's step processes.
 
-    It reads where the connection's streams are, and changes nothing there.
+    It reads the positions of the connection's streams and does not change them.
 
-    :param initiated: this side opened the subflow; ``first`` if it is the connection's first one.
+    :param initiated: whether this side opened the subflow. ``first`` says whether it is the first
+        subflow.
     :ivar data_ack: the highest Data ACK, a position in our stream (section 3.3.2).
-    :ivar edge: the right edge of the peer's shared window, likewise (section 3.3.4).
-    :ivar position: octets of the subflow's stream that were read.
-    :ivar mapped: position in the data stream before which all was mapped here.
-    :ivar infinite: the infinite mapping that has come (section 3.7).
-    :ivar damaged: a mapping whose checksum was wrong: nothing is read any more, and its octets
-        were not passed on.
+    :ivar edge: the right edge of the peer's shared window, a position in our stream (section
+        3.3.4).
+    :ivar position: how many octets of the subflow's stream were read.
+    :ivar mapped: the position in the data stream up to which the peer has mapped data on this
+        subflow.
+    :ivar infinite: the received infinite mapping (section 3.7).
+    :ivar damaged: a mapping with a wrong checksum. Its octets were not delivered, and reading has
+        stopped.
     :ivar violation: why the subflow must be reset.
-    :ivar fastclosed: MP_FASTCLOSE has come (section 3.5).
-    :ivar reset: what the peer's RST said.
-    :ivar bare: the last segment had no option of MPTCP at all, or one that says as much.
-    :ivar unheard: no Data ACK has come on it.
-    :ivar heard_dss: a DSS has come on it.
-    :ivar acks_data: after a fallback, the peer may still wait for Data ACKs.
+    :ivar fastclosed: whether MP_FASTCLOSE was received (section 3.5).
+    :ivar reset: the MP_TCPRST of the peer's RST.
+    :ivar bare: whether the last segment had no MPTCP option, or only one of a peer that uses plain
+        TCP.
+    :ivar unheard: whether no Data ACK was received on this subflow.
+    :ivar heard_dss: whether a DSS was received on this subflow.
+    :ivar acks_data: whether the peer may still wait for Data ACKs after a fallback.
     """
 
     def __init__(
@@ -79,10 +83,12 @@ class Inbound:
         self._initiated = initiated
         self._window_from: int | None = 0  # the Data ACK that came with the last window
         self._data_fin: int | None = None  # position of the peer's DATA_FIN (section 3.3.3)
-        self._messages: list[MptcpOption] = []  # few: a list takes less than a deque
+        self._messages: list[
+            MptcpOption
+        ] = []  # few elements: a list takes less memory than a deque
         self._fail_came = False
         self._ack_due = False  # the peer's DATA_FIN has come again: its Data ACK was lost
-        self._held = b""  # octets of a damaged mapping, taken from TCP
+        self._held = b""  # octets of a damaged mapping, read from TCP
         # After a fallback, until the peer has begun with plain TCP: what its mappings must have.
         self._shift: int | None = None
         self._end: tuple[int, int] | None = None  # after a fallback: its DATA_FIN in both streams
@@ -92,12 +98,15 @@ class Inbound:
     # What hooks record.
 
     def take(self, segment: Segment, start: int, *, confirmed: bool, authentic: bool) -> bool:
-        """Take in the options; tell whether they are a message, so that it is no duplicate ACK.
+        """Record the options; return whether they are a signal.
 
-        :param start: of the payload, in the subflow's stream.
-        :param confirmed: the handshake is done: windows count with a Data ACK only.
-        :param authentic: no stranger can have sent it, as far as TCP's numbers tell; signals of
-            others that prove nothing themselves do not count (section 3.4.2).
+        An ACK with a signal is no duplicate ACK.
+
+        :param start: the position of the payload in the subflow's stream.
+        :param confirmed: whether the handshake is complete. Then a window counts only with a Data
+            ACK.
+        :param authentic: whether TCP's numbers prove that the peer sent the segment. Otherwise
+            signals without a proof of their own are ignored (section 3.4.2).
         """
         signal = False
         self.bare = True
@@ -118,12 +127,12 @@ class Inbound:
         return signal
 
     def take_plain(self, segment: Segment, start: int, *, authentic: bool) -> bool:
-        """Take what a peer says that has agreed to plain TCP, but may not have begun with it.
+        """Process options of a peer that has agreed to plain TCP but may still send mappings.
 
-        As long as it sends no infinite mapping it may wait for Data ACKs, and end by DATA_FIN
-        alone.  It may also have sent other data elsewhere, before it knew of the fallback: then its
-        mappings are not in one piece, and there is no stream to go on with.  Tell whether there is
-        something to act on.
+        Until it sends an infinite mapping it may wait for Data ACKs, and it may end by DATA_FIN
+        alone. It may also have sent other data on another subflow before it knew of the fallback.
+        Then its mappings have a gap, and no plain stream can continue them. Return whether the
+        connection must act.
         """
         found = [option for option in segment.options if isinstance(option, MptcpOption)]
         if authentic and not segment.flags & RST:
@@ -136,7 +145,7 @@ class Inbound:
         return self._fail_came or self._ack_due or self.violation is not None
 
     def window_counts(self, window: int) -> bool:
-        """Use a window only together with a Data ACK, and relative to it (section 3.3.4)."""
+        """Return whether a window counts: only together with a Data ACK (section 3.3.4)."""
         if self._window_from is None:
             return False
         self.edge = max(self.edge, self._window_from + window)
@@ -145,70 +154,71 @@ class Inbound:
     # What the connection does with it.
 
     def next_message(self) -> MptcpOption | None:
-        """Return an option that has come and is to be dealt with."""
+        """Return the next received option that the connection must process."""
         return self._messages.pop(0) if self._messages else None
 
     def take_data_fin(self) -> int | None:
-        """Return, once, the position of a DATA_FIN that has come."""
+        """Return once the position of a received DATA_FIN."""
         position, self._data_fin = self._data_fin, None
         return position
 
     def take_fail(self) -> bool:
-        """Tell, once, whether MP_FAIL has come: the peer wants plain TCP."""
+        """Return once whether MP_FAIL was received, which requests plain TCP."""
         came, self._fail_came = self._fail_came, False
         return came
 
     def owe_ack(self) -> None:
-        """Have a Data ACK leave if data has come that could not be acknowledged yet.
+        """Request a Data ACK for data that could not be acknowledged before.
 
-        It is what the peer has answered to the data of our SYN, before it had our key.
+        That is an early answer to data of our SYN, which the peer sent before it knew our key.
         """
         self._ack_due |= self.heard_dss
 
     def take_ack_due(self) -> bool:
-        """Tell, once, whether the peer's DATA_FIN has come again."""
+        """Return once whether the peer has retransmitted DATA_FIN."""
         due, self._ack_due = self._ack_due, False
         return due
 
     def arrived(self, readable: int) -> None:
-        """Take that so many octets can be read: with them, what came with them counts."""
+        """Record that octets can be read, which makes their mappings valid."""
         if self._unproven is not None:
             start, mapping = self._unproven
             if start < self.position + len(self._held) + readable:
                 self.infinite, self._unproven = mapping, None
 
     def read(self, octets: int) -> None:
-        """Note that so many octets of the subflow's stream were read, or skipped."""
+        """Record that octets of the subflow's stream were read or skipped."""
         self.position += octets
 
     def damage(self, mapping: Mapping, data: bytes) -> None:
-        """Hold the octets of a mapping whose checksum is wrong."""
+        """Hold the octets of a mapping with a wrong checksum."""
         self.damaged, self._held = mapping, data
 
     def release(self, most: int) -> bytes:
-        """Return what is held, so many octets at most: after a fallback it counts all the same."""
+        """Return at most this many held octets: after a fallback they are data all the same."""
         data, self._held = self._held[:most], self._held[most:]
         return data
 
     def ends_at(self, data: int) -> bool:
-        """Tell whether DATA_FIN of a late peer is here in both streams: nothing was left out."""
+        """Return whether the DATA_FIN of a peer that still uses mappings ends both streams."""
         return self._end == (data, self.position)
 
     @property
     def holds(self) -> bool:
-        """Whether octets of a damaged mapping are still held."""
+        """Whether octets of a damaged mapping are held."""
         return bool(self._held)
 
     def fall_back(self) -> None:
-        """Go on as plain TCP: TCP's window is the only one, and options mean nothing."""
+        """Fall back to plain TCP: ignore options, and use TCP's window."""
         self._window_from = 0
         self._messages.clear()
 
     @property
     def shift(self) -> int:
-        """The difference of a position of data to that in the subflow, where the next octets are.
+        """The position of the next octets in the data stream less that in the subflow's stream.
 
-        Positions in the subflow are the peer's, whose path may have changed how many octets come.
+        Positions in the subflow's stream are as the peer counts them. The path may have changed the
+        number of octets.
         """
         mapping = self.damaged or self.mappings.at(self.position) or self.infinite
         if mapping is None:
@@ -216,21 +226,21 @@ class Inbound:
         return mapping.data - mapping.subflow
 
     def goes_on(self) -> bool:
-        """Tell whether all that comes next on the subflow comes next in the data stream.
+        """Return whether the next octets of the subflow are the next octets of the data stream.
 
-        As far as its mappings have come; after an infinite one there are no others.
+        This is judged by the received mappings. None follows an infinite one.
         """
         return self.infinite is not None or self.mappings.all_have(self.shift)
 
     def await_infinite(self) -> None:
-        """After a fallback, give Data ACKs until the peer's infinite mapping has come."""
+        """After a fallback, send Data ACKs until the peer's infinite mapping arrives."""
         self.acks_data = self.infinite is None
         self._shift = self.shift if self.acks_data else None
 
     # How it works.
 
     def _message(self, option: MptcpOption, *, reset: bool, authentic: bool) -> None:
-        """Take an option that is no DSS; the first one proves itself by a key."""
+        """Record an option other than DSS. MP_FASTCLOSE proves itself by the key."""
         match option:
             case MpFastclose():
                 self.fastclosed |= option.receiver_key == self._keys.local
@@ -253,18 +263,19 @@ class Inbound:
             self._messages.append(option)
 
     def _was_sent(self, dsn: int) -> bool:
-        """Tell whether a 64-bit number is one of data that was sent, and maybe acknowledged."""
+        """Return whether a 64-bit number belongs to data that was sent."""
         outgoing = self._outgoing
         position = self._keys.outgoing.position(dsn, wide=True, near=outgoing.una)
         return outgoing.una - _RECENT <= position <= outgoing.next + outgoing.fin_sent
 
     def _dss(self, option: Dss, start: int, *, empty: bool, authentic: bool) -> bool:
-        """Take a Data ACK (section 3.3.2) and a mapping (section 3.3.1).
+        """Record the Data ACK (section 3.3.2) and the mapping (section 3.3.1) of a DSS.
 
-        A length of 0 is that of an infinite mapping, which begins with the payload; there is
-        neither one in an ACK, nor DATA_FIN, which counts in the length.
+        A length of 0 means an infinite mapping, which begins with the payload. So a segment without
+        payload has no infinite mapping, and a DSS with length 0 has no DATA_FIN, which counts in
+        the length.
 
-        :param empty: the segment has no payload.
+        :param empty: whether the segment has no payload.
         """
         news = option.data_ack is not None and self._acknowledged(option, option.data_ack)
         if option.dsn is None or (not option.length and (empty or option.data_fin)):
@@ -274,7 +285,7 @@ class Inbound:
         return news
 
     def _acknowledged(self, option: Dss, number: int) -> bool:
-        """Take a Data ACK of what was sent; tell whether it is news."""
+        """Record a Data ACK of sent data; return whether it acknowledges something new."""
         outgoing = self._outgoing
         una = outgoing.una
         position = self._keys.outgoing.position(number, wide=option.wide_ack, near=una)
@@ -287,7 +298,7 @@ class Inbound:
         return position > known and una < outgoing.end
 
     def _mapping(self, option: Dss, dsn: int, start: int, *, authentic: bool) -> bool:
-        """Note a mapping or DATA_FIN; tell whether it is DATA_FIN."""
+        """Record a mapping or DATA_FIN; return whether it is DATA_FIN."""
         incoming = self._incoming
         data = self._keys.incoming.position(dsn, wide=option.wide_dsn, near=incoming.next)
         mapping = dss.received_mapping(option, data, start)
@@ -308,10 +319,10 @@ class Inbound:
         return option.data_fin
 
     def _infinite_came(self, mapping: Mapping, start: int, *, authentic: bool) -> None:
-        """Note an infinite mapping of a place in the data stream that the peer may name.
+        """Record an infinite mapping at a position that the peer may use.
 
-        As in Linux it counts with the octets it came with, once all before them are there; sooner
-        where no stranger can have sent it.
+        As in Linux it becomes valid with the octets of its segment, after all octets before them
+        have arrived. It is valid at once if TCP's numbers prove that the peer sent it.
         """
         if not self._incoming.near(mapping.data):
             return
@@ -342,7 +353,7 @@ class Inbound:
             self._ack_due = True
 
     def _capable(self, option: MpCapable) -> None:
-        """Take the mapping of the first data, which is in MP_CAPABLE (section 3.1)."""
+        """Record the mapping of the first data, which MP_CAPABLE carries (section 3.1)."""
         length, checksum = option.data_length, option.checksum
         if not length or not self._first or self._initiated:
             return
@@ -351,16 +362,16 @@ class Inbound:
             self.mappings.add(Mapping(data=0, subflow=0, length=length, checksum=checksum))
 
     def _checksum_as_agreed(self, checksum: int | None) -> bool:
-        """Have the subflow reset if its peer leaves a checksum out, or adds one (section 3.3)."""
+        """Request a reset if the peer leaves a checksum out or adds one (section 3.3)."""
         if (checksum is not None) is not self._keys.checksum:
             self.violation = "a mapping's checksum is not as agreed on"
         return self.violation is None
 
 
 def _is_of_plain_tcp(option: MptcpOption, segment: Segment) -> bool:
-    """Tell whether an option is an infinite mapping of no octets, without a Data ACK.
+    """Return whether an option is an infinite mapping without octets and without a Data ACK.
 
-    An end that has fallen back and has nothing to send says so with FIN (section 3.7).
+    A peer that has fallen back and has no data sends such an option with FIN (section 3.7).
     """
     if not isinstance(option, Dss) or option.dsn is None or option.data_ack is not None:
         return False

@@ -1,4 +1,4 @@
-"""A connection's own view of itself, in the words of MPTCP_INFO (``testbed.sockinfo``)."""
+"""The description of a connection in the fields of MPTCP_INFO (``testbed.sockinfo``)."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ _REMOTE_KEY: Final = 2
 
 
 class PathCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """The part of MPTCP_INFO about addresses and limits.
+    """The fields of MPTCP_INFO about addresses and limits.
 
-    :param add_addr_signal: addresses of ours that were announced; ``add_addr_accepted`` those of
-        the peer to which this side has subflows.
-    :param local_addr_used: further addresses from which this side has subflows.
-    :param subflows_max: the limit of further subflows; ``add_addr_accepted_max`` likewise.
-    :param add_addr_signal_max: endpoints to be announced; ``local_addr_max`` those to open
-        subflows from.
+    :param add_addr_signal: the number of announced local addresses. ``add_addr_accepted`` is the
+        number of the peer's announced addresses to which this side has subflows.
+    :param local_addr_used: the number of additional local addresses with subflows.
+    :param subflows_max: the limit of additional subflows. ``add_addr_accepted_max`` is the limit of
+        accepted addresses.
+    :param add_addr_signal_max: the number of ``signal`` endpoints. ``local_addr_max`` is that of
+        ``subflow`` endpoints.
     """
 
     add_addr_signal: int
@@ -47,13 +48,13 @@ def describe(
     reinjected: int,
     ended: Iterable[dict[str, Any]],
 ) -> dict[str, Any]:
-    """Return the fields of MPTCP_INFO that have a meaning here, and both tokens.
+    """Return the fields of MPTCP_INFO that this stack has, and both tokens.
 
     The keys are those of :class:`testbed.records.MptcpInfo`.
 
-    :param retransmits: expiries in a row of the timer for a Data ACK.
-    :param reinjected: octets that were given to a second subflow.
-    :param ended: the last subflows that are no more, as they were.
+    :param retransmits: how many times in a row the timer for a Data ACK has expired.
+    :param reinjected: how many octets were given to a second subflow.
+    :param ended: descriptions of the last subflows that have ended.
     """
     there = [one for one in subflows if joined(one)]
     return {
@@ -82,12 +83,12 @@ def describe(
 
 
 def joined(subflow: Subflow) -> bool:
-    """Tell whether a subflow is, or was, part of its connection: not a join that never was one."""
+    """Return whether a subflow is or was part of its connection: a failed join was not."""
     return subflow.confirmed or subflow.number == 0
 
 
 def describe_subflow(subflow: Subflow) -> dict[str, Any]:
-    """Return one subflow, as :class:`testbed.records.Subflow` has it."""
+    """Return the fields of one subflow for :class:`testbed.records.Subflow`."""
     return {
         "id": subflow.number,
         "local": str(subflow.tcp.flow.local),

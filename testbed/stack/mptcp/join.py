@@ -1,4 +1,4 @@
-"""Adding a subflow to a connection: MP_JOIN (RFC 8684, section 3.2)."""
+"""The MP_JOIN handshake, which adds a subflow to a connection (RFC 8684, section 3.2)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from testbed.stack.mptcp.mapping import Mapping
 
 
 class JoinOffer(msgspec.Struct, frozen=True, kw_only=True):
-    """The fields of this side in a join."""
+    """The fields that this side sends in a join."""
 
     address_id: int
     nonce: int
@@ -24,7 +24,7 @@ class JoinOffer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JoinInitiator:
-    """The side that sends the SYN.  Its third ACK is sent again until a fourth one has come."""
+    """The side that sends the SYN. It retransmits the third ACK until the fourth ACK arrives."""
 
     def __init__(self, keys: Keys, offer: JoinOffer) -> None:
         self._keys = keys
@@ -34,7 +34,7 @@ class JoinInitiator:
         self.reason = self.counter = ""
 
     def options(self, flags: int, mapping: Mapping | None) -> Sequence[Option] | None:  # noqa: ARG002
-        """Return MP_JOIN of the SYN or of the third ACK."""
+        """Return the MP_JOIN of the SYN or of the third ACK."""
         if flags & SYN:
             syn = MpJoinSyn(
                 backup=self._offer.backup,
@@ -46,7 +46,7 @@ class JoinInitiator:
         return () if self._proof is None or flags & RST else (MpJoinAck(hmac=self._proof),)
 
     def received(self, segment: Segment) -> Outcome:
-        """Check the SYN/ACK's HMAC; any segment after that is the fourth ACK."""
+        """Check the HMAC of the SYN/ACK. Any later segment counts as the fourth ACK."""
         if segment.flags & RST:
             return Outcome.PENDING
         if not segment.flags & SYN:
@@ -70,9 +70,9 @@ class JoinInitiator:
 
 
 class JoinResponder:
-    """The side that gets the SYN, whose token was one of ours.
+    """The side that receives the SYN, whose token belongs to one of its connections.
 
-    :param syn: the option of the SYN.
+    :param syn: the MP_JOIN of the SYN.
     """
 
     def __init__(self, keys: Keys, offer: JoinOffer, syn: MpJoinSyn) -> None:
@@ -91,11 +91,11 @@ class JoinResponder:
         self.reason = self.counter = ""
 
     def options(self, flags: int, mapping: Mapping | None) -> Sequence[Option] | None:  # noqa: ARG002
-        """Return MP_JOIN of the SYN/ACK."""
+        """Return the MP_JOIN of the SYN/ACK."""
         return (self._syn_ack,) if flags & SYN else ()
 
     def received(self, segment: Segment) -> Outcome:
-        """Check the third ACK's HMAC."""
+        """Check the HMAC of the third ACK."""
         if segment.flags & (SYN | RST) or not segment.flags & ACK:
             return Outcome.PENDING
         option: MpJoinAck | None = find(segment.options, MpJoinAck)

@@ -1,4 +1,4 @@
-"""Further subflows of a host's connections, opened by either side (RFC 8684, section 3.2)."""
+"""Additional subflows of a host's connections, opened by either side (RFC 8684, section 3.2)."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ class Host(Protocol):
         """Open a TCP connection for a subflow.  Raises OSError."""
 
     def expect(self, connection: MptcpConnection, subflow: Subflow, flow: Flow) -> None:
-        """Attach a subflow to its TCP connection as soon as there is one."""
+        """Attach a subflow to its TCP connection as soon as that exists."""
 
     def fault(self, connection: MptcpConnection | None, error: Exception) -> None:
-        """Take an exception, of a connection or of none."""
+        """Record an exception, which may belong to a connection."""
 
     def count(self, name: str) -> None:
-        """Count an event; its name is one of MPTcpExt."""
+        """Increment the MPTcpExt counter that has this name."""
 
 
 class Joins:
-    """Of one endpoint.  It also takes SYNs to ports without a listener: only joins get in there.
+    """The joins of one endpoint. It also accepts joins on ports without a listener.
 
-    As such it is an :class:`~testbed.stack.tcp.extension.Acceptor`.
+    For those ports it is an :class:`~testbed.stack.tcp.extension.Acceptor`.
 
-    :param rng: where nonces come from.
+    :param rng: the source of nonces.
     """
 
     def __init__(self, host: Host, tokens: Tokens, rng: Randomness, network: LocalNetwork) -> None:
@@ -55,7 +55,7 @@ class Joins:
     # This side's
 
     def open(self, connection: MptcpConnection, command: OpenSubflow, now: int) -> None:
-        """Send MP_JOIN; nothing happens where that cannot be done."""
+        """Send MP_JOIN, or do nothing if that is impossible."""
         offer = JoinOffer(
             address_id=command.local_id, nonce=self._rng.getrandbits(32), backup=command.backup
         )
@@ -84,7 +84,7 @@ class Joins:
             self._host.count("MPJoinSynTxConnectErr")
 
     def release(self, local: Address) -> None:
-        """Give back the port of a subflow that joined and has ended."""
+        """Release the local port of a joined subflow that has ended."""
         try:
             self._network.release_port(local)
         except Exception as error:  # the driver's: no connection is at fault
@@ -101,10 +101,10 @@ class Joins:
     # The peer's
 
     def admit(self, join: MpJoinSyn, flow: Flow, *, listening: bool) -> Extension:
-        """Let a join in; joins are told apart by token, not by port.
+        """Accept a join. The token identifies its connection, not the port.
 
-        :param listening: its port is open.
-        :raises Refuse: its token is unknown, or it is one too many.
+        :param listening: whether its port is open.
+        :raises Refuse: the token is unknown, or the limit of subflows is reached.
         """
         self._host.count("MPJoinSynRx")
         if join.backup:
@@ -148,9 +148,9 @@ class Joins:
     # SYNs to ports without a listener
 
     def accept(self, syn: Segment) -> Extension:
-        """Decide on a SYN.
+        """Accept or refuse a SYN.
 
-        :raises Refuse: it is no join, or not to be let in.
+        :raises Refuse: the SYN is no join, or the join is refused.
         """
         join: MpJoinSyn | None = find(syn.options, MpJoinSyn)
         if join is None:
@@ -158,11 +158,11 @@ class Joins:
         return self.admit(join, Flow(syn.destination, syn.source), listening=False)
 
     def offer(self, _syn: Segment) -> Sequence[Option] | None:
-        """Answer none without keeping something: both nonces are needed."""
+        """Return nothing: a join needs state, as both nonces must be kept."""
         return None
 
     def resume(self, _ack: Segment) -> Extension | None:
-        """Know of none.
+        """Refuse: no join was answered without state.
 
         :raises Refuse: always.
         """

@@ -1,4 +1,4 @@
-"""Two hosts' knowledge of one another once MP_CAPABLE has been exchanged."""
+"""The keys of both hosts, and the parameters that MP_CAPABLE negotiates."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from testbed.stack.mptcp.streams import DataSequence
 
 
 class Keys:
-    """Both keys of a connection and all that follows from them, and the use of checksums.
+    """Both keys of a connection, the values derived from them, and the use of checksums.
 
     :param local: our key, 64 bits.
-    :param checksum: this side requires DSS checksums; if the peer does, they are used as well.
-    :param wide_acks: its Data ACKs have 8 octets whatever the peer sends.
-    :ivar wide_ack: the next one has 8 octets.
+    :param checksum: whether this side requires DSS checksums. They are also used if the peer
+        requires them.
+    :param wide_acks: whether our Data ACKs always have 8 octets.
+    :ivar wide_ack: whether the next Data ACK has 8 octets.
     """
 
     __slots__ = (
@@ -38,24 +39,24 @@ class Keys:
         self.incoming = DataSequence(0)
 
     def require_checksums(self) -> None:
-        """Use checksums: one of the two hosts requires them."""
+        """Use checksums, as one of the two hosts requires them."""
         self.checksum = True
 
     def mapped(self, *, wide: bool) -> None:
-        """Note how wide the data sequence number of a mapping of the peer is."""
+        """Record the width of the data sequence number in a mapping of the peer."""
         self.wide_ack = wide or self._always_wide
 
     def data_ack(self, position: int) -> int:
-        """Return what a Data ACK says of a position in the peer's stream."""
+        """Return the Data ACK for a position in the peer's stream."""
         return self.incoming.number(position, wide=self.wide_ack)
 
     def learn(self, remote: int) -> None:
-        """Take the peer's key."""
+        """Record the peer's key."""
         self.remote = remote
         self.remote_token = crypto.token(remote)
         self.incoming = DataSequence(crypto.initial_dsn(remote))
 
     def pair(self) -> tuple[int, int]:
-        """Return our key and the peer's, which is known."""
+        """Return our key and the peer's key, which must be known."""
         assert self.remote is not None  # noqa: S101 - not asked before the handshake is done
         return self.local, self.remote

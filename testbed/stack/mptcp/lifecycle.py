@@ -1,4 +1,4 @@
-"""The state of a connection at the data level, and why it ended (RFC 8684, appendix D)."""
+"""The data-level state of a connection, and the reason of its end (RFC 8684, appendix D)."""
 
 from __future__ import annotations
 
@@ -20,17 +20,16 @@ class Owner(Protocol):
         """Whether this side opened the connection."""
 
     def touch(self) -> None:
-        """Ask for a step."""
+        """Request a step of the connection."""
 
 
 class Lifecycle:
-    """Of one connection.  The state changes here alone; what is not in the table raises.
+    """The state of one connection. Only this class changes it, by a table; other changes raise.
 
-    When nothing more happens at the data level, the window gives its memory back, there are no
-    further subflows, and the application is told.
+    At the end the window releases its memory, no subflow is added, and the application is informed.
 
-    :ivar failure: why it ended too early, if it did.
-    :ivar over: nothing more happens at the data level.
+    :ivar failure: why the connection failed, or ``None``.
+    :ivar over: whether the data level has ended.
     """
 
     __slots__ = (
@@ -61,11 +60,12 @@ class Lifecycle:
         self._taken: list[Step] = []
 
     def take(self, step: Step, failure: ConnectionFailure | None = None) -> None:
-        """Go to another state.
+        """Change the state.
 
-        The application has not heard of a connection of the peer that ends before it was open.
+        If a connection of the peer ends before it was open, the application does not know it and is
+        not informed.
 
-        :param failure: what leads there.
+        :param failure: the reason, if it is a failure.
         """
         unborn = self.state is DataState.OPENING and not self._owner.initiator
         over = self.over
@@ -79,13 +79,13 @@ class Lifecycle:
                 self._events.closed(self.failure)
 
     def fail(self, failure: ConnectionFailure, step: Step = Step.ABORT) -> None:
-        """Give the connection up, if it has not ended already."""
+        """Fail the connection, unless it has ended already."""
         if not self.over:
             self.take(step, failure)
             self._owner.touch()
 
     def crash(self, error: Exception) -> None:
-        """Be closed by a fault of ours; not even the table is relied on."""
+        """Close after an exception in this stack, without use of the table."""
         self._window.release()
         if not self.over:
             self.state = DataState.CLOSED
@@ -94,7 +94,7 @@ class Lifecycle:
             self._events.closed(self.failure)
 
     def due(self, outgoing: SendStream, incoming: ReceiveStream) -> Step | None:
-        """Return the step that an orderly close has got to, if it was not returned before."""
+        """Return the next step of the orderly close, if it was not returned before."""
         if self.state is DataState.OPENING:
             return None
         if outgoing.closed and self._first(Step.CLOSE):
@@ -106,7 +106,7 @@ class Lifecycle:
         return None
 
     def _first(self, step: Step) -> bool:
-        """Note a step of the orderly close; tell whether it was not noted before."""
+        """Record a step of the orderly close; return whether it is new."""
         new = step not in self._taken
         if new:
             self._taken.append(step)

@@ -11,13 +11,13 @@ _MOST: Final = 255  # an id has 8 bits; 0 is that of the first subflow's address
 
 
 class LocalIds:
-    """Gives an address an id when it is asked for first, and keeps to it.
+    """Assigns an id to each local address on its first use.
 
-    Of an address with several ids, the first is that of its subflows; the others were announced
-    with ports of their own.
+    If an address has several ids, the first one is that of its subflows. The others were announced
+    with their own ports.
 
-    :param initial: the local address of the first subflow, which has 0.
-    :param endpoints: have the ids that are configured.
+    :param initial: the local address of the first subflow, which has id 0.
+    :param endpoints: the endpoints, with configured ids.
     """
 
     __slots__ = ("_ids", "_more")
@@ -29,7 +29,7 @@ class LocalIds:
             self.claim(one.host, one.id)
 
     def claim(self, host: str, number: int) -> bool:
-        """Give an address an id; tell whether it has it: an id belongs to one address."""
+        """Assign an id to an address; return whether it has the id, which another one may have."""
         owner = self._owner(number)
         if owner is not None or not 0 <= number <= _MOST:
             return owner == host
@@ -38,18 +38,18 @@ class LocalIds:
         return True
 
     def remove(self, endpoint: PathEndpoint) -> None:
-        """Take the id of an endpoint back; its address gets another one if it comes again."""
+        """Release the id of an endpoint. Its address gets a new one if it returns."""
         gone = endpoint.host, endpoint.id
         self._more = tuple(one for one in self._more if one != gone)
         if endpoint.id and self._ids.get(endpoint.host) == endpoint.id:
             del self._ids[endpoint.host]
 
     def knows(self, number: int) -> bool:
-        """Tell whether an address has this id."""
+        """Return whether an address has this id."""
         return self._owner(number) is not None
 
     def of(self, host: str) -> int | None:
-        """Return an address's id, ``None`` if all are taken."""
+        """Return the id of an address, or ``None`` if no id is free."""
         if host not in self._ids:
             used = {*self._ids.values(), *(number for _, number in self._more)}
             free = next((number for number in range(1, _MOST + 1) if number not in used), None)

@@ -9,20 +9,20 @@ from testbed.packet.address import Address
 
 
 class LocalNetwork(Protocol):
-    """The host's knowledge of its own addresses."""
+    """The addresses and ports of the host."""
 
     @property
     def hosts(self) -> Sequence[str]:
         """The host's own addresses."""
 
     def source_for(self, remote_host: str) -> str | None:
-        """Return the address this host would use towards another, ``None`` if there is none."""
+        """Return the source address towards a host, or ``None`` if there is no route."""
 
     def port_for(self, local_host: str, remote: Address) -> int:
-        """Return a free local port for a subflow, and keep it from others.
+        """Reserve and return a free local port for a subflow.
 
-        :raises OSError: none is free.
+        :raises OSError: no port is free.
         """
 
     def release_port(self, local: Address) -> None:
-        """Take a port of :meth:`port_for` back."""
+        """Release a port of :meth:`port_for`."""

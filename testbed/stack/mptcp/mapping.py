@@ -10,17 +10,17 @@ MAX_LENGTH: Final = 0xFFFF  # the data-level length has 16 bits
 
 
 class Mapping(msgspec.Struct, frozen=True, eq=False):
-    """Octets of a subflow that are octets of the data stream.
+    """A range of octets that a subflow carries for the data stream.
 
-    It is what rides as ``ext`` with the octets that are sent, and never changes.
+    Sent octets carry it as ``ext``. It never changes.
 
     :param data: position of its first octet in the data stream.
     :param subflow: position of its first octet in the subflow's stream.
-    :param length: in octets; 0 of an infinite mapping, which never ends (section 3.7).
-    :param in_capable: it leaves in MP_CAPABLE, not in DSS: the first data of a connection's
+    :param length: in octets; 0 for an infinite mapping, which has no end (section 3.7).
+    :param in_capable: whether MP_CAPABLE carries it instead of DSS, as for the first data of the
         initiator (section 3.1).
-    :param checksum: of all its octets; ``None`` where checksums are not in use.
-    :param data_fin: DATA_FIN follows its octets, and counts in what the checksum covers.
+    :param checksum: the checksum of all its octets; ``None`` if checksums are not in use.
+    :param data_fin: whether DATA_FIN follows its octets. The checksum then covers it.
     """
 
     data: int
@@ -32,14 +32,14 @@ class Mapping(msgspec.Struct, frozen=True, eq=False):
 
     @property
     def infinite(self) -> bool:
-        """Whether it has no end."""
+        """Whether it is an infinite mapping."""
         return not self.length
 
     def data_at(self, position: int) -> int:
-        """Return the position in the data stream of one in the subflow's."""
+        """Convert a position in the subflow's stream to one in the data stream."""
         return self.data + position - self.subflow
 
     @property
     def subflow_end(self) -> int:
-        """Position after its last octet in the subflow's stream."""
+        """The position after its last octet in the subflow's stream."""
         return self.subflow + self.length

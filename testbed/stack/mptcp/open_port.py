@@ -1,6 +1,6 @@
-"""An open port: what becomes of SYNs to it, also where nothing is kept of them.
+"""The treatment of SYNs to an open port, also by SYN cookies.
 
-RFC 8684, section 3.1; SYN cookies are those of RFC 4987, section 3.6.
+RFC 8684, section 3.1; RFC 4987, section 3.6 for SYN cookies, which keep no state.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ class Host(Protocol):
     def begin(
         self, keys: Keys, handshake: CapableResponder, flow: Flow, options: SocketOptions
     ) -> tuple[MptcpConnection, Subflow]:
-        """Make the connection that an MP_CAPABLE asks for, and its first subflow."""
+        """Create a connection and its first subflow for an MP_CAPABLE."""
 
     def expect(self, connection: MptcpConnection, subflow: Subflow, flow: Flow) -> None:
-        """Attach a subflow to its TCP connection as soon as there is one."""
+        """Attach a subflow to its TCP connection as soon as that exists."""
 
     def count(self, name: str) -> None:
-        """Count an event; its name is one of MPTcpExt."""
+        """Increment the MPTcpExt counter that has this name."""
 
 
 class OpenPort:
-    """Decides on the SYNs to a port (:class:`testbed.stack.tcp.extension.Acceptor`).
+    """Accepts or refuses SYNs to a port (:class:`testbed.stack.tcp.extension.Acceptor`).
 
-    :param options: what its connections begin with.
-    :param deny_join: tell their peers to send no join to this address.
+    :param options: the options of new connections.
+    :param deny_join: set the C flag, which forbids joins to this address.
     """
 
     __slots__ = ("_deny_join", "_host", "_joins", "_options", "_tokens")
@@ -66,9 +66,10 @@ class OpenPort:
         self._deny_join = deny_join
 
     def accept(self, syn: Segment) -> Extension | None:
-        """Decide what rides on the connection a SYN asks for: MPTCP, a join, or nothing.
+        """Return the extension for the connection of a SYN: MPTCP, a join, or none.
 
-        :raises Refuse: a join with an unknown token, or one too many.
+        :raises Refuse: the SYN is a join with an unknown token, or the limit of subflows is
+            reached.
         """
         flow = Flow(syn.destination, syn.source)
         join: MpJoinSyn | None = find(syn.options, MpJoinSyn)
@@ -81,10 +82,10 @@ class OpenPort:
         return self._begin(self._tokens.new_keys(), capable, flow)
 
     def offer(self, syn: Segment) -> Sequence[Option] | None:
-        """Return the options for a SYN,ACK of which nothing is kept (RFC 4987, section 3.6).
+        """Return the options of a SYN/ACK that leaves no state (RFC 4987, section 3.6).
 
-        The third ACK brings our key back.  Where another connection has its token, it is plain TCP
-        (section 3.1).  A join gets no answer: its peer has other paths.
+        The third ACK returns our key. If another connection has the token of the key, plain TCP is
+        used (section 3.1). A join is not answered: its peer has other paths.
         """
         if find(syn.options, MpJoinSyn) is not None:
             return None
@@ -97,12 +98,12 @@ class OpenPort:
         return self._responder(keys, capable).options(SYN | ACK, None) or ()
 
     def resume(self, ack: Segment) -> Extension | None:
-        """Make of a third ACK the connection for which :meth:`offer` gave the options.
+        """Create the connection of a third ACK that answers the options of :meth:`offer`.
 
-        With a key that is not ours it is plain TCP (section 3.1).
+        A key that is not ours means plain TCP (section 3.1).
 
-        :raises Refuse: another connection has our token by now, or the ACK has no key though its
-            sender speaks MPTCP.
+        :raises Refuse: another connection has our token by now, or the ACK has no key although its
+            sender uses MPTCP.
         """
         capable: MpCapable | None = find(ack.options, MpCapable)
         if capable is None or capable.receiver_key is None:
@@ -120,7 +121,7 @@ class OpenPort:
         return CapableResponder(keys, deny_join=self._deny_join, syn=capable)
 
     def _begin(self, keys: Keys, capable: MpCapable, flow: Flow) -> Extension:
-        """Make the connection that an MP_CAPABLE asks for."""
+        """Create the connection for an MP_CAPABLE."""
         responder = self._responder(keys, capable)
         connection, subflow = self._host.begin(keys, responder, flow, self._options)
         self._tokens.add(connection)
@@ -129,9 +130,9 @@ class OpenPort:
 
 
 def asks(syn: Segment) -> MpCapable | None:
-    """Return the MP_CAPABLE of a SYN that asks for MPTCP as we speak it, or ``None``.
+    """Return the MP_CAPABLE of a SYN if this stack supports it, or ``None``.
 
-    A version above ours is answered with ours; version 0 we do not speak (section 3.1).
+    A version above 1 is answered with version 1. Version 0 is not supported (section 3.1).
     """
     capable: MpCapable | None = find(syn.options, MpCapable)
     if capable is None or capable.sender_key is not None:
@@ -140,14 +141,14 @@ def asks(syn: Segment) -> MpCapable | None:
 
 
 def syn_alone(syn: Segment, config: TcpConfig) -> Segment:
-    """Leave out what comes with a SYN of MPTCP, as if it had been lost.
+    """Drop the data of a SYN with MP_CAPABLE, as if it had been lost.
 
-    No mapping covers it, and only TCP Fast Open gives it a place in the stream (appendix B), so it
-    must not be acknowledged: the peer sends it again after the handshake.
+    No mapping covers such data, and only TCP Fast Open gives it a place in the stream (appendix B).
+    So it must not be acknowledged, and the peer sends it again after the handshake.
     """
     if find(syn.options, MptcpOption) is None:
         return syn
     opens_fast = find(syn.options, FastOpen) or not config.fast_open_cookies
     if config.fast_open and find(syn.options, MpCapable) and opens_fast:
-        return syn  # TCP will look at the cookie
+        return syn  # TCP checks the cookie
     return msgspec.structs.replace(syn, payload=b"", gso_size=0, flags=syn.flags & ~FIN)

@@ -1,4 +1,4 @@
-"""How a subflow is opened: the progress of MP_CAPABLE or MP_JOIN on it."""
+"""The progress of the MP_CAPABLE or MP_JOIN handshake of a subflow."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ _LEAST_RETRY_NS: Final = 200_000_000
 
 
 class Opening:
-    """A subflow's handshake, until both sides know that it is done.
+    """The handshake of a subflow, until both sides know that it is complete.
 
-    :ivar accepted: the peer has answered the handshake.
-    :ivar confirmed: ... and knows that we have; only now may data be scheduled on a join.
-    :ivar refusal: why the subflow must be reset; ``counter`` counts that, if it has a name.
-    :ivar join_denied: the peer takes no join to its end's address.
-    :ivar swallowed: SYNs with the handshake's option vanish on the way.
-    :ivar peer_backup: ... and wants it to be used only while there is no other.
-    :ivar retry_ns: when the third ACK of a join is sent again.
-    :ivar tries: how often this side has waited for the peer to answer it.
+    :ivar accepted: whether the peer has answered the handshake.
+    :ivar confirmed: whether the peer also has our answer. Only then a join may carry data.
+    :ivar refusal: why the subflow must be reset. ``counter`` is the MIB counter of the reason, if
+        there is one.
+    :ivar join_denied: whether the peer accepts no join to its address of this subflow.
+    :ivar swallowed: whether SYNs with the option of the handshake are lost on the path.
+    :ivar peer_backup: whether the peer wants the subflow to be a backup.
+    :ivar retry_ns: when the third ACK of a join is retransmitted.
+    :ivar tries: how many times this side has waited for an answer to it.
     """
 
     __slots__ = ("_fin_first", "_handshake", "_introduced", "accepted", "confirmed",
@@ -42,16 +43,16 @@ class Opening:
         self.retry_ns: int | None = None
         self.tries = 0
         self._handshake: Handshake | None = handshake
-        self._introduced = False  # our first ACK has left, with what the handshake says
-        self._fin_first = False  # the next ACK carries DATA_FIN, confirmed or not
+        self._introduced = False  # our first ACK has left with the options of the handshake
+        self._fin_first = False  # the next ACK carries DATA_FIN even if unconfirmed
 
     @property
     def over(self) -> bool:
-        """Whether the handshake has nothing more to say."""
+        """Whether the handshake is over."""
         return self._handshake is None
 
     def received(self, segment: Segment) -> tuple[Outcome, Notice | None]:
-        """Let the handshake see a segment; return an answer to TCP if its options do not count."""
+        """Process a segment; return an answer for TCP if its options must be ignored."""
         handshake = self._handshake
         if handshake is None:
             return Outcome.CONFIRMED, None
@@ -76,9 +77,9 @@ class Opening:
         return outcome, None
 
     def options(self, flags: int, mapping: Mapping | None) -> Sequence[Option] | None:
-        """Return the handshake's options, ``None`` where it has no say.
+        """Return the options of the handshake, or ``None`` if it does not determine them.
 
-        A DATA_FIN does not wait for the first Data ACK: without data none would ever come.
+        A DATA_FIN does not wait for the first Data ACK: without data none would ever arrive.
         """
         if self._handshake is None:
             return () if flags & SYN else None
@@ -89,25 +90,28 @@ class Opening:
         return self._handshake.options(flags, mapping)
 
     def confirm(self) -> None:
-        """Be done: the peer has proved that it knows of the handshake's end."""
+        """Confirm: the peer has proved that it knows the handshake is complete."""
         if self.accepted:
             self.confirmed = True
             self._handshake = None
 
     def let_fin_pass(self) -> None:
-        """Have the next ACK carry DATA_FIN, also before the handshake is confirmed."""
+        """Let the next ACK carry DATA_FIN even before the handshake is confirmed."""
         self._fin_first = not self.confirmed
 
     def fall_back(self) -> None:
-        """Be done: this is plain TCP (section 3.7)."""
+        """End the handshake with a fallback to plain TCP (section 3.7)."""
         self.accepted = self.confirmed = True
         self._handshake = None
 
     def await_answer(self, now: int, rto_ns: int) -> None:
-        """Wait for the answer to the third ACK of a join, from the third time on twice as long."""
+        """Wait for the answer to the third ACK of a join.
+
+        The time doubles from the third wait on.
+        """
         self.retry_ns = now + (max(rto_ns, _LEAST_RETRY_NS) << max(0, self.tries - 1))
         self.tries += 1
 
     def answered(self) -> None:
-        """Wait no more."""
+        """Stop waiting."""
         self.retry_ns = None

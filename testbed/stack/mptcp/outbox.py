@@ -1,4 +1,4 @@
-"""Signals of a subflow that wait for an ACK: each rides on one of its own."""
+"""The signals of a subflow that wait for an ACK. Each leaves on an ACK of its own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from testbed.packet.options import Option
 class Outbox:
     """A queue of options.
 
-    :ivar waiting: those in it; only the methods here change it.
+    :ivar waiting: the queued options. Only the methods of this class change it.
     """
 
     __slots__ = ("waiting",)
@@ -25,9 +25,9 @@ class Outbox:
         self.waiting.insert(0, option)
 
     def take(self) -> Option:
-        """Remove and return the next one, which there is."""
+        """Remove and return the next signal. There must be one."""
         return self.waiting.pop(0)
 
     def clear(self) -> None:
-        """Drop them all."""
+        """Drop all signals."""
         self.waiting.clear()

@@ -1,6 +1,6 @@
-"""How soon a subflow delivers, by the rate its path has delivered at of late.
+"""The delivery time of a subflow, estimated from its recent delivery rate.
 
-A smoothed round-trip time tells too late of the queue that a burst makes.
+The smoothed round-trip time reflects the queue of a burst too late.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _S: Final = 1_000_000_000
 
 
 def expected_ns(tcp: TcpConnection, octets: int) -> int | None:
-    """Return how long it takes until what it has, and so many octets more, is acknowledged.
+    """Return the time until its data and this many octets more are acknowledged.
 
     ``None`` before there is a sample of the round-trip time.
     """
@@ -24,20 +24,20 @@ def expected_ns(tcp: TcpConnection, octets: int) -> int | None:
 
 
 def sending_ns(tcp: TcpConnection, octets: int) -> int:
-    """Return how long so many octets take to leave, beside what it has already."""
+    """Return the time to send its data and this many octets more."""
     return octets * _S // _rate(tcp)
 
 
 def within(tcp: TcpConnection, ns: int) -> int:
-    """Return how many octets more could be acknowledged in a time; it may be less than 0."""
+    """Return how many octets more could be acknowledged in a time; may be negative."""
     return _rate(tcp) * ns // _S - _ahead(tcp)
 
 
 def _ahead(tcp: TcpConnection) -> int:
-    """Octets that are before what is given next."""
+    """How many octets are before the data that is given next."""
     return tcp.in_flight + tcp.queued
 
 
 def _rate(tcp: TcpConnection) -> int:
-    """Octets per second; until that is measured, a congestion window per round-trip time."""
+    """The rate in octets per second; before a measurement, a congestion window per round trip."""
     return tcp.delivery_rate or max(1, tcp.cwnd * _S // max(1, tcp.smoothed_rtt_ns or 0))

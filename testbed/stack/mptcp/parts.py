@@ -1,7 +1,7 @@
-"""The parts of a connection, made and put together.
+"""The parts of a connection, and their assembly.
 
-Each writes its own fields alone, and none is replaced.  What subflows have recorded (``drain.py``)
-and what is due (``timers.py``) are functions on them; applications see them as
+Each part writes only its own fields, and no part is replaced. ``drain.py`` and ``timers.py`` are
+functions on the parts. Applications see them as
 :class:`~testbed.stack.mptcp.connection.MptcpConnection`.
 """
 
@@ -41,29 +41,29 @@ class Owner(Protocol):
         """Whether this side opened the connection."""
 
     def touch(self) -> None:
-        """Ask for a step."""
+        """Request a step of the connection."""
 
     def trace(self, name: str, now: int, **fields: Any) -> None:
-        """Tell of an event."""
+        """Trace an event."""
 
     def count(self, name: str) -> None:
-        """Count an event; its name is one of MPTcpExt."""
+        """Increment the MPTcpExt counter that has this name."""
 
     def join(self, command: OpenSubflow, now: int) -> None:
-        """Send MP_JOIN; nothing happens where that cannot be done."""
+        """Send MP_JOIN, or do nothing if that is impossible."""
 
     def opened(self, subflow: Subflow, now: int) -> None:
-        """Learn from how the first subflow was opened."""
+        """Record how the first subflow was opened."""
 
 
 class Parts:
-    """Of one connection.
+    """The parts of one connection.
 
     :param flow: the two ends of the first subflow.
-    :param manager: decides on its paths.
-    :param memory: what windows grow by.
-    :param release: gives back the port of a subflow that joined and has ended.
-    :ivar count: counts an event; one object for all parts.
+    :param manager: the path manager of this connection.
+    :param memory: the memory by which receive windows may grow.
+    :param release: releases the local port of a joined subflow that has ended.
+    :ivar count: increments a MIB counter; one object for all parts.
     """
 
     __slots__ = ("beginning", "close_timeout", "count", "ending", "events", "fin", "incoming",

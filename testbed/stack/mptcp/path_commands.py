@@ -1,6 +1,6 @@
-"""How commands on the paths of a connection are carried out.
+"""The execution of commands on the paths of a connection.
 
-Path managers answer with them, and programs give them (``path_control.py``).
+Path managers and programs (``path_control.py``) issue the commands.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from testbed.stack.mptcp.subflow import Subflow
 
 
 class PathCommands:
-    """Of one connection.
+    """Executes commands on the paths of one connection.
 
-    :param subflows: those of the connection, which adds and removes them.
-    :param count: counts an event; its name is one of MPTcpExt.
-    :ivar announced: the ids of our addresses that the peer was told.
+    :param subflows: the subflows of the connection, which adds and removes them.
+    :param count: increments the MPTcpExt counter that has a name.
+    :ivar announced: the ids of our addresses that were announced to the peer.
     """
 
     __slots__ = ("_count", "_joins", "_local_ids", "_network", "_signals", "_subflows", "announced")
@@ -55,9 +55,9 @@ class PathCommands:
         self._count = count
 
     def execute(self, command: Command, now: int) -> None:
-        """Carry out a command; a join waits among the pending ones.
+        """Execute a command. A join may have to wait as a pending one.
 
-        :raises PathError: it cannot be carried out.
+        :raises PathError: the command cannot be carried out.
         """
         match command:
             case OpenSubflow():
@@ -76,9 +76,9 @@ class PathCommands:
                 self._withdraw(command.id)
 
     def close(self, subflow: Subflow) -> None:
-        """End a subflow that works, but is wanted no more: by FIN (section 3.4.2).
+        """Close a working subflow by FIN (section 3.4.2).
 
-        It does not wait for ever for the peer's, as TCP does not after ``close``.
+        The wait for the peer's FIN is limited, as in TCP after ``close``.
         """
         if not subflow.confirmed:
             self.end(subflow)
@@ -87,7 +87,7 @@ class PathCommands:
             subflow.tcp.finish()
 
     def end(self, subflow: Subflow) -> None:
-        """End a subflow whose address is gone."""
+        """End a subflow whose address was removed."""
         if subflow.accepted and not subflow.tcp.closed:
             self._count("RmSubflow")
         subflow.reset(ResetReason.UNSPECIFIED)
@@ -113,7 +113,7 @@ class PathCommands:
         self._signals.withdraw(number)
 
     def _know(self, host: str, number: int) -> None:
-        """Keep to the id of an address.  Raises PathError: it is that of another."""
+        """Record the id of an address. Raises PathError if another address has the id."""
         if not self._local_ids.claim(host, number):
             raise PathError(f"{number} cannot be the id of {host}: another address has it")
 

@@ -1,13 +1,13 @@
-"""The paths of a host's MPTCP, as programs change them while connections live.
+"""The interface by which programs change endpoints and subflows at run time.
 
-There are two kinds of change.  Endpoints are the host's: what ``ip mptcp endpoint`` does to the
-kernel is done by :meth:`PathControl.add`, :meth:`~PathControl.delete`, :meth:`~PathControl.change`
-and :meth:`~PathControl.become`, and the path manager of each connection decides what follows.
-Commands are about one connection and its path manager is not asked: what a daemon asks of the
-kernel's userspace path manager is done by :meth:`PathControl.execute`.  The commands are those that
-path managers answer with (:mod:`testbed.stack.mptcp.path_manager.base`).
+There are two kinds of change. Endpoints belong to the host: :meth:`PathControl.add`,
+:meth:`~PathControl.delete`, :meth:`~PathControl.change` and :meth:`~PathControl.become` do what
+``ip mptcp endpoint`` does in the kernel, and the path manager of each connection reacts. Commands
+concern one connection and bypass its path manager: :meth:`PathControl.execute` does what a daemon
+of the kernel's userspace path manager requests. The commands are those of path managers
+(:mod:`testbed.stack.mptcp.path_manager.base`).
 
-Sources: ``net/mptcp/pm_kernel.c`` and ``pm_userspace.c`` of Linux say what is refused.
+Changes are refused as in ``net/mptcp/pm_kernel.c`` and ``pm_userspace.c`` of Linux.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ from testbed.stack.mptcp.paths import ConnectionPaths
 
 
 class Connections(Protocol):
-    """The services of the endpoint that are needed."""
+    """The services of the endpoint that path control needs."""
 
     @property
     def endpoints(self) -> tuple[PathEndpoint, ...]:
-        """Those that connections of the future begin with."""
+        """The endpoints of future connections."""
 
     def keep_endpoints(self, endpoints: Sequence[PathEndpoint]) -> None:
-        """Let connections of the future begin with these."""
+        """Set the endpoints of future connections."""
 
     def tell(self, change: Callable[[ConnectionPaths], None], now: int) -> None:
-        """Let the paths of each connection know of a change."""
+        """Inform the paths of each connection of a change."""
 
     def established(self) -> Sequence[tuple[int, ConnectionPaths]]:
         """Return the tokens and paths of the connections on which data can flow."""
 
     def on(self, token: int, change: Callable[[ConnectionPaths], None], now: int) -> None:
-        """Change the paths of one living connection.  Raises PathError."""
+        """Change the paths of one connection. Raises PathError."""
 
 
 class PathControl:
-    """The one way to change paths; see the module.
+    """The only interface for changes of paths; see the module.
 
-    After a call the driver of the endpoint has segments to send: wake it.
+    After a call the endpoint has segments to send, so its driver must be woken.
     """
 
     def __init__(self, connections: Connections) -> None:
@@ -52,13 +52,13 @@ class PathControl:
 
     @property
     def endpoints(self) -> tuple[PathEndpoint, ...]:
-        """The endpoints there are."""
+        """The present endpoints."""
         return self._connections.endpoints
 
     def add(self, endpoint: PathEndpoint, now: int) -> None:
         """Add an endpoint.
 
-        :raises PathError: its flags do not go together, or it is there already.
+        :raises PathError: its flags exclude each other, or it exists already.
         """
         _check(endpoint)
         for one in self.endpoints:
@@ -67,18 +67,18 @@ class PathControl:
         self._add(endpoint, now)
 
     def delete(self, number: int, now: int) -> None:
-        """Delete an endpoint by its id: its subflows end, and the peers hear of it.
+        """Delete the endpoint with an id. Its subflows end, and the peers are informed.
 
-        :raises PathError: there is none with this id.
+        :raises PathError: no endpoint has this id.
         """
         self._delete(self._find(number), now)
 
     def change(
         self, number: int, now: int, *, backup: bool | None = None, fullmesh: bool | None = None
     ) -> None:
-        """Change flags of an endpoint; ``None`` leaves one as it is.
+        """Change flags of an endpoint; ``None`` keeps a flag.
 
-        :raises PathError: there is none with this id, or its other flags forbid it.
+        :raises PathError: no endpoint has this id, or its other flags forbid the change.
         """
         old = self._find(number)
         new = msgspec.structs.replace(
@@ -91,7 +91,7 @@ class PathControl:
             self._change(old, new, now)
 
     def become(self, endpoints: Sequence[PathEndpoint], now: int) -> None:
-        """Change, delete and add endpoints, in this order, until there are just these."""
+        """Change, delete and add endpoints, in this order, to reach this list."""
         before = self.endpoints
         gone = [one for one in before if one not in endpoints]
         new = [one for one in endpoints if one not in before]
@@ -108,15 +108,15 @@ class PathControl:
         self._connections.keep_endpoints(endpoints)  # in the order given
 
     def execute(self, token: int, command: Command, now: int) -> None:
-        """Carry out a command on a connection.
+        """Execute a command on a connection.
 
-        :param token: that of this end, as MPTCP_INFO and the events have it.
-        :raises PathError: it cannot be carried out.
+        :param token: the local token, as in MPTCP_INFO and in the events.
+        :raises PathError: the command cannot be carried out.
         """
         self._connections.on(token, lambda paths: paths.execute(command, now), now)
 
     def events(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield the events (:mod:`testbed.trace`) that tell of all connections as they are now."""
+        """Yield events (:mod:`testbed.trace`) that describe all present connections."""
         for token, paths in self._connections.established():
             for name, fields in paths.events():
                 yield name, {"token": token, **fields}
@@ -141,7 +141,7 @@ class PathControl:
 
 
 def _check(endpoint: PathEndpoint) -> None:
-    """Refuse what Linux refuses.  Raises PathError."""
+    """Check an endpoint as Linux does. Raises PathError."""
     if not 1 <= endpoint.id <= 255:
         raise PathError(f"the id of an endpoint is a number from 1 to 255, not {endpoint.id}")
     if endpoint.port is not None and (endpoint.subflow or not endpoint.signal):
@@ -151,6 +151,6 @@ def _check(endpoint: PathEndpoint) -> None:
 
 
 def _differ_in_flags(one: PathEndpoint, other: PathEndpoint) -> bool:
-    """Tell whether two endpoints differ, and in nothing but flags that may change."""
+    """Return whether two endpoints differ only in flags that may change."""
     same = msgspec.structs.replace(one, backup=other.backup, fullmesh=other.fullmesh)
     return one != other == same

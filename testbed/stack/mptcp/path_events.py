@@ -1,4 +1,4 @@
-"""Addresses and subflows in the words of the kernel's events (``ip mptcp monitor``)."""
+"""Addresses and subflows as fields of the kernel's events (``ip mptcp monitor``)."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ def ends(flow: Flow) -> dict[str, object]:
 
 
 def remote_address(remote: RemoteAddress) -> dict[str, object]:
-    """Return an address that the peer has announced."""
+    """Return the fields of an address that the peer announced."""
     host, port = remote.address
     return {"rem_id": remote.id, "daddr": host, "dport": port}
 
 
 def subflow_fields(subflow: Subflow) -> dict[str, object]:
-    """Return a subflow."""
+    """Return the fields of a subflow."""
     path = subflow.path
     numbers = {"loc_id": path.local_id, "rem_id": path.remote_id}
     return {**numbers, **ends(path.flow), "backup": subflow.backup}
 
 
 def closed_subflow(subflow: Subflow) -> dict[str, object]:
-    """Return a subflow that is no more, and what the peer's RST said, if it was that."""
+    """Return the fields of a closed subflow, with those of the peer's RST, if there was one."""
     said = subflow.inbound.reset
     if said is None:
         return subflow_fields(subflow)

@@ -1,4 +1,4 @@
-"""The paths of a connection: addresses, joins under way, and the commands on them."""
+"""The paths of a connection: addresses, pending joins, and commands on them."""
 
 from __future__ import annotations
 
@@ -43,27 +43,30 @@ class Owner(Protocol):
         """Whether this side opened the connection."""
 
     def join(self, command: OpenSubflow, now: int) -> None:
-        """Send MP_JOIN; nothing happens where that cannot be done."""
+        """Send MP_JOIN, or do nothing if that is impossible."""
 
     def trace(self, name: str, now: int, **fields: Any) -> None:
-        """Tell of an event."""
+        """Trace an event."""
 
     def count(self, name: str) -> None:
-        """Count an event; its name is one of MPTcpExt."""
+        """Increment the MPTcpExt counter that has this name."""
 
     def touch(self) -> None:
-        """Ask for a step."""
+        """Request a step of the connection."""
 
 
 class ConnectionPaths:
-    """See :class:`testbed.stack.mptcp.path_manager.base.Paths` for what a manager sees of this.
+    """The paths of one connection.
 
-    Programs come here by :class:`testbed.stack.mptcp.path_control.PathControl`.
+    Path managers see it as :class:`testbed.stack.mptcp.path_manager.base.Paths`.
 
-    :param subflows: those of the connection, which adds and removes them.
+    Programs use it through :class:`testbed.stack.mptcp.path_control.PathControl`.
+
+    :param subflows: the subflows of the connection, which adds and removes them.
     :param flow: the two ends of the first subflow.
     :ivar initial: the path of the first subflow.
-    :ivar started: the connection is fully established, so there may be further subflows.
+    :ivar started: whether the connection is fully established, so that it may have additional
+        subflows.
     """
 
     def __init__(
@@ -110,10 +113,10 @@ class ConnectionPaths:
 
     @property
     def open_paths(self) -> Sequence[SubflowPath]:
-        """The subflows there are, and those this side is opening.
+        """The subflows, and those that this side is opening.
 
-        Half-open joins of the peer do not count: its SYN proves nothing.  Nor do those of this
-        side that it has closed: others may take their place.
+        Half-open joins of the peer do not count, because a SYN proves nothing. Subflows that this
+        side has closed do not count either, so that others may replace them.
         """
         there = [
             one.path
@@ -129,7 +132,7 @@ class ConnectionPaths:
 
     @property
     def join_initial_denied(self) -> bool:
-        """Whether the peer takes no join to its initial address."""
+        """Whether the peer accepts no join to its initial address."""
         return self._remotes.initial_denied
 
     @property
@@ -138,19 +141,19 @@ class ConnectionPaths:
         return self._network.hosts
 
     def local_id(self, host: str) -> int | None:
-        """Return the id of a local address, ``None`` if there are no more ids."""
+        """Return the id of a local address, or ``None`` if no id is free."""
         return self.local_ids.of(host)
 
     def source_for(self, remote_host: str) -> str | None:
-        """Return the address this host would use towards another."""
+        """Return the source address towards a host, or ``None`` if there is no route."""
         return self._network.source_for(remote_host)
 
     def described(self) -> dict[str, object]:
-        """Return the first subflow's ends in the words of the kernel's events."""
+        """Return the ends of the first subflow as fields of the kernel's events."""
         return {**ends(self.initial.flow), "server_side": not self.initiator}
 
     def events(self) -> Iterator[tuple[str, dict[str, object]]]:
-        """Yield the events that tell of what there is now."""
+        """Yield events that describe the present state."""
         yield "created", self.described()
         if self.started:
             yield "established", self.described()
@@ -162,7 +165,7 @@ class ConnectionPaths:
                 yield "sub_established", subflow_fields(subflow)
 
     def counts(self) -> PathCounts:
-        """Return how many addresses and endpoints there are, and the limits."""
+        """Return the numbers of addresses and endpoints, and the limits."""
         mine = [one.path for one in self._subflows if one.initiated and one.number]
         return PathCounts(
             add_addr_signal=len(self._commands.announced),
@@ -177,9 +180,9 @@ class ConnectionPaths:
     # What is to be done.
 
     def execute(self, command: Command, now: int) -> None:
-        """Carry out a command; the segments leave with the endpoint's next ones.
+        """Execute a command. Its segments leave with the next ones of the endpoint.
 
-        :raises PathError: it cannot be carried out.
+        :raises PathError: the command cannot be carried out.
         """
         if not self._active:
             raise PathError("the connection has not begun, has ended, or is plain TCP")
@@ -190,7 +193,7 @@ class ConnectionPaths:
     # What happens.
 
     def start(self, first: Subflow, now: int) -> None:
-        """The connection is fully established: the manager may begin."""
+        """Start the path manager, as the connection is fully established."""
         self.started = True
         self._remotes.deny_initial(denied=first.opening.join_denied)
         self._owner.trace("established", now, **self.described())
@@ -199,21 +202,21 @@ class ConnectionPaths:
             self._do(self._manager.announced(self, remote), now)
 
     def set_open(self, is_open: bool) -> None:
-        """Take whether there may be further subflows, as far as the connection is concerned."""
+        """Record whether the connection allows additional subflows."""
         self._open = is_open
 
     def accepts_join(self, local: Address, *, listening: bool) -> bool:
-        """Tell whether the peer may open one more subflow; see :class:`PathManager`."""
+        """Return whether the peer may open one more subflow; see :class:`PathManager`."""
         return self._active and self._manager.accepts_join(self, local, listening=listening)
 
     def is_backup(self, host: str) -> bool:
-        """Tell whether subflows from a local address are to be backups."""
+        """Return whether subflows from a local address are backups."""
         return any(one.backup and one.host == host for one in self._endpoints)
 
     def address_added(self, host: str, now: int) -> None:
-        """The host has a further address.
+        """Process a new address of the host.
 
-        A connection that has lost all its subflows goes on from there, whatever the manager wants.
+        A connection without subflows continues from this address, whatever the manager returns.
         """
         self._failures.forget_local(host)
         if self._active:
@@ -221,7 +224,7 @@ class ConnectionPaths:
             self._revive(host, now)
 
     def address_removed(self, host: str, now: int) -> None:
-        """The host has lost an address: its subflows end at once, and the peer hears of it."""
+        """Process the loss of a local address: end its subflows at once, and inform the peer."""
         for subflow in self._subflows:
             if subflow.path.local_host == host:
                 self._commands.end(subflow)
@@ -229,16 +232,16 @@ class ConnectionPaths:
             self._do(self._manager.address_removed(self, host), now)
 
     def carrier_lost(self, host: str) -> None:
-        """The interface of an address has lost its carrier: that may pass, so subflows stay.
+        """Process the loss of an interface's carrier. Its subflows stay: the carrier may return.
 
-        Others carry their data meanwhile.
+        Other subflows carry their data meanwhile.
         """
         for subflow in self._subflows:
             if subflow.path.local_host == host:
                 subflow.suspect()
 
     def carrier_returned(self, host: str, now: int) -> None:
-        """The interface of an address has a carrier again."""
+        """Process the return of the carrier of an address's interface."""
         for subflow in self._subflows:
             if subflow.path.local_host == host:
                 subflow.trust()
@@ -246,7 +249,7 @@ class ConnectionPaths:
         self._revive(host, now)
 
     def endpoint_added(self, endpoint: PathEndpoint, now: int) -> None:
-        """The host has a further endpoint."""
+        """Process a new endpoint of the host."""
         self._endpoints = (*self._endpoints, endpoint)
         self.local_ids.claim(endpoint.host, endpoint.id)
         self._failures.forget_local(endpoint.host)
@@ -255,17 +258,17 @@ class ConnectionPaths:
             self._do(wanted, now)
 
     def endpoint_changed(self, old: PathEndpoint, new: PathEndpoint, now: int) -> None:
-        """Flags of an endpoint are others now; the peer is asked to go by ``backup``."""
+        """Process a change of an endpoint's flags. MP_PRIO requests the new ``backup``."""
         self._endpoints = tuple(new if one == old else one for one in self._endpoints)
         wanted = list(self._manager.endpoint_changed(self, old, new))
         for subflow in self._of(new) if old.backup != new.backup else ():
-            if not subflow.fallback:  # one that is being opened tells it later
+            if not subflow.fallback:  # a subflow that is being opened sends it later
                 subflow.ask_backup(backup=new.backup)
         if self._active:
             self._do(wanted, now)
 
     def endpoint_removed(self, endpoint: PathEndpoint, now: int) -> None:
-        """The host has an endpoint no more: its subflows end, and the peer hears of it."""
+        """Process the removal of an endpoint: end its subflows, and inform the peer."""
         self._endpoints = tuple(one for one in self._endpoints if one != endpoint)
         wanted = list(self._manager.endpoint_removed(self, endpoint))
         if self._active:
@@ -275,7 +278,7 @@ class ConnectionPaths:
         self.local_ids.remove(endpoint)
 
     def absorb(self, subflow: Subflow, now: int) -> bool:
-        """Act on what one subflow has recorded; tell whether it can be used from now on."""
+        """Process the records of one subflow; return whether it has become usable."""
         if subflow.inbound.heard_dss and not self._joins.allowed:
             self._joins.allow()
             self._joins.send(now, possible=self._open)
@@ -285,9 +288,9 @@ class ConnectionPaths:
         return usable
 
     def lost(self, subflow: Subflow, now: int) -> None:
-        """A subflow of a living connection is gone, or could not be opened.
+        """Process the end of a subflow, or its failure to open.
 
-        Where it was the last one, and this side has not ended it, each path that is left is tried
+        If it was the last subflow, and this side has not ended it, each remaining path is tried
         once (section 3.3.3: break before make).
         """
         self._probes.forget(subflow)
@@ -303,7 +306,7 @@ class ConnectionPaths:
                 self._revive(host, now)
 
     def forget(self, subflow: Subflow, now: int) -> None:
-        """A subflow is gone with its connection."""
+        """Forget a subflow that ended with its connection."""
         self._probes.forget(subflow)
         if subflow.announced_up:
             self._trace_closed(subflow, now)
@@ -313,7 +316,7 @@ class ConnectionPaths:
         self.signals.send_due(now)
 
     def next_timer(self) -> int | None:
-        """Return when :meth:`handle_timer` has something to do."""
+        """Return the time at which :meth:`handle_timer` is due."""
         due = self.signals.next_due()
         for other in (self._joins.next_timer(), self._probes.next_timer()):
             if other is not None and (due is None or other < due):
@@ -321,17 +324,17 @@ class ConnectionPaths:
         return due
 
     def handle_timer(self, now: int) -> None:
-        """Look after what was sent and not answered."""
+        """Handle the signals that got no answer in time."""
         self._probes.handle_timer(now)
         self._joins.handle_timer(now)
 
     @property
     def _active(self) -> bool:
-        """Whether there may be further subflows."""
+        """Whether the connection may have additional subflows."""
         return self.started and self._open
 
     def _confirm(self, subflow: Subflow, now: int) -> bool:
-        """Follow the handshake of a join; tell whether it has ended well just now."""
+        """Follow the handshake of a join; return whether it has just succeeded."""
         if subflow.number == 0 or subflow.announced_up:
             return False
         if subflow.confirmed and not self._admits(subflow):
@@ -356,9 +359,9 @@ class ConnectionPaths:
         self._do(self._manager.withdrawn(self, remote), now)
 
     def _do(self, commands: Iterable[Command], now: int) -> None:
-        """Carry out what the manager wants; what cannot be done any more is left out.
+        """Execute the commands of the manager, except those that have become impossible.
 
-        So is a join that has failed; a program may try it again.
+        Joins that have failed before are skipped as well. A program may try them again.
         """
         for command in list(commands):
             if isinstance(command, OpenSubflow) and self._failures.have(
@@ -372,7 +375,7 @@ class ConnectionPaths:
         self._owner.trace("sub_closed", now, **closed_subflow(subflow))
 
     def _of(self, endpoint: PathEndpoint) -> list[Subflow]:
-        """Return the subflows that an endpoint is the local end of."""
+        """Return the subflows of an endpoint."""
         return [
             one
             for one in self._subflows
@@ -380,12 +383,12 @@ class ConnectionPaths:
         ]
 
     def _revive(self, host: str, now: int) -> None:
-        """Go on from an address, if the connection has lost all its subflows."""
+        """Open a subflow from an address if the connection has lost all subflows."""
         if self._active and self.initiator and not self.open_paths:
             self._do(self._revival(host), now)
 
     def _revival(self, host: str) -> Iterable[Command]:
-        """Return how to go on from an address: to the first of the peer's that can be joined."""
+        """Return the path from an address to the first joinable address of the peer."""
         number = self.local_id(host)
         for remote in self.remotes:
             denied = remote.id == 0 and self.join_initial_denied
@@ -395,21 +398,21 @@ class ConnectionPaths:
                 return
 
     def _admits(self, subflow: Subflow) -> bool:
-        """Tell whether a join that is complete may stay."""
+        """Return whether a completed join may stay."""
         local = subflow.tcp.flow.local
         return subflow.initiated or self.accepts_join(local, listening=True)
 
 
 def _broken(subflow: Subflow) -> bool:
-    """Tell whether a subflow was ended by the peer, or something on the path."""
+    """Return whether the peer or the path ended a subflow."""
     failure = subflow.tcp.failure
     return failure is not None and failure.kind is not ErrorKind.ABORTED
 
 
 def _failed(subflow: Subflow) -> bool:
-    """Tell whether a subflow was never joined, or the peer has said that it must not be again.
+    """Return whether a subflow failed to join, or the peer forbids another attempt.
 
-    The latter is an MP_TCPRST without the T flag (section 3.6).
+    The peer forbids it by an MP_TCPRST without the T flag (section 3.6).
     """
     reset = subflow.inbound.reset
     if reset is not None:

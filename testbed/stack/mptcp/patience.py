@@ -1,8 +1,8 @@
-"""How long a connection waits for its peer: the user timeout, not of a subflow but of all.
+"""The time-outs of a connection: the user timeout over all subflows, and the close time-out.
 
-RFC 9293, section 3.9.1.1, and RFC 5482 say it of TCP; here what counts is the Data ACK, so that a
-path that is down does not end while another one works.  Linux (6.18) has no TCP_USER_TIMEOUT for
-MPTCP.
+RFC 9293, section 3.9.1.1, and RFC 5482 define the user timeout of TCP. Here it applies to Data
+ACKs, so a path that is down is not an error while another one works. Linux (6.18) has no
+TCP_USER_TIMEOUT for MPTCP.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from testbed.stack.tcp.user_timeout import UserTimeout
 
 
 class Patience:
-    """Of one connection.
+    """The user timeout and the keep-alive of one connection.
 
-    :param config: of its subflows, whose user timeout and keep-alive are the connection's.
+    :param config: the configuration of its subflows, which has the values of both.
     """
 
     __slots__ = ("_config", "_heard_ns", "_look_ns", "_outgoing", "_subflows", "_timeout")
@@ -33,25 +33,25 @@ class Patience:
         self._outgoing = outgoing
         self._subflows = subflows
         self._timeout = UserTimeout(config.user_timeout_ns)
-        self._heard_ns = 0  # when a subflow last heard of the peer, those that have ended too
-        self._look_ns = NEVER  # when to look whether keep-alives remain without an answer
+        self._heard_ns = 0  # when a subflow, ended or not, last received from the peer
+        self._look_ns = NEVER  # when to check whether keep-alives have no answer
 
     def go_by(self, config: TcpConfig) -> None:
-        """Take another configuration."""
+        """Apply another configuration."""
         self._config = config
         self._timeout.limit(config.user_timeout_ns)
         self._look_ns = NEVER
 
     @property
     def due_ns(self) -> int | None:
-        """When :meth:`gives_up` has something to decide."""
+        """The time at which :meth:`gives_up` must decide."""
         due = min(self._timeout.at, self._look_ns)
         return None if due == NEVER else due
 
     def watch(self, now: int, *, opening: bool) -> None:
-        """Look at the connection after anything may have happened to it.
+        """Update the deadline after a change of the connection.
 
-        :param opening: the handshake of the first subflow is not done.
+        :param opening: whether the handshake of the first subflow is incomplete.
         """
         config, outgoing = self._config, self._outgoing
         if not config.user_timeout_ns:
@@ -72,18 +72,18 @@ class Patience:
             self._look_ns = silent_at if silent_at > now else later
 
     def is_unheard(self, fin: DataFin, sender: Sender, *, detached: bool) -> bool:
-        """Tell whether data or DATA_FIN was sent in vain too often.
+        """Return whether data or DATA_FIN was retransmitted too often without an answer.
 
-        A closed window may stay closed for ever, as long as data waits for it to open.
+        A closed window is no error, however long it lasts.
 
-        :param detached: the application has gone.
+        :param detached: whether the application has closed the connection.
         """
         limit = self._config.orphan_retries if detached else self._config.retries
         patient = not detached and sender.blocked
         return fin.tries > limit or (sender.tries > limit and not patient)
 
     def gives_up(self, now: int) -> str | None:
-        """Return why the peer is waited for no longer; ``None``: it is."""
+        """Return the reason to stop waiting for the peer, or ``None``."""
         if self._timeout.at <= now:
             return "the user timeout has expired"
         if self._look_ns <= now:
@@ -96,10 +96,10 @@ class Patience:
 
 
 class CloseTimeout:
-    """How long a connection lives on without a subflow, or without its application.
+    """Limits the life of a connection without subflows or without its application.
 
-    :param after_ns: that long.
-    :ivar due_ns: when it ends, as nothing else will end it.
+    :param after_ns: the limit in nanoseconds.
+    :ivar due_ns: the time at which the connection ends.
     """
 
     __slots__ = ("_after_ns", "due_ns")
@@ -109,12 +109,12 @@ class CloseTimeout:
         self.due_ns: int | None = None
 
     def watch(self, now: int, *, needed: bool) -> None:
-        """Let it run where it is needed, and else not."""
+        """Start or stop the timer as needed."""
         if not needed:
             self.due_ns = None
         elif self.due_ns is None:
             self.due_ns = now + self._after_ns
 
     def expired(self, now: int) -> bool:
-        """Tell whether the time is over."""
+        """Return whether the limit is reached."""
         return self.due_ns is not None and self.due_ns <= now

@@ -1,4 +1,4 @@
-"""What the peer says by options of its addresses and subflows (RFC 8684, sections 3.3.8, 3.4)."""
+"""The peer's options about addresses and subflows (RFC 8684, sections 3.3.8 and 3.4)."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from testbed.stack.mptcp.subflow import Subflow
 
 
 class Owner(Protocol):
-    """What the connection does for this."""
+    """The services of the connection that this part needs."""
 
     def trace(self, name: str, now: int, **fields: Any) -> None:
-        """Tell of an event."""
+        """Trace an event."""
 
     def count(self, name: str) -> None:
-        """Count an event; its name is one of MPTcpExt."""
+        """Increment the MPTcpExt counter that has this name."""
 
 
 class Paths(Protocol):
-    """What the paths of the connection are, and what they are told."""
+    """The services of the connection's paths that this part needs."""
 
     @property
     def initial(self) -> SubflowPath:
@@ -43,18 +43,18 @@ class Paths(Protocol):
         """The host's own addresses."""
 
     def take_announced(self, remote: RemoteAddress, now: int) -> None:
-        """The peer has announced an address."""
+        """Process an address that the peer has announced."""
 
     def take_withdrawn(self, remote: RemoteAddress, now: int) -> None:
-        """The peer has withdrawn an address that it had announced."""
+        """Process the withdrawal of an announced address."""
 
 
 class PeerOptions:
-    """Of one connection.
+    """Processes the peer's options on the subflows of one connection.
 
-    :param paths: hear of addresses that come and go.
-    :param subflows: those of the connection.
-    :param failures: paths that an announcement lets be tried again.
+    :param paths: informed of announced and withdrawn addresses.
+    :param subflows: the subflows of the connection.
+    :param failures: the failed paths, which an announcement clears.
     """
 
     __slots__ = ("_failures", "_owner", "_paths", "_probes", "_remotes", "_signals", "_subflows")
@@ -78,7 +78,7 @@ class PeerOptions:
         self._failures = failures
 
     def take(self, option: Option, subflow: Subflow, now: int) -> None:
-        """Act on an option that has come on a subflow."""
+        """Process an option received on a subflow."""
         match option:
             case AddAddr(hmac=None):
                 self._owner.count("EchoAdd")
@@ -97,9 +97,9 @@ class PeerOptions:
                 subflow.tcp.request_ack()  # our fourth ACK was lost
 
     def _announced(self, option: AddAddr, subflow: Subflow, now: int) -> None:
-        """Take an ADD_ADDR (section 3.4.1): echo it, and let the manager see it if it is new.
+        """Process an ADD_ADDR (section 3.4.1): echo it, and inform the manager if it is new.
 
-        An id must be withdrawn before another address may have it.
+        An id must be withdrawn before another address may use it.
         """
         self._owner.count("AddAddr")
         if option.port:
@@ -112,7 +112,7 @@ class PeerOptions:
         known = self._remotes.find(remote.id)
         if known is not None and known.address.host != host:
             return
-        # The peer knows our key, so the third ACK has arrived: no need to say it again.
+        # The peer knows our key, so the third ACK has arrived and need not be repeated.
         subflow.opening.confirm()
         self._signals.echo(subflow, option)
         refreshed = self._failures.forget_remote(remote.address)
@@ -127,10 +127,10 @@ class PeerOptions:
             subflow.stir()  # it is confirmed now
 
     def _withdrawn(self, number: int, now: int) -> None:
-        """Take one id of a REMOVE_ADDR (section 3.4.2); an unknown one is ignored.
+        """Process one id of a REMOVE_ADDR (section 3.4.2). An unknown id is ignored.
 
-        The option proves nothing, so its subflows are probed first.  One whose peer answers stays:
-        to end it is for the host that has sent the option.
+        The option has no proof of its sender, so the subflows of the address are probed first. A
+        subflow whose peer answers stays. The host that sent the option must end it.
         """
         gone = [one for one in self._subflows if one.path.remote_id == number]
         remote = self._remotes.find(number)

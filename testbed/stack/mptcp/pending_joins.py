@@ -1,7 +1,7 @@
-"""Joins of this side on their way: those that must wait, and third ACKs without an answer.
+"""The joins of this side that wait to be sent, and third ACKs without an answer.
 
-RFC 8684: section 3.1 says from when on a join may leave, section 3.2 that the third ACK is sent
-again until the fourth has come.
+RFC 8684: section 3.1 says when a join may be sent, section 3.2 that the third ACK is retransmitted
+until the fourth ACK arrives.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ _MOST_WANTED: Final = 256  # joins that wait for a DSS
 
 
 class PendingJoins:
-    """Of one connection.
+    """The pending joins of one connection.
 
-    :param subflows: those of the connection.
+    :param subflows: the subflows of the connection.
     :param join: sends MP_JOIN.
-    :param retries: how often a third ACK is sent again.
+    :param retries: how many times a third ACK is retransmitted.
     """
 
     __slots__ = ("_allowed", "_join", "_retries", "_subflows", "_wanted")
@@ -36,35 +36,35 @@ class PendingJoins:
         self._join = join
         self._retries = retries
         self._wanted: list[OpenSubflow] = []
-        self._allowed = False  # a DSS has come
+        self._allowed = False  # a DSS was received
 
     @property
     def allowed(self) -> bool:
-        """Whether joins may leave."""
+        """Whether joins may be sent."""
         return self._allowed
 
     @property
     def paths(self) -> Sequence[SubflowPath]:
-        """Where those go that wait."""
+        """The paths of the waiting joins."""
         return [_path_of(one) for one in self._wanted]
 
     def require_room(self) -> None:
-        """Refuse one more if too many wait.  Raises PathError."""
+        """Check that one more join may wait. Raises PathError."""
         if len(self._wanted) >= _MOST_WANTED:
             raise PathError("too many subflows wait for the peer's first data or ACK")
 
     def want(self, command: OpenSubflow) -> None:
-        """Take a join."""
+        """Queue a join."""
         self._wanted.append(command)
 
     def allow(self) -> None:
-        """Take that a DSS has come."""
+        """Record that a DSS was received, which allows joins."""
         self._allowed = True
 
     def send(self, now: int, *, possible: bool) -> None:
-        """Send those that are wanted, if they may leave.
+        """Send the waiting joins if they are allowed.
 
-        :param possible: the connection takes further subflows; if not, they are dropped.
+        :param possible: whether the connection accepts subflows. Otherwise the joins are dropped.
         """
         while self._wanted and self._allowed:
             command = self._wanted.pop(0)
@@ -72,7 +72,7 @@ class PendingJoins:
                 self._join(command, now)
 
     def next_timer(self) -> int | None:
-        """Return when :meth:`handle_timer` has something to do."""
+        """Return the time at which :meth:`handle_timer` is due."""
         due = None
         for subflow in self._subflows:
             retry_ns = subflow.opening.retry_ns
@@ -81,7 +81,7 @@ class PendingJoins:
         return due
 
     def handle_timer(self, now: int) -> None:
-        """Send third ACKs again, or give the join up."""
+        """Retransmit third ACKs, or give up joins."""
         for subflow in self._subflows:
             opening = subflow.opening
             if opening.retry_ns is not None and opening.retry_ns <= now:

@@ -1,4 +1,4 @@
-"""The state of a subflow's TCP (RFC 9293, section 3.3.2), as far as MPTCP goes by it."""
+"""The state of a subflow's TCP (RFC 9293, section 3.3.2), as MPTCP needs it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _ENDED: Final = frozenset({State.CLOSE_WAIT, State.LAST_ACK, State.CLOSING, Stat
 
 
 class Phase:
-    """Of one subflow, which tells it of each transition.
+    """The TCP state of one subflow, which reports each transition.
 
-    :ivar state: TCP's.
-    :ivar begun: TCP's handshake was done, be it over by now.
+    :ivar state: the state of TCP.
+    :ivar begun: whether TCP's handshake was completed, even if the subflow has ended.
     """
 
     __slots__ = ("begun", "state")
@@ -26,23 +26,23 @@ class Phase:
         self.begun = False
 
     def become(self, state: State) -> None:
-        """Take a new state."""
+        """Record a new state."""
         self.state = state
         self.begun |= state is State.ESTABLISHED
 
     @property
     def sends(self) -> bool:
-        """Whether TCP lets it send."""
+        """Whether TCP may send data."""
         return self.state in _SENDS
 
     @property
     def ended(self) -> bool:
-        """Whether everything has come that ever will: the peer has closed its side of it."""
+        """Whether the peer has closed its side, so that nothing more arrives."""
         return self.state in _ENDED
 
     @property
     def left(self) -> bool:
-        """Whether this side has closed it."""
+        """Whether this side has closed the subflow."""
         return self.state in _LEFT
 
     @property
@@ -57,5 +57,5 @@ class Phase:
 
     @property
     def fin_acked(self) -> bool:
-        """Whether our FIN is acknowledged, as far as the state tells."""
+        """Whether our FIN is acknowledged, according to the state."""
         return self.state in (State.FIN_WAIT_2, State.TIME_WAIT)

@@ -1,9 +1,9 @@
-"""Going on as plain TCP (RFC 8684, section 3.7).
+"""The fallback of a connection to plain TCP (RFC 8684, section 3.7).
 
-A subflow falls back (:meth:`~testbed.stack.mptcp.subflow.Subflow.fall_back`) when options vanish in
-the handshake (``capable.py``), on data that comes (``receiver.py``), or on what acknowledges ours,
-here.  It may do so while it is the only subflow there ever was and its octets are the stream.  Its
-connection follows it.
+A subflow falls back (:meth:`~testbed.stack.mptcp.subflow.Subflow.fall_back`) when options are
+missing in the handshake (``capable.py``), on received data (``receiver.py``), or on acknowledgments
+of our data (here). It may do so while it is the only subflow that ever was and its octets are the
+data stream. Its connection then falls back as well.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from testbed.stack.mptcp.subflows import Subflows
 
 
 class Plain:
-    """Of one connection.
+    """The fallback of one connection.
 
-    :param count: counts an event; its name is one of MPTcpExt.
-    :ivar begun: it goes on as plain TCP.
+    :param count: increments the MPTcpExt counter that has a name.
+    :ivar begun: whether the connection has fallen back.
     """
 
     __slots__ = ("_count", "_incoming", "_outgoing", "_subflows", "begun")
@@ -39,13 +39,13 @@ class Plain:
         self._count = count
 
     def possible(self, subflow: Subflow) -> bool:
-        """Tell whether a subflow may fall back, as far as what was sent is concerned."""
+        """Return whether the sent data allows a subflow to fall back."""
         return self._subflows.alone and subflow.carried.given == self._outgoing.next
 
     def without_data_acks(self, subflow: Subflow, *, possible: bool) -> None:
-        """Fall back where the peer's Data ACKs do not arrive, or end the subflow.
+        """Fall back if the peer's Data ACKs do not arrive, or reset the subflow.
 
-        :param possible: what was sent allows a fallback.
+        :param possible: whether the sent data allows a fallback.
         """
         if possible and subflow.inbound.position == self._incoming.next:
             subflow.fall_back_unheard()
@@ -55,7 +55,7 @@ class Plain:
             self._count("FallbackFailed")
 
     def drop_others(self, subflow: Subflow) -> None:
-        """Give up joins that were begun: after a fallback there is one subflow."""
+        """Give up pending joins: after a fallback there is one subflow."""
         for other in self._subflows.there:
             if other is not subflow and not other.tcp.closed:
                 other.reset(ResetReason.MIDDLEBOX)
@@ -65,14 +65,14 @@ class Plain:
         self.begun = True
 
     def follow_tcp(self) -> None:
-        """Let TCP's window be the only one, its FIN be DATA_FIN, and the FIN's ACK the Data ACK."""
+        """Use TCP's window, its FIN as DATA_FIN, and the ACK of the FIN as the Data ACK."""
         self._outgoing.leave_window_to_tcp()
         for subflow in self._subflows.there:
             if subflow.phase.fin_acked:
                 self._outgoing.end_acked()
 
     def finish(self) -> None:
-        """Send FIN once TCP has been given all data."""
+        """Send FIN after TCP got all data."""
         if self._outgoing.closed and self._outgoing.next == self._outgoing.end:
             for subflow in self._subflows.there:
                 subflow.tcp.shutdown()

@@ -1,4 +1,4 @@
-"""Asking whether the peer of a subflow is there (RFC 8684, section 3.4.2)."""
+"""The check whether the peer of a subflow is reachable (RFC 8684, section 3.4.2)."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _TRIES: Final = 3
 class Probe:
     """A keep-alive on a subflow whose address the peer has withdrawn.
 
-    Until it is answered, the subflow counts as stale: others carry its data as well.
+    Until the answer the subflow counts as stale: other subflows carry its data as well.
 
-    :ivar due_ns: when to look for an answer.
+    :ivar due_ns: when to check for an answer.
     """
 
     def __init__(self, subflow: Subflow, now: int) -> None:
@@ -27,7 +27,7 @@ class Probe:
         self._send(now)
 
     def expired(self, now: int) -> bool:
-        """Look for an answer; tell whether it is over, be it that the subflow ends."""
+        """Check for an answer; return whether the probe is over, with or without one."""
         if self._subflow.tcp.heard_ns > self._sent_ns:
             self._subflow.trust()
             return True
@@ -45,32 +45,32 @@ class Probe:
 
 
 class Probes:
-    """Those of one connection, one for each subflow."""
+    """The probes of one connection, at most one for each subflow."""
 
     __slots__ = ("_by_subflow",)
 
     def __init__(self) -> None:
-        self._by_subflow: dict[Subflow, Probe] | None = None  # none is the usual case
+        self._by_subflow: dict[Subflow, Probe] | None = None  # usually empty
 
     def begin(self, subflow: Subflow, now: int) -> None:
-        """Ask on a subflow, unless it is asked there already."""
+        """Start a probe on a subflow, unless one is running."""
         known = self._by_subflow = self._by_subflow or {}
         if subflow not in known and subflow.phase.sends:
             known[subflow] = Probe(subflow, now)
 
     def forget(self, subflow: Subflow) -> None:
-        """Take that a subflow is no more."""
+        """Forget a subflow that has ended."""
         if self._by_subflow:
             self._by_subflow.pop(subflow, None)
 
     def next_timer(self) -> int | None:
-        """Return when :meth:`handle_timer` has something to do."""
+        """Return the time at which :meth:`handle_timer` is due."""
         if not self._by_subflow:
             return None
         return min(one.due_ns for one in self._by_subflow.values())
 
     def handle_timer(self, now: int) -> None:
-        """Look for answers."""
+        """Check for answers."""
         known = self._by_subflow or {}
         for subflow, probe in list(known.items()):
             if probe.due_ns <= now and probe.expired(now):

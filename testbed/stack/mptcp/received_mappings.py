@@ -8,25 +8,25 @@ from typing import Final
 
 from testbed.stack.mptcp.mapping import Mapping
 
-MOST_MAPPINGS: Final = 1 << 14  # kept of one subflow: a bound for what a peer can make us hold
-_MOST_OVERLAPPED: Final = 64  # by one that comes late: no sender has a reason for more
+MOST_MAPPINGS: Final = 1 << 14  # for one subflow: a bound for the memory that a peer can use
+_MOST_OVERLAPPED: Final = 64  # by one late mapping: no sender has a reason for more
 _start: Final = attrgetter("subflow")
 
 
 class ReceivedMappings:
     """The peer's mappings of its octets on one subflow.
 
-    A mapping may span segments, and may arrive before or after the octets it covers.  It is
-    immutable: where two disagree, the one that came first stays.  Of too many the last are
-    forgotten, and so is one that overlaps very many: their octets count as unmapped, and the peer
-    has to send that data again.  A checksum is that of a whole mapping, so of one that overlaps
-    another nothing can be kept.
+    A mapping may span segments, and may arrive before or after the octets that it covers. It is
+    immutable: if two mappings disagree, the first one stays. Above a limit the last mappings are
+    dropped, and so is a mapping that overlaps very many others. Their octets count as unmapped, and
+    the peer must send the data again. A checksum covers a whole mapping, so with checksums a
+    mapping that overlaps another one is dropped.
     """
 
     __slots__ = ("_mappings", "_passed")
 
     def __init__(self) -> None:
-        self._mappings: list[Mapping] = []  # by their place in the subflow, disjoint
+        self._mappings: list[Mapping] = []  # sorted by position in the subflow, disjoint
         self._passed = 0  # position in the subflow before which nothing is needed any more
 
     def __len__(self) -> int:
@@ -38,7 +38,7 @@ class ReceivedMappings:
         return self._mappings[index].subflow if index < len(self._mappings) else None
 
     def add(self, mapping: Mapping) -> None:
-        """Note a mapping; what is known already of its octets stays as it is."""
+        """Record a mapping, except for octets that are mapped already."""
         last = self._mappings[-1] if self._mappings else None
         known = last.subflow_end if last is not None else 0
         if last is not None and last.subflow <= mapping.subflow < known:
@@ -54,7 +54,7 @@ class ReceivedMappings:
             self._insert(mapping)
 
     def at(self, position: int) -> Mapping | None:
-        """Return the mapping of the octet at a position of the subflow, in order."""
+        """Return the mapping of the octet at a position. Positions must not decrease."""
         mappings = self._mappings
         if mappings and mappings[0].subflow_end <= position:
             gone = bisect_right(mappings, position, key=_start)
@@ -67,11 +67,11 @@ class ReceivedMappings:
         return None
 
     def all_have(self, shift: int) -> bool:
-        """Tell whether each mapping has this difference between its positions."""
+        """Return whether each mapping has this difference between its two positions."""
         return all(each.data - each.subflow == shift for each in self._mappings)
 
     def _insert(self, new: Mapping) -> None:
-        """Put what is new of a mapping between those that are there."""
+        """Insert the new parts of a mapping between the present ones."""
         start = max(new.subflow, self._passed)
         first = bisect_right(self._mappings, start, key=_start)
         if first and self._mappings[first - 1].subflow_end > start:
@@ -93,7 +93,7 @@ class ReceivedMappings:
 
 
 def _part(mapping: Mapping, start: int, end: int) -> Mapping:
-    """Return what a mapping says of the subflow's positions from ``start`` up to ``end``."""
+    """Return the part of a mapping from ``start`` up to ``end`` in the subflow's stream."""
     if (start, end) == (mapping.subflow, mapping.subflow_end):
         return mapping
     return Mapping(data=mapping.data_at(start), subflow=start, length=end - start)

@@ -1,4 +1,4 @@
-"""Taking data from subflows (RFC 8684, sections 3.3.1 and 3.3.4), the counterpart of ``sender``."""
+"""The receipt of data from subflows (RFC 8684, sections 3.3.1 and 3.3.4)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from testbed.stack.mptcp.subflow import Subflow
 
 
 class Receiver:
-    """Puts what arrived in order on each subflow where its mapping says.
+    """Moves the octets that arrived in order on a subflow to their mapped positions.
 
-    :param limit: octets without a mapping that a subflow may hold.
-    :param count: counts an event; its name is one of MPTcpExt.
+    :param limit: how many octets without a mapping a subflow may hold.
+    :param count: increments the MPTcpExt counter that has a name.
     """
 
     __slots__ = ("_count", "_keys", "_limit", "_stream")
@@ -30,9 +30,9 @@ class Receiver:
         self._limit = limit
 
     def move(self, subflow: Subflow, *, plain: bool) -> None:
-        """Move what has arrived on a subflow into the stream.
+        """Move the octets that have arrived on a subflow into the data stream.
 
-        :param plain: it may fall back, as far as what was sent is concerned.
+        :param plain: whether the sent data allows a fallback.
         """
         tcp, inbound = subflow.tcp, subflow.inbound
         inbound.arrived(tcp.readable)
@@ -52,10 +52,10 @@ class Receiver:
             self._move_plain(subflow)
 
     def _take_checked(self, subflow: Subflow, mapping: Mapping) -> bool:
-        """Move all octets of a mapping with a checksum, once all are there (section 3.3.1).
+        """Move all octets of a mapping with a checksum, after all have arrived (section 3.3.1).
 
-        Where it is wrong, something on the path has changed the data: none of it is taken, and
-        what becomes of the subflow is for ``fail.py``.  Tell whether there may be more to move.
+        If the checksum is wrong, a middlebox has changed the data. Then none of it is delivered,
+        and ``fail.py`` decides on the subflow. Return whether there may be more to move.
         """
         readable = subflow.tcp.readable
         if readable < mapping.length:
@@ -72,15 +72,14 @@ class Receiver:
         return True
 
     def _skip_unmapped(self, subflow: Subflow, *, plain: bool) -> bool:
-        """Deal with octets that have no mapping; tell whether there is more to move.
+        """Handle octets that have no mapping; return whether there is more to move.
 
-        If their segment had no option at all, a middlebox takes options away: fallback (section
-        3.7), which as in Linux is possible while the subflow's octets are the stream.  Otherwise
-        the mapping may still come, unless later data is mapped already: then these octets are
-        dropped.  They were never acknowledged at the data level, so the peer sends them again, and
-        they are not lost.  A whole window of them shows that the subflow is broken (section 3.3.1),
-        and so do its very first octets without an option: until a Data ACK has come, the peer must
-        put DSS on each segment (section 3.7).
+        If their segment had no MPTCP option, a middlebox removes options. Then the subflow falls
+        back (section 3.7), which as in Linux is possible while its octets are the data stream.
+        Otherwise the mapping may still arrive, unless later data is mapped already: then these
+        octets are dropped. They have no Data ACK, so the peer sends them again. A whole window of
+        such octets shows that the subflow is broken (section 3.3.1). So do the first octets without
+        an option: until the first Data ACK the peer must send DSS on each segment (section 3.7).
         """
         inbound = subflow.inbound
         position = inbound.position
@@ -101,7 +100,7 @@ class Receiver:
         return True
 
     def _insert(self, position: int, data: bytes) -> None:
-        """Put octets into the stream."""
+        """Insert octets into the data stream."""
         stream = self._stream
         if position > stream.next:
             self._count("OFOQueue")
@@ -112,7 +111,10 @@ class Receiver:
         stream.insert(position, data)
 
     def _move_plain(self, subflow: Subflow) -> None:
-        """Move what there is room for: after a fallback TCP's window is the only one."""
+        """Move as many octets as the stream has room for.
+
+        After a fallback only TCP's window counts.
+        """
         tcp, inbound, stream = subflow.tcp, subflow.inbound, self._stream
         room = max(0, stream.edge - stream.next)
         data = inbound.release(room)

@@ -9,11 +9,11 @@ from testbed.stack.mptcp.path_manager.base import RemoteAddress
 
 
 class Remotes:
-    """By the ids that the peer has given them.
+    """The addresses of the peer by their ids.
 
-    :param initial: the address of the first subflow, which has 0.
-    :ivar initial_denied: the peer takes no join to it: the C flag of section 3.1, or it is
-        withdrawn.
+    :param initial: the address of the first subflow, which has id 0.
+    :ivar initial_denied: whether the peer accepts no join to the initial address: it set the C flag
+        (section 3.1), or withdrew the address.
     """
 
     __slots__ = ("_by_id", "_early", "initial_denied")
@@ -21,33 +21,33 @@ class Remotes:
     def __init__(self, initial: Address) -> None:
         self.initial_denied = False
         self._by_id = {0: RemoteAddress(0, initial)}
-        self._early: dict[int, RemoteAddress] = {}  # announced before the manager has begun
+        self._early: dict[int, RemoteAddress] = {}  # announced before the manager has started
 
     @property
     def all(self) -> Sequence[RemoteAddress]:
-        """Those there are, the initial one first."""
+        """All addresses, the initial one first."""
         return list(self._by_id.values())
 
     def find(self, number: int) -> RemoteAddress | None:
-        """Return the address that has an id."""
+        """Return the address with an id."""
         return self._by_id.get(number)
 
     def announced(self, remote: RemoteAddress, *, early: bool) -> None:
-        """Take an address that the peer has announced.
+        """Record an address that the peer has announced.
 
-        :param early: the path manager is told later, by :meth:`take_early`.
+        :param early: whether the path manager is informed later, by :meth:`take_early`.
         """
         self._by_id[remote.id] = remote
         if early:
             self._early[remote.id] = remote
 
     def take_early(self) -> Sequence[RemoteAddress]:
-        """Return, once, those that the path manager has not been told of."""
+        """Return once the addresses that the path manager was not informed of."""
         early, self._early = self._early, {}
         return list(early.values())
 
     def withdrawn(self, number: int) -> None:
-        """Take that the peer has withdrawn an address; the initial one stays, for it is known."""
+        """Record that the peer has withdrawn an address. The initial one stays in the list."""
         self._early.pop(number, None)
         if number:
             self._by_id.pop(number, None)
@@ -55,5 +55,5 @@ class Remotes:
             self.initial_denied = True
 
     def deny_initial(self, *, denied: bool) -> None:
-        """Take what the first subflow's handshake said of joins to the initial address."""
+        """Record the C flag of the first subflow's handshake."""
         self.initial_denied |= denied

@@ -1,4 +1,4 @@
-"""What subflows can send at once, while they are given data."""
+"""The octets that subflows can send at once, while a connection distributes data."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from testbed.stack.mptcp.subflow import Subflow
 
 
 class Rooms:
-    """Octets that each subflow has room for: asked once, and counted down from then on.
+    """The room of each subflow in octets, read once and then counted down.
 
-    Nothing else changes them while a connection gives data to its subflows.
+    Nothing else changes it while a connection distributes data.
 
-    :param working: the subflows that are in use.
+    :param working: the subflows in use.
     """
 
     __slots__ = ("_left", "working")
@@ -22,9 +22,9 @@ class Rooms:
         self._left = {one: _room(one) for one in working}
 
     def ready(self, wanted: int) -> dict[Subflow, int]:
-        """Return the subflows that can send a full segment, or all that is wanted, at once.
+        """Return the subflows that can send a full segment, or all wanted octets, at once.
 
-        Each with the octets it has room for.
+        The values are their rooms in octets.
         """
         return {
             one: left
@@ -33,14 +33,14 @@ class Rooms:
         }
 
     def given(self, subflow: Subflow, octets: int) -> None:
-        """Take that a subflow was given so many octets."""
+        """Record that a subflow was given octets."""
         self._left[subflow] = max(0, self._left[subflow] - octets)
 
 
 def _room(subflow: Subflow) -> int:
-    """Return the octets a subflow could send at once: congestion window, window, buffer.
+    """Return how many octets a subflow could send at once by its windows and its buffer.
 
-    After a fallback there is no choice to be made late: TCP gets what it takes.
+    After a fallback there is no choice of a subflow, so only TCP's buffer counts.
     """
     tcp = subflow.tcp
     return tcp.room if subflow.fallback else tcp.room_at_once

@@ -1,13 +1,14 @@
-"""Whether the data of a subflow is one piece of the data stream."""
+"""The check whether a subflow carries one contiguous piece of the data stream."""
 
 from __future__ import annotations
 
 
 class Run:
-    """The last octets that were given to a subflow whose data is in one piece.
+    """The last contiguous piece of data that a subflow was given.
 
-    Of data that was given before, some may be on its way twice, or on other subflows: what is not
-    acknowledged is all there, once and in order, when that lies in one piece and is not older.
+    Data that was given before this piece may be in flight twice, or on other subflows. All
+    unacknowledged data is in flight on this subflow, once and in order, if it lies inside this
+    piece.
     """
 
     __slots__ = ("_end", "_most", "_start")
@@ -18,12 +19,12 @@ class Run:
         self._most = 0  # position before which all that was ever given lies
 
     def give(self, start: int, length: int) -> None:
-        """Take that the subflow was given the data from a position on."""
+        """Record data that the subflow was given."""
         if start != self._end:
             self._start = max(self._most, start)
         self._end = start + length
         self._most = max(self._most, self._end)
 
     def covers(self, start: int, end: int) -> bool:
-        """Tell whether all data between two positions is on its way here, and only here."""
+        """Return whether all data between two positions lies inside the piece."""
         return start == end or (self._start <= start and end == self._end)

@@ -1,4 +1,4 @@
-"""The options of a subflow's segments after its handshake: functions of values."""
+"""The options of a subflow's segments after the handshake, as functions of values."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from testbed.stack.mptcp.outbox import Outbox
 
 
 def on_data(keys: Keys, mapping: Mapping, ack: int) -> Sequence[Option]:
-    """Return the DSS of octets that are data: their mapping, and a Data ACK beside.
+    """Return the DSS of data: its mapping and a Data ACK.
 
-    :param ack: position in the peer's stream that a Data ACK names.
+    :param ack: the position in the peer's stream that the Data ACK acknowledges.
     """
     return (dss.of_mapping(keys, mapping, ack),)
 
@@ -24,9 +24,9 @@ def on_data(keys: Keys, mapping: Mapping, ack: int) -> Sequence[Option]:
 def on_ack(
     keys: Keys, ack: int, fin: int | None, outbox: Outbox, room: int, acks: DataAcks
 ) -> Sequence[Option]:
-    """Return the options of a segment without data: a Data ACK, DATA_FIN, one signal.
+    """Return the options of a segment without data: Data ACK, DATA_FIN, one signal.
 
-    :param fin: position of our DATA_FIN where it is due.
+    :param fin: the position of our DATA_FIN if it is due.
     """
     if fin is not None and not outbox.waiting:
         return (dss.of_data_fin(keys, fin, ack),)
@@ -42,9 +42,9 @@ def on_ack(
 def on_reset(
     keys: Keys, parting: Sequence[Option], room: int, *, aborting: bool
 ) -> Sequence[Option]:
-    """Return what a RST says: MP_FASTCLOSE when the whole connection ends (section 3.5).
+    """Return the options of a RST: MP_FASTCLOSE if the whole connection ends (section 3.5).
 
-    Otherwise why the subflow ends, as far as there is room.
+    Otherwise they say why the subflow ends, as far as they fit.
     """
     if aborting and keys.remote is not None:
         parting = (MpFastclose(receiver_key=keys.remote),)
@@ -54,12 +54,12 @@ def on_reset(
 def after_fallback(
     keys: Keys, mapping: Mapping | None, outbox: Outbox, acked: int | None
 ) -> Sequence[Option]:
-    """Return what may still be said in plain TCP (section 3.7).
+    """Return the options that are allowed after a fallback (section 3.7).
 
-    That is where it begins: an infinite mapping with the first octets, or with FIN if there are
-    none; MP_FAIL; and Data ACKs for a peer that has not yet sent an infinite mapping.
+    These are an infinite mapping with the first octets, or with FIN if there are none; MP_FAIL; and
+    Data ACKs for a peer that has not yet sent an infinite mapping.
 
-    :param acked: the position of such a Data ACK, where one is to be sent.
+    :param acked: the position of such a Data ACK, if one is needed.
     """
     if mapping is not None:
         return (dss.of_infinite_mapping(keys, mapping),) if mapping.infinite else ()

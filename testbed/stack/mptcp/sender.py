@@ -1,4 +1,4 @@
-"""Giving data to subflows: scheduling (RFC 8684, section 3.3.8) and reinjection (section 3.3.6)."""
+"""Scheduling (RFC 8684, section 3.3.8) and reinjection (section 3.3.6) of data."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _PIECE: Final = 1024  # octets of memory that a receiver may need for a segment 
 
 
 class Sender:
-    """Spreads one stream over the subflows.
+    """Distributes the data stream over the subflows.
 
-    Data is given to a subflow only when it can leave at once, so that the choice is made as late
-    as possible, unless the scheduler wants it to wait in a subflow; each piece with its mapping.
+    Data goes to a subflow only when it can be sent at once, so that the choice is made as late as
+    possible, unless the scheduler lets it wait in a subflow. Each piece has its mapping.
 
-    :param config: what to do when the window is full, and whether to cork (TCP_CORK).
+    :param config: the reaction to a full window, and whether TCP_CORK is set.
     """
 
     def __init__(
@@ -38,9 +38,9 @@ class Sender:
         self._scheduler: Scheduler = SCHEDULERS[config.scheduler]()
         self._opportunistic = config.opportunistic_retransmission
         self._penalising = config.penalisation
-        self._corked = config.tcp.cork  # less than a segment waits while more may be written
+        self._corked = config.tcp.cork  # TCP_CORK: less than a segment waits for more data
         self._pushed = 0  # what was written before this position does not wait
-        self._hurried = 0  # before this position, what held the window up was dealt with
+        self._hurried = 0  # the data before this position was reinjected for blocking the window
         self._una = 0
         self._largest = 0  # window there was
         self._probing = False
@@ -48,10 +48,10 @@ class Sender:
         self.retry_ns: int | None = None  # when ``retry`` is to be called
         self.tries = 0  # retries since the last Data ACK of anything new
         self.reinjected = 0  # octets
-        self.retransmissions = 0  # how often such were given to a subflow
+        self.retransmissions = 0  # how many times such octets were given to a subflow
 
     def give(self, now: int) -> None:
-        """Give subflows whatever they and the peer's window have room for."""
+        """Give subflows the data that they and the peer's window have room for."""
         self._largest = max(self._largest, self._stream.edge - self._stream.una)
         if self._stream.una != self._una:
             self._drop_acknowledged()
@@ -70,7 +70,7 @@ class Sender:
         self._watch(now)
 
     def cork(self, *, corked: bool) -> None:
-        """Hold less than a segment back from now on, or no longer."""
+        """Set or clear TCP_CORK, which holds back less than a segment."""
         self._corked = corked
 
     def push(self) -> None:
@@ -79,15 +79,15 @@ class Sender:
 
     @property
     def blocked(self) -> bool:
-        """Whether the peer keeps a window closed: the shared one, or that of a subflow's TCP."""
+        """Whether the shared window or the window of a subflow's TCP is closed."""
         return self._stream.edge <= self._stream.una or any(
             one.tcp.queued and not one.tcp.send_window for one in self._subflows if one.usable
         )
 
     def handle_timer(self, now: int) -> None:
-        """Have the next step send again what the peer has not acknowledged.
+        """Reinject in the next step the data without a Data ACK.
 
-        That is what no subflow is still at work on.
+        Data that a subflow still transmits or retransmits is left out.
         """
         if self.retry_ns is None or self.retry_ns > now:
             return
@@ -104,17 +104,17 @@ class Sender:
         self._probing = True
 
     def lost(self, subflow: Subflow) -> None:
-        """Reinject what a subflow carried: it is gone."""
+        """Reinject the data of a subflow that has ended."""
         lost = list(subflow.carried)
         subflow.carried.clear()
         self._reinject(lost)
 
     def _watch(self, now: int) -> None:
-        """Set the timer for data that gets no Data ACK although no subflow complains.
+        """Set the timer for data without a Data ACK although no subflow has failed.
 
-        A subflow may have acknowledged what the connection has not: a middlebox answered for the
-        peer, or the peer could not use it (section 3.3.6).  Or the window is closed, and the ACK
-        that opened it again was lost.
+        TCP may have acknowledged data that has no Data ACK: a middlebox answered for the peer, or
+        the peer dropped the data (section 3.3.6). Or the window is closed, and the ACK that opened
+        it was lost.
         """
         una = self._stream.una
         if una == self._stream.end or not any(one.usable for one in self._subflows):
@@ -126,10 +126,10 @@ class Sender:
         self._una = una
 
     def _probe(self) -> None:
-        """Give an idle subflow what is too little to be sent at once, or one octet of no window.
+        """Give an idle subflow data that is too small to be sent, or one octet beyond the window.
 
-        The closed window may be its own or the shared one.  Its TCP holds the octet back or sends
-        it; either way the answer tells of the window.
+        The closed window may be its own or the shared one. TCP sends the octet at once or as a
+        window probe. Either way the answer has the window.
         """
         usable = [one for one in self._subflows if one.usable]
         if not usable or any(_busy(one) for one in usable):
@@ -143,10 +143,10 @@ class Sender:
             self._stream.again.remove(start, start + sent)
 
     def _interval(self) -> int:
-        """Return how long to wait for a Data ACK: a closed window is probed after the RTO.
+        """Return the time to wait for a Data ACK. A closed window is probed after the RTO.
 
-        That is SHOULD-29 of RFC 9293 (section 3.8.6.1).  A cork holds nothing back for longer, as
-        in Linux.
+        This is SHOULD-29 of RFC 9293 (section 3.8.6.1). TCP_CORK holds data back no longer than
+        this, as in Linux.
         """
         rto = max((one.tcp.rto_ns for one in self._subflows if one.usable), default=0)
         corked = self._corked and self._stream.next == self._stream.una
@@ -161,14 +161,14 @@ class Sender:
             heappop(self._pieces)
 
     def _repair(self) -> None:
-        """Reinject what subflows carry whose retransmission timer has expired."""
+        """Reinject the data of subflows whose retransmission timer has expired."""
         for subflow in self._subflows:
             if subflow.carried.timed_out:
                 subflow.carried.take_time_out()
                 self._reinject(subflow.carried)
 
     def _reinject(self, lost: Iterable[tuple[int, int]]) -> None:
-        """Mark data to be given again, unless a subflow in good health carries it already."""
+        """Mark data for reinjection, unless a working subflow carries it already."""
         missing = Ranges()
         for start, end in lost:
             missing.add(max(start, self._stream.una), end)
@@ -180,7 +180,7 @@ class Sender:
             self._stream.again.add(start, end)
 
     def _give_again(self, rooms: Rooms) -> bool:
-        """Give the first octets that are to be reinjected to a subflow that does not carry them."""
+        """Give the first marked octets to a subflow that does not carry them."""
         first = self._stream.again.first()
         if first is None:
             return False
@@ -199,7 +199,7 @@ class Sender:
         return sent > 0
 
     def _give_next(self, rooms: Rooms) -> bool:
-        """Give the subflow the scheduler wants to have it what the scheduler wants it to have."""
+        """Execute the next grant of the scheduler."""
         if not rooms.working:
             return False
         stream = self._stream
@@ -247,36 +247,36 @@ class Sender:
     def _worth_sending(self, size: int, length: int, left: int) -> bool:
         """Avoid the silly window syndrome of the shared window (RFC 9293, section 3.8.6.2.1).
 
-        A full segment may leave, or all there is, or half of the largest window there was.  Less
-        waits for the window to open, or for the timer.
+        A full segment may leave, or all data, or half of the largest window so far. Less waits
+        until the window opens or the timer expires.
 
-        :param size: of a full segment; ``left`` octets are there.
+        :param size: the size of a full segment. ``left`` is the number of octets to send.
         """
         return length >= size or length == left or length * 2 >= self._largest
 
     def _may_become_more(self, end: int) -> bool:
-        """Tell whether what ends at a position may yet be followed by more."""
+        """Return whether more data may follow a position."""
         return end == self._stream.end and not self._stream.closed
 
     def _bearable(self, length: int) -> bool:
-        """Tell whether the peer has memory for one more small piece, by the window it offers.
+        """Return whether the peer has memory for one more small segment, judged by its window.
 
-        It needs far more memory for each than there are octets in it, and holds all that come
-        before one that is lost.  Linux takes nothing more once that memory is used up, not even
-        the octets it waits for, and such a connection stands still for ever.  So what is written
-        meanwhile is put together, as by Nagle's algorithm, but with many pieces in flight.
+        A small segment needs far more memory than its octets, and the receiver holds all segments
+        that follow a lost one. When that memory is used up, Linux drops even the missing octets,
+        and the connection stalls for ever. So data is collected as by Nagle's algorithm, but with
+        many segments in flight.
         """
         stream = self._stream
         needed = stream.next - stream.una + (len(self._pieces) + 1) * _PIECE
         return not self._pieces or needed <= self._largest or length * 2 >= self._largest
 
     def _hurry(self, rooms: Rooms, now: int) -> None:
-        """Deal with what holds the whole window up, if a faster subflow has room (section 3.3.6).
+        """Reinject the data that blocks the whole window on a faster subflow (section 3.3.6).
 
-        The window is full, but for less than a segment, so nothing new can be sent until the
-        oldest data is acknowledged.  It is sent again once, and only on a subflow that is faster
-        than all that carry it and uses less than half of its window: on another it would only come
-        twice.  Those that carry it may be slowed down.
+        The window has room for less than a segment, so nothing new can be sent until the oldest
+        data is acknowledged. That data is sent again once, and only on a subflow that is faster
+        than all that carry it and uses less than half of its window: elsewhere the copy would not
+        arrive earlier. The subflows that carry the data may be slowed down.
         """
         stream = self._stream
         start = max(stream.una, self._hurried)
@@ -304,7 +304,7 @@ class Sender:
         self._hurried = start + octets
 
     def _working(self) -> list[Subflow]:
-        """Return those that are in use: backups only if nothing else works (section 3.3.8)."""
+        """Return the subflows in use: backups only if nothing else works (section 3.3.8)."""
         usable = [one for one in self._subflows if one.usable]
         healthy = [one for one in usable if not one.carried.stale] or usable
         return [one for one in healthy if not one.backup] or healthy
@@ -321,14 +321,14 @@ class Sender:
 
 
 def _fitting(size: int, room: int, most: int, left: int) -> int:
-    """Return how many octets to give a subflow, of ``left``: whole segments if not all of them.
+    """Return how many of ``left`` octets to give a subflow: all, or whole segments.
 
-    :param size: of its segments; ``room`` is what it can send at once.
+    :param size: the size of its segments. ``room`` is what it can send at once.
     """
     length = min(most, room, MAX_LENGTH)
     return length - length % size if size < length < left else length
 
 
 def _busy(subflow: Subflow) -> bool:
-    """Tell whether TCP has something to send, or unacknowledged."""
+    """Return whether TCP has unsent or unacknowledged data."""
     return not subflow.tcp.idle

@@ -1,9 +1,9 @@
 """Address signals: ADD_ADDR and REMOVE_ADDR (RFC 8684, section 3.4).
 
-An option is an unreliable signal: it rides on an ACK, which is not acknowledged.  So ADD_ADDR is
-connection state that is sent again until its echo comes, and REMOVE_ADDR leaves on every subflow
-that is left.  As with Linux, an address waits for the echo of the one before: Linux drops an
-ADD_ADDR that comes before its path manager, in a work queue, has looked at the last one.
+An option is an unreliable signal: it travels on an ACK, which TCP does not retransmit. So ADD_ADDR
+is state of the connection and is retransmitted until its echo arrives, and REMOVE_ADDR is sent on
+each remaining subflow. As in Linux, an address waits for the echo of the one before: Linux drops an
+ADD_ADDR that arrives before its path manager, in a work queue, has processed the last one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.subflow import Subflow
 
 _MOST_IDS: Final = 8  # in one REMOVE_ADDR, as in Linux: options have little room
-_MOST_ECHOES: Final = 32  # that wait for an ACK; what is left out will be announced again
+_MOST_ECHOES: Final = 32  # that wait for an ACK; others will be announced again
 _MAX_INTERVAL_NS: Final = 120 * 10**9
 
 
@@ -39,17 +39,17 @@ class _Pending:
         self.sent = 0
 
     def leave(self, now: int) -> None:
-        """Note that it leaves, and set when it leaves again."""
+        """Record a transmission, and set the time of the next one."""
         self.sent += 1
         self.due_ns = now + self.interval_ns
         self.interval_ns = min(2 * self.interval_ns, _MAX_INTERVAL_NS)
 
 
 class Signals:
-    """The news of our addresses that the peer must still get.
+    """The address signals that the peer has not confirmed.
 
-    :param interval_ns: after which an ADD_ADDR is sent again at first.
-    :param count: counts an event.
+    :param interval_ns: the first interval between retransmissions of an ADD_ADDR, in nanoseconds.
+    :param count: increments a MIB counter.
     """
 
     __slots__ = ("_awaited", "_awaited_until_ns", "_count", "_interval_ns", "_keys", "_pending",
@@ -73,26 +73,26 @@ class Signals:
         self._withdrawn: list[int] = []  # not yet reported
 
     def announce(self, address_id: int, host: str, port: int | None, now: int) -> None:
-        """Begin to send ADD_ADDR."""
+        """Start to send ADD_ADDR."""
         local, remote = self._keys.pair()
         hmac = crypto.add_addr_hmac(local, remote, address_id, host, port)
         option = AddAddr(address_id=address_id, address=host, port=port, hmac=hmac)
         self._pending[address_id] = _Pending(option, now, self._interval_ns)
 
     def withdraw(self, address_id: int) -> None:
-        """Send REMOVE_ADDR on every subflow that can send, as soon as there is one."""
+        """Send REMOVE_ADDR on each subflow that can send, as soon as there is one."""
         self._pending.pop(address_id, None)
         if address_id not in self._withdrawn:
             self._withdrawn.append(address_id)
 
     def echoed(self, echo: AddAddr) -> None:
-        """Take an echo: the address has arrived."""
+        """Process an echo: the peer has received the address."""
         pending = self._pending.get(echo.address_id)
         if pending is not None and pending.option.address == echo.address:
             del self._pending[echo.address_id]
 
     def authentic(self, option: AddAddr) -> bool:
-        """Tell whether the HMAC of an ADD_ADDR is the peer's."""
+        """Return whether the HMAC of an ADD_ADDR is right."""
         local, remote = self._keys.pair()
         expected = crypto.add_addr_hmac(
             remote, local, option.address_id, option.address, option.port
@@ -100,20 +100,20 @@ class Signals:
         return option.hmac is not None and crypto.same(option.hmac, expected)
 
     def echo(self, subflow: Subflow, option: AddAddr) -> None:
-        """Answer an ADD_ADDR: the same without its HMAC."""
+        """Echo an ADD_ADDR: the same option without its HMAC."""
         if len(subflow.outbox.waiting) < _MOST_ECHOES:
             self._count("EchoAddTx")
             _signal(subflow, msgspec.structs.replace(option, hmac=None))
 
     def next_due(self) -> int | None:
-        """Return when an address has to be announced."""
+        """Return the time at which an address must be announced."""
         if not self._pending or not any(_able(one) for one in self._subflows):
             return None
         due_ns = min(pending.due_ns for pending in self._pending.values())
         return max(due_ns, self._awaited_until_ns) if self._awaited in self._pending else due_ns
 
     def send_due(self, now: int) -> None:
-        """Send what is due, each time on another subflow."""
+        """Send the due signals, each time on another subflow."""
         for subflow in self._subflows:
             if subflow.outbox.waiting and subflow.confirmed:
                 subflow.tcp.request_ack()
@@ -125,7 +125,7 @@ class Signals:
             self._announce_next(able[self._turn % len(able)], now)
 
     def _withdraw(self, able: Sequence[Subflow]) -> None:
-        """Send REMOVE_ADDR of all that is withdrawn, on all subflows, if there is one."""
+        """Send REMOVE_ADDR for all withdrawn addresses on all subflows, if there is one."""
         if not able:
             return
         gone = tuple(sorted(self._withdrawn))
@@ -137,7 +137,10 @@ class Signals:
                 _signal(subflow, option)
 
     def _announce_next(self, subflow: Subflow, now: int) -> None:
-        """Send the address that is due and was sent least: one without echo holds up no others."""
+        """Send the due address that was sent least often.
+
+        So an address without echo does not block others.
+        """
         due = [pending for pending in self._pending.values() if pending.due_ns <= now]
         pending = min(due, key=lambda pending: pending.sent)
         self._count("AddAddrTx")

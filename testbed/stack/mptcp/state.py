@@ -1,4 +1,4 @@
-"""The states of a connection at the data level and their one table (RFC 8684, appendix D)."""
+"""The data-level states of a connection and the table of transitions (RFC 8684, appendix D)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 
 class DataState(enum.Enum):
-    """The states of MP_CAPABLE and DATA_FIN, as TCP's are those of SYN and FIN."""
+    """The states by MP_CAPABLE and DATA_FIN, as the states of TCP are by SYN and FIN."""
 
     OPENING = "M_OPENING"
     ESTABLISHED = "M_ESTABLISHED"
@@ -19,12 +19,12 @@ class DataState(enum.Enum):
     FASTCLOSE_WAIT = "M_FASTCLOSE_WAIT"  # section 3.5
     CLOSED = "M_CLOSED"
 
-    # By identity, in C: states are looked up in each step.
+    # Hash by identity, in C: states are looked up in each step.
     __hash__ = object.__hash__
 
 
 class Step(enum.Enum):
-    """The causes for going from one state to another."""
+    """The causes of transitions."""
 
     ESTABLISH = "the keys are exchanged"
     CLOSE = "the application has closed its side: DATA_FIN is sent"
@@ -54,5 +54,5 @@ TRANSITIONS: Final[dict[tuple[DataState, Step], DataState]] = {
     **{(state, _S.ABORT): _D.CLOSED for state in _D if state is not _D.CLOSED},
 }
 
-# States in which an application has nothing more to expect.
+# States in which an application can expect nothing more.
 OVER: Final = frozenset({_D.FASTCLOSE_WAIT, _D.CLOSED})

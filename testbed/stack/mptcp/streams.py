@@ -1,7 +1,7 @@
-"""The two directions of a connection at the data level (RFC 8684, section 3.3).
+"""The two data streams of a connection (RFC 8684, section 3.3).
 
-A position is a plain integer: 0 is the first octet of data, so its data sequence number is the
-IDSN plus 1 (the IDSN itself is taken by MP_CAPABLE as a sequence number is by SYN).  DATA_FIN takes
+A position is a plain integer. Position 0 is the first octet of data, whose data sequence number is
+the IDSN plus 1: MP_CAPABLE occupies the IDSN, as SYN occupies a sequence number. DATA_FIN occupies
 the position after the last octet.
 """
 
@@ -17,11 +17,11 @@ from testbed.stack.reassembly import Reassembly
 # How far data may lie beyond the window: windows on the wire are in units of up to 2**14 octets,
 # which TCP rounds up where the right edge would move back otherwise (RFC 7323, section 2.3).
 _ROUNDING: Final = 1 << 14
-_JOINED: Final = 16 * 1024  # writes smaller than this are put together
+_JOINED: Final = 16 * 1024  # smaller writes are merged
 
 
 class DataSequence:
-    """Positions as data sequence numbers and back.
+    """Converts positions to data sequence numbers and back.
 
     :param initial: the IDSN of the stream's sender.
     """
@@ -32,23 +32,23 @@ class DataSequence:
         self._first = initial + 1
 
     def number(self, position: int, *, wide: bool = True) -> int:
-        """Return the data sequence number of a position: 64 bits, or the lowest 32 of them."""
+        """Return the data sequence number of a position in 64 bits, or its lowest 32 bits."""
         return (self._first + position) & (BITS_64 if wide else BITS_32)
 
     def position(self, number: int, *, wide: bool, near: int) -> int:
-        """Return the position of a data sequence number closest to the position ``near``.
+        """Return the position of a data sequence number that is closest to the position ``near``.
 
-        So 32 bits become 64 safely: a window is far smaller than half of their range
-        (section 3.3.1).
+        This extends 32 bits to 64 safely, because a window is far smaller than half of the range of
+        32 bits (section 3.3.1).
         """
         near += self._first
         return (expand_64(number, near) if wide else expand(number, near)) - self._first
 
 
 class SendStream:
-    """The data of the application, until the peer's Data ACK covers it.
+    """The sent data of the application, until it has a Data ACK.
 
-    :param capacity: octets it takes.
+    :param capacity: the size of the buffer in octets.
     """
 
     __slots__ = (
@@ -71,48 +71,47 @@ class SendStream:
         self._capacity = capacity
         self._starts: list[int] = []
         self._chunks: list[bytes | bytearray | memoryview] = []
-        self._ends: list[int] | None = None  # of records, from una on, if there ever was one
+        self._ends: list[int] | None = None  # ends of records from una on, if there ever was one
         self.una = 0  # everything before is acknowledged
-        self.next = 0  # everything before, but for ``gaps``, was given to a subflow at least once
-        self.gaps = Ranges()  # what a scheduler left out
+        self.next = 0  # everything before, except ``gaps``, was given to a subflow at least once
+        self.gaps = Ranges()  # pieces that a scheduler left out
         self.end = 0  # everything before was written
         self.edge = 0  # right edge of the peer's window: nothing from here on may be sent
         self.closed = False  # nothing more will be written: DATA_FIN is at ``end``
         self.fin_sent = False
         self.fin_acked = False
-        self.again = Ranges()  # to be given to another subflow (reinjection)
+        self.again = Ranges()  # marked for another subflow (reinjection)
 
     def resize(self, capacity: int) -> None:
-        """Take so many octets from now on; what was written stays."""
+        """Set the size of the buffer. Data that was written stays."""
         self._capacity = capacity
 
     @property
     def room(self) -> int:
-        """Octets ``write`` would take."""
+        """How many octets ``write`` would take."""
         return max(0, self._capacity - (self.end - self.una))
 
     @property
     def sendable(self) -> int:
-        """Octets never given to a subflow that the window allows."""
+        """How many octets inside the window were never given to a subflow."""
         left_out = sum(end - start for start, end in self.gaps) if self.gaps else 0
         return max(0, min(self.end, self.edge) - self.next) + left_out
 
     @property
     def unsent(self) -> int:
-        """Octets never given to a subflow, whatever the window is."""
+        """How many octets were never given to a subflow, inside the window or not."""
         left_out = sum(end - start for start, end in self.gaps) if self.gaps else 0
         return self.end - self.next + left_out
 
     @property
     def fresh(self) -> tuple[int, int]:
-        """The first piece never given to a subflow, as far as the window allows."""
+        """The first piece inside the window that was never given to a subflow."""
         return self.gaps.first() or (self.next, max(self.next, min(self.end, self.edge)))
 
     def piece(self, start: int) -> tuple[int, int]:
-        """Return where a piece from a position on ends, and where the window lets it end.
+        """Return the end of the piece at a position, without and with the limit of the window.
 
-        Before what was left out it ends there, as what was left out does after it.  It ends with
-        its record.
+        A piece ends at the next gap, a gap at its end, and both at the end of the record.
         """
         around = self.gaps.around(start) if self.gaps else None
         end, limit = (around[1], around[1]) if around else (self.end, min(self.end, self.edge))
@@ -122,22 +121,22 @@ class SendStream:
         return end, limit
 
     def record_end(self, position: int) -> int:
-        """Return where the record ends that the octet at a position is in."""
+        """Return the end of the record around a position."""
         ends = self._ends
         index = bisect_right(ends, position) if ends else 0
         return ends[index] if ends and index < len(ends) else self.end
 
     def ends_record(self, position: int) -> bool:
-        """Tell whether a record ends at a position."""
+        """Return whether a record ends at a position."""
         ends = self._ends
         return bool(ends and ends[bisect_right(ends, position) - 1] == position)
 
     def close(self) -> None:
-        """Take that nothing more will be written."""
+        """Record that nothing more will be written."""
         self.closed = True
 
     def give(self, start: int, length: int) -> None:
-        """Note that data from a position on was given to a subflow."""
+        """Record data that was given to a subflow."""
         if start > self.next:
             self.gaps.add(self.next, start)
         elif self.gaps:
@@ -145,26 +144,28 @@ class SendStream:
         self.next = max(self.next, start + length)
 
     def send_fin(self) -> None:
-        """Note that DATA_FIN leaves."""
+        """Record that DATA_FIN was sent."""
         self.fin_sent = True
 
     def open_window(self, edge: int) -> None:
-        """Take where the peer's window ends; it never goes back."""
+        """Set the right edge of the peer's window, which never moves back."""
         if edge > self.edge:
             self.edge = edge
 
     def leave_window_to_tcp(self) -> None:
-        """Be without a window of its own: after a fallback TCP's is the only one."""
+        """Remove the limit of the shared window: after a fallback only TCP's window counts."""
         self.edge = self.end
 
     def end_acked(self) -> None:
-        """Take that TCP has acknowledged the end of the stream, after a fallback."""
+        """Record that TCP has acknowledged the end of the stream after a fallback."""
         self.fin_acked = self.closed
 
     def write(self, data: bytes | memoryview, *, eor: bool = False) -> int:
-        """Take octets, as many as there is room for; a view is kept, so they must not change.
+        """Append as many octets as the buffer has room for; return how many.
 
-        :param eor: a record ends behind them, if all are taken.
+        A view of them is kept, so they must not change.
+
+        :param eor: whether a record ends after them, if all are taken.
         """
         eor = eor and len(data) <= self.room
         data = data[: self.room]
@@ -183,7 +184,7 @@ class SendStream:
         return len(data)
 
     def skip(self, octets: int) -> None:
-        """Drop the first octets, of which none was given to a subflow; others take their places."""
+        """Drop the first octets, which no subflow was given. Later octets take their positions."""
         if not octets:
             return
         gone = bisect_right(self._starts, octets) - 1 if octets < self.end else len(self._starts)
@@ -196,7 +197,7 @@ class SendStream:
         self.end -= octets
 
     def peek(self, start: int, most: int) -> bytes:
-        """Return at most so many octets from position ``start``, at least one if there is one."""
+        """Return at most this many octets from position ``start``, and at least one if possible."""
         index = bisect_right(self._starts, start) - 1
         chunk = self._chunks[index]
         at = start - self._starts[index]
@@ -206,7 +207,7 @@ class SendStream:
         return piece
 
     def acked(self, position: int) -> None:
-        """Free what lies before a position that the peer has acknowledged."""
+        """Free the data before an acknowledged position."""
         if self.fin_sent and position == self.end + 1:
             self.fin_acked = True
             position = self.end
@@ -225,9 +226,10 @@ class SendStream:
 
 
 class ReceiveStream:
-    """The data of the peer, until the application reads it.
+    """The received data of the peer, until the application reads it.
 
-    :param capacity: octets between what was read and the right edge of the window.
+    :param capacity: the number of octets between the read position and the right edge of the
+        window.
     """
 
     __slots__ = ("_capacity", "_data", "_early", "fin")
@@ -239,23 +241,23 @@ class ReceiveStream:
         self.fin: int | None = None  # position of DATA_FIN, once it is known
 
     def grow(self, capacity: int) -> None:
-        """Open the window to so many octets; it never shrinks."""
+        """Enlarge the window to this many octets. It never shrinks."""
         self._capacity = max(self._capacity, capacity)
 
     @property
     def next(self) -> int:
-        """The position expected."""
+        """The next expected position."""
         return self._data.next
 
     @property
     def ack(self) -> int:
-        """The position a Data ACK names: DATA_FIN is acknowledged when all before it is there."""
+        """The position of a Data ACK, which includes DATA_FIN once all data has arrived."""
         position = self._data.next
         return position + 1 if position == self.fin else position
 
     @property
     def edge(self) -> int:
-        """The right edge of the window; it never moves back, since reading never does."""
+        """The right edge of the window. It never moves back."""
         return self._data.next - self._data.readable + self._capacity
 
     @property
@@ -265,7 +267,7 @@ class ReceiveStream:
 
     @property
     def capacity(self) -> int:
-        """Octets of the window while nothing is unread."""
+        """The size of the window in octets while no data is unread."""
         return self._capacity
 
     @property
@@ -275,22 +277,22 @@ class ReceiveStream:
 
     @property
     def readable(self) -> int:
-        """Octets that can be read."""
+        """How many octets can be read."""
         return self._data.readable + len(self._early)
 
     @property
     def out_of_order(self) -> int:
-        """Octets that are there and wait for others before them."""
+        """How many octets have arrived out of order."""
         return self._data.out_of_order
 
     @property
     def has_gaps(self) -> bool:
-        """Whether some data is there that others come before."""
+        """Whether data has arrived out of order."""
         return self._data.has_gaps
 
     @property
     def latest(self) -> int:
-        """The position after the last octet that is there."""
+        """The position after the last octet that has arrived."""
         return self._data.end
 
     @property
@@ -299,25 +301,25 @@ class ReceiveStream:
         return self.fin == self._data.next
 
     def begin(self, early: bytes) -> None:
-        """Take what the peer has sent before its data stream."""
+        """Insert the data of the peer's SYN, which precedes the data stream."""
         self._early = early
 
     def near(self, position: int) -> bool:
-        """Tell whether the peer may name a position, though some of our Data ACKs were lost."""
+        """Return whether a position is plausible, even if some of our Data ACKs were lost."""
         most = self._capacity + _ROUNDING  # it has sent no more than that beyond the last one
         return self.next - most <= position <= self.edge + _ROUNDING
 
     def insert(self, start: int, data: bytes) -> None:
-        """Take data for position ``start``."""
+        """Insert data at position ``start``."""
         limit = self.edge + _ROUNDING if self.fin is None else self.fin
         if start + len(data) > limit:
             data = data[: max(0, limit - start)]
         self._data.add(start, data)
 
     def finish(self, position: int) -> None:
-        """Note where DATA_FIN is.
+        """Record the position of DATA_FIN.
 
-        The first to say so is believed, unless it contradicts the data that has come.
+        The first one counts, unless it contradicts data that has arrived.
         """
         if self.fin is not None:
             return
@@ -325,7 +327,7 @@ class ReceiveStream:
             self.fin = position
 
     def forget_end(self) -> None:
-        """Take that DATA_FIN was not the last word, unless all before it has come."""
+        """Discard the position of DATA_FIN, unless all data before it has arrived."""
         if not self.finished:
             self.fin = None
 

@@ -1,9 +1,9 @@
-"""One subflow: what MPTCP puts on, and takes from, the segments of one TCP connection.
+"""One subflow: the MPTCP options and mappings of one TCP connection.
 
-It implements the hooks of :mod:`testbed.stack.tcp.extension`, which only record.  What they record
-is in parts, each of which owns its fields: the handshake (``opening.py``), TCP's state
-(``phase.py``), what came (``inbound.py``), what was given to it (``carried.py``), data on SYN
-(``early_data.py``) and its fallback (``fallback.py``).  The connection acts on them in its next
+It implements the hooks of :mod:`testbed.stack.tcp.extension`, which only record. The records are in
+parts, each of which owns its fields: the handshake (``opening.py``), TCP's state (``phase.py``),
+received options (``inbound.py``), the data given to it (``carried.py``), data on SYN
+(``early_data.py``) and its fallback (``fallback.py``). The connection processes them in its next
 step.
 """
 
@@ -35,7 +35,7 @@ from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.extension import Notice
 from testbed.stack.tcp.state import State
 
-DSS_ROOM: Final = 28  # octets of a DSS with Data ACK and mapping, both of 8 octets
+DSS_ROOM: Final = 28  # octets of a DSS with a Data ACK and a mapping, both of 8 octets
 
 
 class DataLevel(Protocol):
@@ -43,62 +43,61 @@ class DataLevel(Protocol):
 
     @property
     def keys(self) -> Keys:
-        """Both keys."""
+        """The keys of both hosts."""
 
     @property
     def config(self) -> MptcpConfig:
-        """What it goes by."""
+        """The configuration of the connection."""
 
     @property
     def outgoing(self) -> SendStream:
-        """Our data."""
+        """The data stream to the peer."""
 
     @property
     def incoming(self) -> ReceiveStream:
-        """The peer's data."""
+        """The data stream of the peer."""
 
     @property
     def fin_due(self) -> bool:
-        """Whether DATA_FIN goes on each ACK without data."""
+        """Whether each ACK without data carries DATA_FIN."""
 
     @property
     def subflow_options(self) -> SocketOptions:
-        """The configuration of the TCP of each subflow."""
+        """The socket options of each subflow's TCP."""
 
     @property
     def controls(self) -> Group:
-        """The congestion controls of all its subflows."""
+        """The congestion controls of all subflows."""
 
     def count(self, name: str) -> None:
-        """Count an event; its name is one of MPTcpExt."""
+        """Increment the MPTcpExt counter that has this name."""
 
     def touch(self) -> None:
-        """Ask for a step: something was recorded."""
+        """Request a step of the connection."""
 
     def aborts(self, subflow: Subflow) -> bool:
-        """Tell whether the RST of a subflow carries MP_FASTCLOSE."""
+        """Return whether the RST of a subflow carries MP_FASTCLOSE."""
 
     def enter(self, subflow: Subflow) -> None:
-        """Have a subflow that was half-open be one of the connection's."""
+        """Add a subflow whose handshake has been answered."""
 
     def discard(self, subflow: Subflow) -> None:
-        """Drop a subflow that was never one of the connection's."""
+        """Drop a subflow whose handshake was never answered."""
 
 
 class Subflow:
-    """A subflow and what was recorded of it.
+    """A subflow and its records.
 
-    :param number: counts the subflows of a connection.
+    :param number: the number of the subflow in its connection; 0 is the first.
     :param path: its two ends and their address ids.
-    :param backup: this side wants it to be used only when no other is there (section 3.3.8).
-    :param initiated: by this side.
-    :ivar peer_backup: ... and so does the peer.
-    :ivar announced_up: the path manager's event has been told.
-    :ivar tcp: the TCP connection it rides on, as soon as both exist; until then ``attached`` is
-        ``None``.
-    :ivar fallback: it is plain TCP (section 3.7).
-    :ivar stirred: something was recorded since the last step.
-    :ivar outside: it is half-open: the peer has sent a SYN, and no answer to ours.
+    :param backup: whether this side wants it to be a backup (section 3.3.8).
+    :param initiated: whether this side opened it.
+    :ivar peer_backup: whether the peer wants it to be a backup.
+    :ivar announced_up: whether the event ``sub_established`` was traced.
+    :ivar tcp: its TCP connection, once that exists. Until then ``attached`` is ``None``.
+    :ivar fallback: whether it has fallen back to plain TCP (section 3.7).
+    :ivar stirred: whether it has records since the last step.
+    :ivar outside: whether it is half-open: the peer has sent a SYN but not answered ours.
     """
 
     tcp: TcpConnection
@@ -133,7 +132,7 @@ class Subflow:
         self.stirred = True
         self.outside = not initiated
         self._stripped = False
-        self._parting: tuple[Option, ...] = ()  # what its RST says
+        self._parting: tuple[Option, ...] = ()  # the options of its RST
         self.attached: TcpConnection | None = None
 
     @property
@@ -142,15 +141,15 @@ class Subflow:
         return None if self.fallback else self._owner.keys.remote
 
     def attach(self, tcp: TcpConnection) -> None:
-        """Note the TCP connection."""
+        """Set the TCP connection."""
         self.tcp = self.attached = tcp
 
     # What the connection asks of it.
 
     def give(self, start: int, length: int, *, in_capable: bool) -> int:
-        """Give TCP data to send, with its mapping; return how many octets it takes.
+        """Give TCP data to send, with its mapping; return how many octets it took.
 
-        :param start: position of the data in the data stream.
+        :param start: the position of the data in the data stream.
         :param in_capable: see :class:`Mapping`.
         """
         length = min(length, self.tcp.room)
@@ -163,12 +162,12 @@ class Subflow:
         return len(data)
 
     def carries_all_in_flight(self) -> bool:
-        """Tell whether all data without Data ACK is on its way here, once and in order."""
+        """Return whether all data without a Data ACK is in flight here, once and in order."""
         outgoing = self._owner.outgoing
         return self.carried.holds_all(outgoing.una, outgoing.next)
 
     def data_acked(self) -> int:
-        """Return the position before which our data is acknowledged, as far as this one knows.
+        """Return the position up to which this subflow knows that our data is acknowledged.
 
         After a fallback TCP's ACK is the Data ACK.
         """
@@ -179,10 +178,10 @@ class Subflow:
         return max(self.inbound.data_ack, min(acked, end))
 
     def reset(self, reason: ResetReason, *options: Option, transient: bool = False) -> None:
-        """End it with RST that says why (section 3.6).
+        """Reset the subflow with the reason (section 3.6).
 
-        :param options: that go before the reason.
-        :param transient: another attempt on this path may succeed.
+        :param options: options to send before the reason.
+        :param transient: whether another attempt on this path may succeed.
         """
         self._parting = (*options, MpTcprst(reason=reason, transient=transient))
         if self.accepted and not self.tcp.closed:
@@ -190,48 +189,48 @@ class Subflow:
         self.tcp.abort()
 
     def stir(self) -> None:
-        """Ask its connection for a step that looks at it: something was recorded."""
+        """Request a step of the connection that processes this subflow's records."""
         self.stirred = True
         if not self.outside:
             self._owner.touch()
 
     def enter(self) -> None:
-        """Be one of the connection's, if it is not yet: its peer has answered, or it has failed."""
+        """Join the connection after the peer's answer or a failure, if not done before."""
         if self.outside:
             self.outside = False
             self._owner.enter(self)
 
     def calm(self) -> None:
-        """Take that its connection looks at what was recorded."""
+        """Record that its connection looks at what was recorded."""
         self.stirred = False
 
     def suspect(self) -> None:
-        """Let others carry its data as well, until the peer acknowledges something here."""
+        """Let other subflows carry its data as well, until the peer acknowledges something here."""
         self.carried.time_out()
         self.stir()
 
     def trust(self) -> None:
-        """Use it again: its peer has answered."""
+        """Use it again after an answer of the peer."""
         self.carried.progress()
         self.stir()
 
     def announce_up(self) -> None:
-        """Note that the path manager's event has been told."""
+        """Record that ``sub_established`` was traced."""
         self.announced_up = True
 
     def ask_backup(self, *, backup: bool) -> None:
-        """Tell the peer what is wanted from now on (section 3.3.8)."""
+        """Send MP_PRIO with the wanted priority (section 3.3.8)."""
         self.asks_backup = backup
         self.outbox.add(MpPrio(backup=backup))
         self._owner.count("MPPrioTx")
         self.stir()
 
     def asked_backup(self, backup: bool) -> None:
-        """Take the peer's MP_PRIO (section 3.3.8)."""
+        """Process the peer's MP_PRIO (section 3.3.8)."""
         self.peer_backup = backup
 
     def fall_back(self) -> None:
-        """Go on as plain TCP (section 3.7)."""
+        """Fall back to plain TCP (section 3.7)."""
         self.fallback = True
         self.opening.fall_back()
         self.inbound.fall_back()
@@ -241,12 +240,12 @@ class Subflow:
         self.stir()
 
     def fall_back_unheard(self) -> None:
-        """Go on as plain TCP where our data was acknowledged without a Data ACK (section 3.7)."""
+        """Fall back after an acknowledgment of our data without a Data ACK (section 3.7)."""
         self._fallback.announce()
         self.fall_back()
 
     def fall_back_after_change(self) -> None:
-        """Go on as plain TCP where data was damaged (section 3.7)."""
+        """Fall back after damaged data (section 3.7)."""
         outgoing = self._owner.outgoing
         self._fallback.begin_after_change(outgoing.una, outgoing.next - self.carried.given)
         self.inbound.await_infinite()
@@ -271,12 +270,12 @@ class Subflow:
 
     @property
     def in_flight(self) -> int:
-        """Octets sent and neither acknowledged nor lost."""
+        """The octets that were sent and are neither acknowledged nor lost."""
         return self.tcp.in_flight
 
     @property
     def queued(self) -> int:
-        """Octets it was given and has not sent once."""
+        """The octets that it was given and has never sent."""
         return self.tcp.queued
 
     def lacks(self, start: int, end: int) -> tuple[int, int] | None:
@@ -284,23 +283,23 @@ class Subflow:
         return self.carried.lacks(start, end)
 
     def expected_ns(self, octets: int = 0) -> int | None:
-        """Return how long it takes until what it has, and so many octets more, is acknowledged.
+        """Return the time until its data and this many octets more are acknowledged.
 
         ``None`` before there is a sample of the round-trip time.
         """
         return pace.expected_ns(self.tcp, octets)
 
     def sending_ns(self, octets: int) -> int:
-        """Return how long so many octets take to leave, beside what it has already."""
+        """Return the time to send its data and this many octets more."""
         return pace.sending_ns(self.tcp, octets)
 
     def within(self, ns: int) -> int:
-        """Return how many octets more could be acknowledged in a time: at least one segment."""
+        """Return how many octets more could be acknowledged in a time; at least one segment."""
         return max(self.segment_size, pace.within(self.tcp, ns))
 
     @property
     def backup(self) -> bool:
-        """Whether it is to be used only when no other is there; as in Linux, either may say so."""
+        """Whether it is a backup. As in Linux, either side may request that."""
         return self.asks_backup or self.peer_backup
 
     @property
@@ -310,20 +309,20 @@ class Subflow:
 
     @property
     def confirmed(self) -> bool:
-        """Whether both sides know that the handshake is done."""
+        """Whether both sides know that the handshake is complete."""
         return self.opening.confirmed
 
     @property
     def refused(self) -> str | None:
-        """Why it must be reset."""
+        """The reason why it must be reset, or ``None``."""
         return self.opening.refusal or self.inbound.violation
 
     @property
     def stripped(self) -> bool:
-        """Whether our data was acknowledged by TCP alone: options vanish on the way.
+        """Whether only TCP has acknowledged our data, because the path drops options.
 
-        Or the peer has closed the first subflow so: for a peer that has fallen back, that is the
-        end of its data.
+        It is also true after the peer has closed the first subflow without options: a peer that has
+        fallen back ends its data so.
         """
         inbound = self.inbound
         ended = self.phase.retired and not self.number and inbound.bare and inbound.unheard
@@ -331,12 +330,12 @@ class Subflow:
 
     @property
     def one_segment_due(self) -> bool:
-        """Whether the next octets have to be in one segment."""
+        """Whether the next octets must be in one segment."""
         return self._fallback.beginning is not None
 
     @property
     def usable(self) -> bool:
-        """Whether data may be given to it: it is whole and neither side has closed it."""
+        """Whether it may be given data: it works, and neither side has closed it."""
         opening = self.opening
         if not opening.accepted:
             return self.early.may_answer and self.phase.state is State.SYN_RECEIVED
@@ -344,9 +343,9 @@ class Subflow:
 
     @property
     def segment_size(self) -> int:
-        """Octets of payload in a full segment with DSS, where there is one.
+        """The payload of a full segment in octets, less the room for DSS if it is used.
 
-        It is never more than TCP's buffer takes at once.
+        It is at most what TCP's buffer takes at once.
         """
         plain = self.fallback and self._fallback.beginning is None
         tcp = self.tcp
@@ -355,7 +354,7 @@ class Subflow:
     # Hooks of testbed.stack.tcp.extension.Extension.
 
     def socket_options(self, given: SocketOptions) -> SocketOptions:
-        """Return those of its connection, whatever port a join comes to."""
+        """Return the options of its connection, whatever port a join uses."""
         del given  # a first subflow's are those of the connection already
         return self._owner.subflow_options
 
@@ -382,7 +381,7 @@ class Subflow:
         return options
 
     def received(self, segment: Segment, start: int) -> Notice:
-        """Record what a segment says."""
+        """Record the options of a segment."""
         if self.fallback:
             said = self._fallback.changed and self.inbound.take_plain(
                 segment, start - self.early.received, authentic=self.tcp.expects(start)
@@ -406,21 +405,21 @@ class Subflow:
         return Notice.SIGNAL if signal else Notice.PLAIN
 
     def group(self) -> Group:
-        """Return the group of congestion controls that this subflow's belongs to."""
+        """Return the group of congestion controls of the connection."""
         return self._owner.controls
 
     def window(self) -> int | None:
-        """Return the window all subflows share (section 3.3.4)."""
+        """Return the window that all subflows share (section 3.3.4)."""
         if self.fallback or self._owner.keys.remote is None:
             return None
         return self._owner.incoming.window
 
     def window_counts(self, window: int) -> bool:
-        """Use a window only together with a Data ACK, and relative to it (section 3.3.4)."""
+        """Return whether a window counts: only together with a Data ACK (section 3.3.4)."""
         return self.inbound.window_counts(window)
 
     def state_changed(self, old: State, new: State) -> None:
-        """Record TCP's state."""
+        """Record the state of TCP."""
         self.phase.become(new)
         if self.outside and new is State.CLOSED:
             self._owner.discard(self)
@@ -431,12 +430,12 @@ class Subflow:
         self.stir()
 
     def timed_out(self) -> None:
-        """Record that TCP's retransmission timer has expired."""
+        """Record the expiry of TCP's retransmission timer."""
         self.carried.time_out()
         self.stir()
 
     def acked(self, position: int) -> None:
-        """Record progress; after a fallback this is the Data ACK."""
+        """Record an acknowledgment. After a fallback it is the Data ACK."""
         self.carried.progress()
         self._stripped |= self.inbound.bare and self.inbound.unheard and position > self.early.sent
         self.stir()
@@ -444,7 +443,7 @@ class Subflow:
     # What the hooks do.
 
     def _shake(self, segment: Segment) -> Notice | None:
-        """Let the handshake see a segment; return an answer to TCP if its options do not count."""
+        """Pass a segment to the handshake; return an answer if its options must be ignored."""
         outcome, notice = self.opening.received(segment)
         if outcome is not Outcome.PENDING:
             self.enter()
@@ -474,7 +473,7 @@ class Subflow:
         return options
 
     def _mapping(self, start: int, data: bytes, *, in_capable: bool) -> Mapping | None:
-        """Return the mapping of octets that are its next ones; one without meaning in plain TCP."""
+        """Return the mapping of its next octets. In plain TCP it has no meaning."""
         if self.fallback:
             if self._fallback.beginning is not None:
                 self._owner.count("InfiniteMapTx")

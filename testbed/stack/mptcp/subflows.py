@@ -1,4 +1,4 @@
-"""The subflows of a connection: those there are, and what is remembered of the others."""
+"""The present subflows of a connection, and records of the past ones."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _REMEMBERED: Final = 16
 
 
 class Subflows:
-    """Of one connection, which alone adds and removes subflows.
+    """The subflows of one connection. Only the connection adds and removes them.
 
-    :param release: gives back the port of one that joined and has ended.
-    :ivar there: those of the connection, the half-open ones of the peer excepted; the parts of the
-        connection are given this list, so it stays the same object.
-    :ivar last_words: why the last one that has ended did so, unless in order.
+    :param release: releases the local port of a joined subflow that has ended.
+    :ivar there: the subflows of the connection, without half-open ones of the peer. The parts of
+        the connection share this list, so it stays the same object.
+    :ivar last_words: the failure of the last subflow that ended with one.
     """
 
     __slots__ = ("_ended", "_made", "_release", "_several", "last_words", "there")
@@ -33,15 +33,15 @@ class Subflows:
         self._several = False  # this side has begun another one, or one of the peer was joined
 
     def next_number(self) -> int:
-        """Return the number of a further subflow; 0 is the first one's."""
+        """Return the number of an additional subflow; 0 is the first one's."""
         self._made += 1
         return self._made - 1
 
     @property
     def alone(self) -> bool:
-        """Whether the first subflow is the only one there ever was.
+        """Whether the first subflow is the only one that ever was.
 
-        A join of the peer counts once its HMAC has proved that it is the peer's.
+        A join of the peer counts once its HMAC was verified.
         """
         if not self._several and len(self.there) > 1:
             self._several = any(one.number and one.confirmed for one in self.there)
@@ -49,16 +49,16 @@ class Subflows:
 
     @property
     def ended(self) -> Sequence[dict[str, Any]]:
-        """The last ones that are no more, as they were (:func:`describe_subflow`)."""
+        """Descriptions of the last subflows that have ended (:func:`describe_subflow`)."""
         return self._ended
 
     def add(self, subflow: Subflow) -> None:
-        """Take a subflow in."""
+        """Add a subflow."""
         self.there.append(subflow)
         self._several |= subflow.initiated and subflow.number > 0
 
     def remove(self, subflow: Subflow) -> None:
-        """Let a subflow go that has ended, and its port if this side has joined by it."""
+        """Remove a subflow that has ended, and release its port if this side joined by it."""
         self.there.remove(subflow)
         self.last_words = subflow.tcp.failure
         self._several |= subflow.number > 0 and subflow.confirmed
@@ -69,19 +69,19 @@ class Subflows:
             self._release(subflow.tcp.flow.local)
 
     def discard(self, subflow: Subflow) -> None:
-        """Let a subflow go that could not be opened."""
+        """Remove a subflow that could not be opened."""
         self.there.remove(subflow)
 
     def take_all(self) -> list[Subflow]:
-        """Let all of them go, and return them."""
+        """Remove and return all subflows."""
         left = self.there[:]
         self.there.clear()
         return left
 
     def request_acks(self, *, last: bool) -> None:
-        """Have an ACK leave on each one that works.
+        """Request an ACK on each working subflow.
 
-        :param last: after all other segments that leave now.
+        :param last: whether it follows all other segments that are sent now.
         """
         for subflow in self.there:
             if subflow.confirmed and subflow.phase.sends and not subflow.fallback:
@@ -89,7 +89,7 @@ class Subflows:
 
 
 def check(subflow: Subflow) -> None:
-    """Raise the exception that has ended a subflow's TCP: it is one of the connection."""
+    """Raise the exception that has ended a subflow's TCP, so that it ends the connection."""
     failure = subflow.tcp.failure
     if failure is not None and failure.cause is not None:
         raise failure.cause

@@ -1,4 +1,4 @@
-"""What is due on a connection, and what follows where the peer does not answer in time."""
+"""The timers of a connection, and the reactions to their expiry."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from testbed.stack.mptcp.state import DataState
 
 
 def watch(parts: Parts, now: int) -> None:
-    """Look at the connection after anything may have happened to it: how long does it wait."""
+    """Update the time-outs after a change of the connection."""
     state = parts.life.state
     left = parts.ending.detached and state is DataState.FIN_WAIT_2
     parts.close_timeout.watch(now, needed=left or not parts.subflows.there)
@@ -16,7 +16,7 @@ def watch(parts: Parts, now: int) -> None:
 
 
 def next_timer(parts: Parts) -> int | None:
-    """Return when :func:`handle_timer` has something to do."""
+    """Return the time at which :func:`handle_timer` is due."""
     if parts.life.over:
         return parts.ending.retry_ns
     times = [parts.close_timeout.due_ns, parts.paths.next_timer(), parts.mp_fail.retry_ns]
@@ -27,7 +27,7 @@ def next_timer(parts: Parts) -> int | None:
 
 
 def handle_timer(parts: Parts, now: int) -> None:
-    """Do what is due; a step follows."""
+    """Handle the expired timers. A step follows."""
     ending = parts.ending
     if parts.life.over:
         ending.handle_timer(now)

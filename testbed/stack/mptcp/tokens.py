@@ -1,6 +1,6 @@
-"""The connections of a host by their tokens, and the keys that tokens are made of.
+"""The connections of a host by token, and the creation of keys with unique tokens.
 
-RFC 8684, section 3.1: no two connections of a host have the same token.
+RFC 8684, section 3.1: the token of each connection of a host is unique.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from testbed.stack.mptcp.keys import Keys
 
 
 class Tokens:
-    """A dictionary: a look-up costs the same however many connections there are.
+    """The token table. The cost of a look-up does not depend on the number of connections.
 
-    :param rng: where keys come from.
-    :param secret: for keys where nothing is kept.
-    :param checksum: of :class:`~testbed.stack.mptcp.keys.Keys`, like ``wide_acks``.
+    :param rng: the source of keys.
+    :param secret: for keys of SYNs that leave no state.
+    :param checksum: as in :class:`~testbed.stack.mptcp.keys.Keys`, like ``wide_acks``.
     """
 
     __slots__ = ("_by_token", "_checksum", "_rng", "_secret", "_wide_acks")
@@ -39,30 +39,30 @@ class Tokens:
         return iter(self._by_token.values())
 
     def find(self, token: int) -> MptcpConnection | None:
-        """Return the connection that has a token."""
+        """Return the connection with a token."""
         return self._by_token.get(token)
 
     def taken(self, token: int) -> bool:
-        """Tell whether a connection has a token."""
+        """Return whether a connection has a token."""
         return token in self._by_token
 
     def add(self, connection: MptcpConnection) -> None:
-        """Take a connection in."""
+        """Add a connection."""
         self._by_token[connection.keys.token] = connection
 
     def remove(self, connection: MptcpConnection) -> bool:
-        """Let a connection go; tell whether it was there."""
+        """Remove a connection; return whether it was in the table."""
         return self._by_token.pop(connection.keys.token, None) is not None
 
     def new_keys(self) -> Keys:
-        """Return keys whose token no other connection has."""
+        """Return keys with a unique token."""
         while True:
             keys = self._keys(self._rng.getrandbits(64))
             if not self.taken(keys.token):
                 return keys
 
     def stateless_keys(self, segment: Segment, seq: int) -> Keys:
-        """Return the keys for the SYN that had a sequence number, given a segment of its sender."""
+        """Return the keys for a SYN by its sequence number and a segment of its sender."""
         flow = Flow(segment.destination, segment.source)
         return self._keys(crypto.stateless_key(self._secret, flow, seq))
 

@@ -1,6 +1,6 @@
-"""The window that all subflows of a connection share: how it grows, and when the peer is told.
+"""The receive window that all subflows share: its growth and its announcement.
 
-RFC 8684, section 3.3.4.  Each subflow's TCP tells of it with every ACK that it sends anyway.
+RFC 8684, section 3.3.4. Each segment of each subflow carries the window anyway.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _WORTH_TELLING: Final = 4
 
 
 class SharedWindow:
-    """Of one connection.
+    """The shared receive window of one connection.
 
-    :param incoming: the data whose window it is.
-    :param memory: of the endpoint, by which windows grow.
+    :param incoming: the data stream of the peer.
+    :param memory: the memory of the endpoint by which windows may grow.
     """
 
     __slots__ = ("_incoming", "_limit", "_memory", "_sizing", "_subflows", "_told_edge")
@@ -42,7 +42,7 @@ class SharedWindow:
         self.go_by(config)
 
     def go_by(self, config: MptcpConfig) -> None:
-        """Take another configuration."""
+        """Apply another configuration."""
         self._limit = config.receive_buffer if config.receive_buffer_initial else 0
 
     @property
@@ -52,9 +52,9 @@ class SharedWindow:
         return gain > 0 and gain >= self._incoming.capacity // _WORTH_TELLING
 
     def step(self, now: int, *, waits: bool) -> None:
-        """Let it grow, and tell the peer if that is worth it; not before the handshake is done.
+        """Let the window grow, and announce it if needed, after the handshake is complete.
 
-        :param waits: for the peer's key, without which nothing can be told.
+        :param waits: whether the peer's key is unknown, so that no window can be announced.
         """
         if self._incoming.capacity < self._limit and self._subflows.there:
             self._size(now)
@@ -63,15 +63,16 @@ class SharedWindow:
             self._subflows.request_acks(last=False)
 
     def release(self) -> None:
-        """Give the memory back by which it has grown: nothing more comes."""
+        """Release the memory of its growth, as no more data arrives."""
         if self._sizing is not None:
             self._sizing.release()
 
     def _size(self, now: int) -> None:
-        """Let it grow, as the slowest subflow has to keep it full.
+        """Let the window grow so that the slowest subflow can fill it.
 
-        The rules are those of Linux (``mptcp_rcv_space_adjust``), but data that waits for a slower
-        subflow counts as if it had been read: it has come in this round trip, and takes room.
+        The rules are those of Linux (``mptcp_rcv_space_adjust``), except that out-of-order data,
+        which waits for a slower subflow, counts as read: it arrived in this round trip and needs
+        room.
         """
         incoming, sizing = self._incoming, self._sizing
         if sizing is None:

@@ -1,1 +1,1 @@
-"""TCP: RFC 9293 and its companions.  It knows nothing of MPTCP."""
+"""TCP: RFC 9293 and related RFCs. It does not depend on MPTCP."""

@@ -1,4 +1,4 @@
-"""The news of one ACK about sent data."""
+"""What one ACK reports about sent data."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from testbed.stack.tcp.sent import Sent
 
 
 class Acknowledgment(msgspec.Struct, gc=False):
-    """The news of an ACK.
+    """What an ACK reports.
 
-    :param una: SND.UNA from now on; ``advanced`` by so many octets.
+    :param una: the new SND.UNA. It has advanced by ``advanced`` octets.
     :param end: SND.NXT.
-    :param delivered: what it acknowledges for the first time; ``sacked`` selectively.
-    :param echo_sent_ns: the segment that the peer's timestamp answers left then, not earlier, in
-        the clock's coarse ticks; ``None`` if there is no telling.
-    :param marked: it has ECN-Echo.
+    :param delivered: the newly acknowledged octets. ``sacked`` of them are selectively
+        acknowledged.
+    :param echo_sent_ns: the send time of the segment that the peer's timestamp echoes, rounded down
+        to the tick of the timestamp clock; ``None`` if unknown.
+    :param marked: whether it has ECN-Echo.
     """
 
     una: int

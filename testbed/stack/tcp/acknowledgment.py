@@ -1,4 +1,4 @@
-"""A received ACK field: RFC 9293, section 3.10.7.4, fifth, in ESTABLISHED and later."""
+"""Processing of the ACK field: RFC 9293, section 3.10.7.4, fifth, from ESTABLISHED on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from testbed.stack.tcp.tcb import Tcb
 
 
 def fifth_ack(tcb: Tcb, segment: Segment, start: int, ack: int, notice: Notice, now: int) -> None:
-    """Take acknowledgment, SACK blocks, window and ECN-Echo."""
+    """Process acknowledgment, SACK blocks, window and ECN-Echo."""
     sender = tcb.sender
     una = sender.una
     changed = False
@@ -34,14 +34,14 @@ def fifth_ack(tcb: Tcb, segment: Segment, start: int, ack: int, notice: Notice, 
 
 
 def _duplicate_ack(tcb: Tcb, segment: Segment, now: int) -> None:
-    """Count a duplicate ACK (RFC 5681, section 2) where there is no SACK to tell more."""
+    """Count a duplicate ACK (RFC 5681, section 2) if SACK is not in use."""
     sender = tcb.sender
     if sender.board.records and not segment.payload and not segment.flags & FIN:
         sender.recovery.duplicate(sender.una, sender.next, now)
 
 
 def _sack_blocks(tcb: Tcb, segment: Segment, una: int) -> list[tuple[int, int]]:
-    """Return a segment's SACK blocks as positions; note a first one that is a DSACK."""
+    """Return the SACK blocks of a segment as positions; record a DSACK in the first one."""
     for option in segment.options:
         if type(option) is Sack:
             return _positions(tcb, option, una)
@@ -63,7 +63,7 @@ def _positions(tcb: Tcb, option: Sack, una: int) -> list[tuple[int, int]]:
 
 
 def _is_duplicate_report(option: Sack, start: int, end: int, una: int) -> bool:
-    """Tell whether a first block reports a duplicate (RFC 2883, section 4)."""
+    """Return whether the first block reports a duplicate (RFC 2883, section 4)."""
     if end <= una:
         return True
     if len(option.blocks) < 2:
@@ -77,7 +77,7 @@ def _is_duplicate_report(option: Sack, start: int, end: int, una: int) -> bool:
 
 
 def _congestion_echoed(tcb: Tcb, now: int) -> None:
-    """Take ECN-Echo: react to marks of one window of data once (RFC 3168, section 6.1.2)."""
+    """Process ECN-Echo: react once for each window of data (RFC 3168, section 6.1.2)."""
     sender = tcb.sender
     recovery = sender.recovery
     if recovery.phase <= Phase.DISORDER and sender.una > recovery.point and sender.board.records:
@@ -85,7 +85,7 @@ def _congestion_echoed(tcb: Tcb, now: int) -> None:
 
 
 def _advanced(tcb: Tcb, now: int) -> None:
-    """Do what follows from an ACK of new data."""
+    """Process an ACK of new data."""
     sender = tcb.sender
     tcb.data_acknowledged()
     if tcb.state in SHUT and sender.fin_acknowledged:

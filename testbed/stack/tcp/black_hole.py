@@ -1,4 +1,7 @@
-"""Paths that drop large packets and do not say so: RFC 4821, section 7.7; RFC 2923, section 2.1."""
+"""PMTUD black holes: RFC 4821, section 7.7; RFC 2923, section 2.1.
+
+Such a path drops large packets and sends no ICMP error.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,11 @@ _RETRY_NS: Final = 600 * 1_000_000_000  # as PMTU_RAISE_TIMER of RFC 8899, secti
 
 
 class BlackHole:
-    """Decides on smaller packets when large ones stay without an answer.
+    """Reduces the packet size when large packets get no answer.
 
-    A path that is just down looks alike, so the size of before is tried again after ten minutes.
+    A path that is down looks the same, so the previous size is tried again after ten minutes.
 
-    :ivar at: when.
+    :ivar at: the time of that.
     """
 
     __slots__ = ("_before", "at")
@@ -27,9 +30,9 @@ class BlackHole:
         self._before = 0  # the MTU that was too large
 
     def shrink(self, mtu: int, packet: int, version: int, timeouts: int, now: int) -> int:
-        """Return the MTU to go on with after so many timeouts in a row, ``mtu`` if it may be right.
+        """Return the MTU to use after timeouts in a row; ``mtu`` if it may be right.
 
-        :param packet: octets of the IP packet, of that version, which has no answer.
+        :param packet: the size of the unanswered IP packet in octets, for its IP version.
         """
         first = _FIRST_MTU[version]
         smaller = first if mtu > first else max(mtu // 2, _LEAST_MTU[version])
@@ -40,11 +43,11 @@ class BlackHole:
         return smaller
 
     def retry(self) -> int:
-        """Return the MTU of before, which is to be tried again."""
+        """Return the previous MTU, to try it again."""
         before, self._before = self._before, 0
         self.at = NEVER
         return before
 
     def forget(self) -> None:
-        """Take that a router has said what fits, or that the connection is over."""
+        """Stop: a router has reported the MTU, or the connection has ended."""
         self.retry()

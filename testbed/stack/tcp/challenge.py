@@ -6,10 +6,10 @@ from testbed.stack.tcp.config import SECOND
 
 
 class AckLimit:
-    """So many a second and no more, for one connection.
+    """A rate limit of ACKs per second for one connection.
 
-    What a stranger sends to one connection uses up nothing of another, and a counter that is not
-    shared tells an attacker off the path nothing (CVE-2016-5696).
+    Each connection has its own limit: segments to one connection do not use up the budget of
+    another, and an off-path attacker learns nothing from a shared counter (CVE-2016-5696).
     """
 
     __slots__ = ("_ends_at", "_left", "_per_second")
@@ -20,7 +20,7 @@ class AckLimit:
         self._left = 0
 
     def allows(self, now: int) -> bool:
-        """Take one from the budget, if there is one left."""
+        """Take one ACK from the budget; return whether there was one."""
         if now >= self._ends_at:
             self._ends_at = now + SECOND
             self._left = self._per_second

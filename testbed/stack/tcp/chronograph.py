@@ -1,4 +1,4 @@
-"""How long a sender was busy, and what kept it back meanwhile: tcp_chrono of Linux."""
+"""How long a sender was busy, and what limited it: tcp_chrono of Linux."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from testbed.stack.tcp.sender import Sender
 
 _IDLE: Final = 0  # nothing is to be sent or unacknowledged
 _BUSY: Final = 1
-_WINDOW: Final = 2  # the peer's window, not the congestion window, has no room for what waits
+_WINDOW: Final = 2  # the peer's window, not the congestion window, has no room for waiting data
 _BUFFER: Final = 3  # all is sent, and the application waits for room to write more
 
 
 class Chronograph:
-    """The time spent so, until it was last looked at.
+    """The accumulated times up to the last update.
 
-    :ivar busy_ns: anything was to be sent or unacknowledged.
-    :ivar window_ns: the part of it in which the peer's window was the limit.
-    :ivar buffer_ns: the part of it in which the send buffer was the limit.
+    :ivar busy_ns: the time with unsent or unacknowledged data.
+    :ivar window_ns: the part of it limited by the peer's window.
+    :ivar buffer_ns: the part of it limited by the send buffer.
     """
 
     __slots__ = ("_since_ns", "_state", "buffer_ns", "busy_ns", "window_ns")
@@ -30,9 +30,9 @@ class Chronograph:
         self._since_ns = 0
 
     def look(self, sender: Sender, now: int, *, starved: bool) -> None:
-        """Note what a sender does from now on.
+        """Update the times, and record the present state of the sender.
 
-        :param starved: the application waits for room.
+        :param starved: whether the application waits for room.
         """
         state = self._state
         if state:
@@ -54,7 +54,7 @@ class Chronograph:
 
 
 def _closed(sender: Sender) -> bool:
-    """Tell whether the peer's window is what keeps data back."""
+    """Return whether the peer's window is the limit."""
     mss, recovery = sender.mss, sender.recovery
     wanted = min(mss, sender.queue.octets)
     return sender.window_left < wanted and recovery.window - recovery.in_flight >= mss

@@ -1,4 +1,4 @@
-"""Every knob of TCP, with defaults that act like Linux on the wire."""
+"""The configuration of TCP. The defaults behave like Linux on the wire."""
 
 from __future__ import annotations
 
@@ -13,70 +13,72 @@ SECOND: Final = 1_000_000_000
 
 
 class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Settings of an endpoint and of all its connections.
+    """The settings of an endpoint and of its connections.
 
-    :param send_buffer: octets ``send`` takes that the peer has not acknowledged.
-    :param receive_buffer: octets that wait for ``read``, and so the largest window.
-    :param receive_buffer_initial: the window to begin with; it grows up to ``receive_buffer`` with
-        what the application reads.  0: all of it from the beginning.  The defaults of both are the
-        last two numbers of tcp_rmem in tcp(7).
+    :param send_buffer: how many octets may be unacknowledged or unsent.
+    :param receive_buffer: how many octets may wait for ``read``, which is the largest window.
+    :param receive_buffer_initial: the size of the window at first. It grows up to
+        ``receive_buffer`` with the rate at which the application reads. 0 starts with the full
+        size. The defaults of both are the last two numbers of tcp_rmem in tcp(7).
     :param receive_memory: octets by which the windows of all connections of an endpoint may grow
         together, as ``tcp_mem`` of tcp(7) bounds them.
-    :param mtu: of the path until it is known better; octets of an IP packet.
-    :param mtu_probing: send smaller packets when large ones stay without an answer, though no ICMP
-        error has come (RFC 4821, section 7.7; tcp_mtu_probing of tcp(7) is 1).
-    :param mss: the MSS that is offered, and the most payload and options of a segment; 0: what
-        ``mtu`` leaves.
-    :param window_scaling: whether RFC 7323's option is offered; ``timestamps`` likewise.
+    :param mtu: the assumed path MTU, in octets of an IP packet, until a router reports another one.
+    :param mtu_probing: send smaller packets when large ones get no answer, even without an ICMP
+        error (RFC 4821, section 7.7; tcp_mtu_probing = 1 of tcp(7)).
+    :param mss: the offered MSS, and the limit of payload and options of a segment. 0 derives it
+        from ``mtu``.
+    :param window_scaling: whether the window scale option of RFC 7323 is offered. ``timestamps`` is
+        its other option.
     :param sack: whether SACK (RFC 2018), and with it RACK-TLP (RFC 8985), is offered.
-    :param ecn: whether ECN (RFC 3168) is asked for; it is always granted to a peer that asks, if
-        this is on.
+    :param ecn: whether ECN (RFC 3168) is requested, and granted to a peer that requests it.
     :param nagle: hold back small segments while one is unacknowledged (RFC 9293, section 3.7.4).
-    :param cork: hold back all segments that are not full, for a retransmission timeout at most
-        where nothing is in flight.
-    :param eor: each ``send`` ends a record: no segment has octets of two of them, as with MSG_EOR
-        of send(2).
-    :param gso: make segments of up to 64 KiB with a ``gso_size``.
+    :param cork: hold back all segments that are not full, at most for a retransmission timeout
+        while nothing is in flight.
+    :param eor: end a record with each ``send``. No segment has octets of two records, as with
+        MSG_EOR of send(2).
+    :param gso: create segments of up to 64 KiB with a ``gso_size``.
     :param congestion: a name of :mod:`testbed.stack.tcp.congestion`.
-    :param pacing: spread what the window lets go over the round trip, as Linux does where its qdisc
-        is fq.  A control that has a rate of its own is always paced, by that.
-    :param delayed_ack_ns: the longest an ACK is put off (RFC 9293, section 3.8.6.3).
-    :param rto_initial_ns: before the first sample (RFC 6298, section 2.1).
-    :param rto_min_ns: least variance term of the RTO, as Linux has it: 200 ms, not 1 s.
-    :param syn_retries: retransmissions of SYN before giving up: after 247 s, where Linux, against
-        RFC 9293 (MUST-23: 3 minutes), has 127.
-    :param syn_linear_timeouts: how many timeouts of SYN are followed by one as long.  Linux has 4
-        (``tcp_syn_linear_timeouts``); RFC 6298 (section 5.5) doubles each.
-    :param syn_ack_retries: the same of SYN,ACK, that strangers ask for: 63 s, as in Linux.
-    :param retries: consecutive expiries of the RTO before giving up (R2 of RFC 9293, 3.8.3).
-    :param orphan_retries: the same after ``close``.
+    :param pacing: spread the window over the round trip, as Linux does with the qdisc fq. A
+        congestion control with its own rate is always paced by that rate.
+    :param delayed_ack_ns: the longest delay of an ACK (RFC 9293, section 3.8.6.3).
+    :param rto_initial_ns: the RTO before the first sample (RFC 6298, section 2.1).
+    :param rto_min_ns: the smallest variance term of the RTO: 200 ms as in Linux, not 1 s.
+    :param syn_retries: how many times SYN is retransmitted. With the default, a connection attempt
+        ends after 247 s. RFC 9293 requires 3 minutes (MUST-23), Linux has 127 s.
+    :param syn_linear_timeouts: how many timeouts of SYN do not double the next one. Linux has 4
+        (``tcp_syn_linear_timeouts``). RFC 6298 (section 5.5) doubles each.
+    :param syn_ack_retries: how many times SYN/ACK is retransmitted; the default lasts 63 s, as in
+        Linux.
+    :param retries: how many expiries of the RTO in a row end a connection (R2 of RFC 9293, 3.8.3).
+    :param orphan_retries: the same number after ``close``.
     :param time_wait_ns: 2 MSL.
     :param fin_timeout_ns: how long a closed connection stays in FIN-WAIT-2.
-    :param keepalive: probe idle connections after ``keepalive_idle_ns`` of silence, then each
-        ``keepalive_interval_ns``; ``keepalive_probes`` unanswered ones end the connection.
-    :param user_timeout_ns: end the connection when data stays unacknowledged, cannot be sent, or
-        keep-alives stay unanswered for so long (TCP_USER_TIMEOUT of tcp(7); ``keepalive_probes``
-        then does not count).  0: for ever, as far as this is concerned.
-    :param advertised_timeout_ns: tell the peer by an option that this is our user timeout, and
-        heed what it tells (RFC 5482): where ``user_timeout_ns`` is 0, the greater of both is it,
-        from 100 s to a day.  0: neither.
-    :param notsent_lowat: ``send`` takes data while fewer octets than that have not been sent once
-        (TCP_NOTSENT_LOWAT of tcp(7)), up to this limit or a segment beyond; 0: only
-        ``send_buffer`` limits it.
-    :param linger: SO_LINGER of socket(7): with ``linger_ns`` of 0, ``close`` ends the connection by
-        RST.  With more, a close waits at most this long for ``Delivered``: the peer has everything.
-        After that the connection goes on by itself, as in Linux.
+    :param keepalive: probe idle connections after ``keepalive_idle_ns`` of silence, then every
+        ``keepalive_interval_ns``. ``keepalive_probes`` unanswered probes end the connection.
+    :param user_timeout_ns: end the connection when data is unacknowledged or unsent, or keep-alives
+        are unanswered, for this time (TCP_USER_TIMEOUT of tcp(7); ``keepalive_probes`` is then
+        ignored). 0 sets no limit.
+    :param advertised_timeout_ns: advertise this user timeout to the peer, and use the peer's (RFC
+        5482). If ``user_timeout_ns`` is 0, the greater of both is the user timeout, between 100 s
+        and a day. 0 disables the option.
+    :param notsent_lowat: accept data only while fewer octets than this were never sent
+        (TCP_NOTSENT_LOWAT of tcp(7)), up to this limit or a segment beyond. 0: only ``send_buffer``
+        is the limit.
+    :param linger: SO_LINGER of socket(7). If ``linger_ns`` is 0, ``close`` resets the connection.
+        Otherwise a close waits at most this long for ``Delivered``, which says that the peer has
+        everything. After that the connection ends in the background, as in Linux.
     :param traffic_class: the octet of that name in the IP header, without ECN's bits.
     :param hop_limit: of IP packets.
-    :param challenge_acks_per_second: limit of RFC 5961, section 7, for each connection; answers to
-        keep-alives and window probes have as much for themselves.
-    :param fast_open: TCP Fast Open (RFC 7413), as client and on all open ports; ``tcp_fastopen=3``
-        of Linux.
-    :param fast_open_pending: how many connections of a port that began with data on SYN may be in
-        the handshake; further ones go without it (TCP_FASTOPEN of tcp(7)).
-    :param fast_open_cookies: ``False``: data goes with any SYN and is taken from any, without a
-        cookie; for networks where every host is trusted; bits 0x4 and 0x200 of ``tcp_fastopen``.
-    :param syn_cookies: answer SYNs that find the backlog full by SYN cookies (RFC 4987).
+    :param challenge_acks_per_second: the limit of RFC 5961, section 7, for each connection. Answers
+        to keep-alives and window probes have a separate limit of the same size.
+    :param fast_open: use TCP Fast Open (RFC 7413) as client and on all open ports, as Linux with
+        ``tcp_fastopen=3``.
+    :param fast_open_pending: how many connections of a port that started with data on SYN may be in
+        the handshake. Others do not use TCP Fast Open (TCP_FASTOPEN of tcp(7)).
+    :param fast_open_cookies: whether cookies are required. ``False`` sends and accepts data on each
+        SYN without a cookie, for networks of trusted hosts (bits 0x4 and 0x200 of
+        ``tcp_fastopen``).
+    :param syn_cookies: answer SYNs by SYN cookies (RFC 4987) while the backlog is full.
     """
 
     send_buffer: int = 4 << 20
@@ -126,18 +128,18 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def first_window(self) -> int:
-        """Octets of the window to begin with."""
+        """The initial size of the window in octets."""
         return first_window(self.receive_buffer, self.receive_buffer_initial)
 
     @property
     def window_shift(self) -> int:
-        """The shift to offer."""
+        """The window scale to offer."""
         return window_shift(self.receive_buffer)
 
     def with_options(self, options: SocketOptions) -> TcpConfig:
-        """Return one in which options of a socket take the place of what this says.
+        """Return a copy in which the options of a socket replace the defaults.
 
-        :raises ValueError: an option cannot have its value.
+        :raises ValueError: an option has a value that is not allowed.
         """
         if options is NO_OPTIONS:
             return self
@@ -151,13 +153,13 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def window_shift(buffer: int) -> int:
-    """Return the least shift with which a window field can express a whole receive buffer."""
+    """Return the smallest window scale that can express a whole receive buffer."""
     return min(14, max(0, buffer.bit_length() - 16))
 
 
 def first_window(buffer: int, initial: int) -> int:
-    """Return the octets of a window to begin with: no less than its field can express.
+    """Return the initial size of a window in octets, at least what its field can express.
 
-    :param initial: octets that are asked for; 0: the whole buffer.
+    :param initial: the requested size in octets; 0 for the whole buffer.
     """
     return min(max(initial or buffer, 1 << window_shift(buffer)), buffer)

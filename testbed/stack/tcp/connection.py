@@ -1,4 +1,4 @@
-"""A TCP connection, as applications and the protocols above it see it."""
+"""A TCP connection: the interface for applications and for protocols above it."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ _FAILURES: Final = {
 class TcpConnection(Tcb):
     """Implements :class:`~testbed.stack.connection.Connection`.
 
-    Made by :class:`~testbed.stack.tcp.endpoint.TcpEndpoint`.  None of the calls here sends or
-    waits: what they cause leaves with the endpoint's next ``segments_to_send``.
+    :class:`~testbed.stack.tcp.endpoint.TcpEndpoint` creates it. No call here sends or waits. The
+        resulting segments leave with the endpoint's next ``segments_to_send``.
     """
 
     __slots__ = ()
@@ -40,12 +40,12 @@ class TcpConnection(Tcb):
     # The application's calls (RFC 9293, section 3.9.1).
 
     def send(self, data: bytes | memoryview, ext: Any = None, *, eor: bool = False) -> int:
-        """Take octets to send and return how many there was room for.
+        """Queue octets to send, and return how many the buffer took.
 
-        :param data: as ``eor``, see :meth:`testbed.stack.connection.Connection.send`.
-        :param ext: goes to the extension with each segment that has some of these octets.  No
-            segment has octets with another one besides.
-        :raises BrokenPipeError: the sending side is closed, or the connection is.
+        :param data: see :meth:`testbed.stack.connection.Connection.send`, as for ``eor``.
+        :param ext: passed to the extension with each segment that has octets of ``data``. No
+            segment has octets of two different ones.
+        :raises BrokenPipeError: the sending side or the connection is closed.
         """
         sender = self.sender
         if sender.closing or self.state in OVER:
@@ -62,12 +62,12 @@ class TcpConnection(Tcb):
         return len(data)
 
     def send_urgent(self, data: bytes) -> int:
-        """Take octets to send, the last of which are urgent (RFC 9293, section 3.8.5).
+        """Queue urgent data (RFC 9293, section 3.8.5), and return how many octets the buffer took.
 
-        The peer's TCP is told with each segment, until it has them, where urgent data ends.  They
-        stay in their place in the stream.  New applications should not use this (SHLD-13).
+        Each segment carries the end of urgent data until the peer has received it. The octets stay
+        in their place in the stream. New applications should not use this (SHLD-13).
 
-        :raises BrokenPipeError: as of :meth:`send`.
+        :raises BrokenPipeError: as for :meth:`send`.
         """
         taken = self.send(data)
         if taken:
@@ -75,13 +75,13 @@ class TcpConnection(Tcb):
         return taken
 
     def read(self, limit: int) -> bytes:
-        """Return at most ``limit`` octets that have arrived, ``b""`` if there are none now."""
+        """Return at most ``limit`` octets that have arrived in order; ``b""`` if there are none."""
         data = self.receiver.buffer.read(limit)
         self._window_opened(data)
         return data
 
     def take(self, limit: int) -> bytes:
-        """Return some of what :meth:`read` would: a large piece alone, as it came."""
+        """Return some of the octets of :meth:`read`: a large received piece without a copy."""
         data = self.receiver.buffer.take(limit)
         self._window_opened(data)
         return data
@@ -93,7 +93,7 @@ class TcpConnection(Tcb):
             self.owner.wake(self)
 
     def shutdown(self) -> None:
-        """Close the sending side, after what was sent (RFC 9293, section 3.10.4)."""
+        """Close the sending side after the queued data (RFC 9293, section 3.10.4)."""
         sender = self.sender
         if sender.closing or self.state is State.CLOSED:
             return
@@ -103,7 +103,7 @@ class TcpConnection(Tcb):
         self.owner.wake(self)
 
     def close(self) -> None:
-        """Close both sides; with octets unread, end it with RST (RFC 9293, section 3.6.1).
+        """Close both directions; with unread octets, reset (RFC 9293, section 3.6.1).
 
         One that does not linger goes on nevertheless where both sides are closed and everything
         was sent, as in Linux.
@@ -127,9 +127,9 @@ class TcpConnection(Tcb):
         self.owner.wake(self)
 
     def finish(self) -> None:
-        """Close both sides, of a stream whose octets are all known from elsewhere.
+        """Close both directions without a RST for unread octets.
 
-        Those that are unread, or come yet, are no reason for a RST.
+        The caller got these octets elsewhere.
         """
         if self.state in OVER or self.orphaned:
             return
@@ -141,17 +141,17 @@ class TcpConnection(Tcb):
         self.owner.wake(self)
 
     def abort(self) -> None:
-        """End it at once, with RST (RFC 9293, section 3.10.5)."""
+        """Reset the connection (RFC 9293, section 3.10.5)."""
         self.abort_with(ConnectionFailure(ErrorKind.ABORTED, "by this side"))
 
     def forget_data(self) -> None:
-        """Send nothing more of what was given to it, be it for the first time or again."""
+        """Drop all queued data: neither transmit nor retransmit it."""
         self.sender.clear()
 
     def set_options(self, options: SocketOptions) -> None:
         """Change options of this connection.
 
-        :raises ValueError: one cannot have its value, or cannot be changed any more.
+        :raises ValueError: an option has a value that is not allowed, or can no longer be changed.
         """
         options.require_later()
         if options.nodelay:
@@ -159,17 +159,17 @@ class TcpConnection(Tcb):
         self.go_by(self.config.with_options(options))
 
     def request_ack(self, *, last: bool = False) -> None:
-        """Have a pure ACK leave with the next segments, even if TCP has no reason for one.
+        """Send a pure ACK with the next segments, even if TCP needs none.
 
-        It is never left out because another segment acknowledges as much.
+        It is sent even if another segment carries the same acknowledgment.
 
-        :param last: after the others; if not, before them.
+        :param last: whether it follows the other segments, or precedes them.
         """
         self.receiver.request_ack(last=last)
         self.owner.wake(self)
 
     def probe(self) -> None:
-        """Have a keep-alive probe leave with the next segments: a living peer answers it."""
+        """Send a keep-alive probe with the next segments. A reachable peer answers it."""
         self.keepalive.ask()
         self.owner.wake(self)
 
@@ -181,42 +181,42 @@ class TcpConnection(Tcb):
 
     @property
     def heard_ns(self) -> int:
-        """When an acceptable segment last came."""
+        """The time of the last acceptable segment."""
         return self.keepalive.heard_ns
 
     @property
     def probing(self) -> bool:
-        """Whether a keep-alive has remained without an answer."""
+        """Whether a keep-alive is unanswered."""
         return self.keepalive.probes > 0
 
     def expects(self, start: int) -> bool:
-        """Tell whether the segment at hand can be believed to come from the peer itself.
+        """Return whether the present segment proves to come from the peer.
 
-        A host that does not see its segments has to guess: the very next sequence number,
-        or a timestamp that left this side within the last minute (compare RFC 5961, section 3).
+        An attacker that does not see the segments must guess the exact next sequence number, or a
+        timestamp that this side sent within the last minute (compare RFC 5961, section 3).
 
-        :param start: position of its first octet in the peer's stream.
+        :param start: the position of its first octet in the peer's stream.
         """
         return start == self.receiver.next or self.timestamps.echo_fresh
 
     @property
     def closed(self) -> bool:
-        """Whether nothing more happens; the endpoint may keep it in TIME-WAIT yet."""
+        """Whether the connection has ended. The endpoint may still keep it in TIME-WAIT."""
         return self.state in OVER
 
     @property
     def delivered(self) -> bool:
-        """Whether the peer has acknowledged all that was sent, FIN included."""
+        """Whether the peer has acknowledged everything, including FIN."""
         return self.sender.fin_acknowledged
 
     @property
     def readable(self) -> int:
-        """Octets in order that have not been read."""
+        """How many octets in order are unread."""
         return self.receiver.buffer.readable
 
     @property
     def urgent_left(self) -> int:
-        """How far the end of urgent data is from what has been read; 0: there is none (MUST-33).
+        """The distance from the read position to the end of urgent data, or 0 (MUST-33).
 
         Some of these octets may not have arrived.
         """
@@ -224,13 +224,13 @@ class TcpConnection(Tcb):
 
     @property
     def at_eof(self) -> bool:
-        """Whether the peer has closed its side and all it sent has been read."""
+        """Whether the peer has closed its side and all its data was read."""
         receiver = self.receiver
         return receiver.finished == receiver.buffer.next and not receiver.buffer.readable
 
     @property
     def room(self) -> int:
-        """Octets ``send`` would take now."""
+        """How many octets ``send`` would take now."""
         if self.sender.closing or self.state in OVER:
             return 0
         room = max(0, self.config.send_buffer - self.sender.unsent)
@@ -240,34 +240,34 @@ class TcpConnection(Tcb):
 
     @property
     def room_at_once(self) -> int:
-        """Octets of those that could also leave now, by both windows, but for the pacer."""
+        """How many of these octets both windows would also allow to leave now."""
         sender, recovery = self.sender, self.sender.recovery
         left = min(recovery.window - recovery.in_flight, sender.window_left) - sender.queue.octets
         return min(left, self.room) if left > 0 else 0
 
     @property
     def unsent(self) -> int:
-        """Octets taken by ``send`` that the peer has not acknowledged."""
+        """How many octets of ``send`` the peer has not acknowledged."""
         return self.sender.unsent
 
     @property
     def user_timeout_ns(self) -> int:
-        """How long data may wait now, by the program's choice or the peer's; 0: for ever."""
+        """The user timeout now, set by the program or the peer; 0 without a limit."""
         return self.user_timeout.limit_ns
 
     @property
     def queued(self) -> int:
-        """Octets taken by ``send`` that have not been transmitted once."""
+        """How many octets of ``send`` were never transmitted."""
         return self.sender.queue.octets
 
     @property
     def acknowledged(self) -> int:
-        """Octets of the stream that the peer has acknowledged: a position."""
+        """The position up to which the peer has acknowledged the stream."""
         return self.sender.acknowledged
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is queued and nothing unacknowledged."""
+        """Whether nothing is queued and nothing is unacknowledged."""
         return not self.sender.queue.octets and not self.sender.board.records
 
     @property
@@ -277,12 +277,12 @@ class TcpConnection(Tcb):
 
     @property
     def min_rtt_ns(self) -> int | None:
-        """The shortest round trip of late, ``None`` before a sample."""
+        """The shortest recent round-trip time, ``None`` before a sample."""
         return self.sender.rtt.minimum
 
     @property
     def receive_rtt_ns(self) -> int | None:
-        """The round-trip time by what comes; ``None`` if nothing has, or no window grows by it."""
+        """The round-trip time measured from received data, or ``None``."""
         return None if self.receiver.rtt is None else self.receiver.rtt.value
 
     @property
@@ -292,72 +292,72 @@ class TcpConnection(Tcb):
 
     @property
     def delivery_rate(self) -> int:
-        """Octets per second the path has delivered of late, 0 before a sample."""
+        """The recent delivery rate in octets per second, 0 before a sample."""
         return self.sender.rate.per_second
 
     @property
     def rto_ns(self) -> int:
-        """The retransmission timeout, backed off."""
+        """The retransmission timeout with its backoff."""
         return self.sender.timer.timeout_ns
 
     @property
     def backoffs(self) -> int:
-        """Expiries of the retransmission timer in a row without an answer."""
+        """How many times in a row the retransmission timer has expired without an answer."""
         return self.sender.timer.backoffs
 
     @property
     def cwnd(self) -> int:
-        """Octets that may be in flight now."""
+        """The congestion window in octets."""
         return self.sender.recovery.window
 
     @property
     def in_flight(self) -> int:
-        """Octets sent and neither acknowledged, selectively or not, nor lost."""
+        """How many sent octets are neither acknowledged, selectively or not, nor lost."""
         return self.sender.recovery.in_flight
 
     @property
     def mss(self) -> int:
-        """Octets of payload in a segment with the usual options; 0 before the handshake."""
+        """The payload of a segment with the usual options in octets; 0 before the handshake."""
         return self.sender.mss
 
     @property
     def window_shift(self) -> int:
-        """By how many bits the windows this side advertises are shifted; they are rounded down."""
+        """The window scale of this side. Advertised windows are rounded down to it."""
         return self.receiver.shift
 
     @property
     def send_window(self) -> int:
-        """Octets the peer's window still allows."""
+        """How many octets the peer's window still allows."""
         return self.sender.window_left
 
     @property
     def recovering(self) -> bool:
-        """Whether losses are being repaired."""
+        """Whether there is loss recovery."""
         return self.sender.recovery.recovering
 
     @property
     def congestion(self) -> CongestionControl:
-        """The congestion control, which decides on ``cwnd``."""
+        """The congestion control, which determines ``cwnd``."""
         return self.sender.recovery.control
 
     def info(self) -> dict[str, Any]:
-        """Return what TCP_INFO tells, by the names of :mod:`testbed.sockinfo`."""
+        """Return the fields of TCP_INFO with the names of :mod:`testbed.sockinfo`."""
         return info.tcp_info(self)
 
     @property
     def _own_window(self) -> bool:
-        """Whether TCP's buffer makes the window; an extension knows when to tell of its own."""
+        """Whether TCP's buffer determines the window, instead of an extension."""
         return self.extension is None or self.extension.window() is None
 
     # The endpoint's calls.
 
     def receive(self, segment: Segment, now: int) -> None:
-        """Take a segment of this connection."""
+        """Process a segment of this connection."""
         self.segments_received += 1
         segment_arrives(self, segment, now)
 
     def segments_to_send(self, now: int) -> list[Segment]:
-        """Return what can leave now."""
+        """Return the segments to send now."""
         out = output.segments_to_send(self, now)
         if self.limited:
             self._watch_limits(now)
@@ -366,7 +366,7 @@ class TcpConnection(Tcb):
         return out
 
     def _watch_limits(self, now: int) -> None:
-        """Look at the user timeout, and at whether there is room to write."""
+        """Update the user timeout, and report room to write."""
         if self.wants_room:
             self.report_room()
         sent, una = bool(self.sender.board.records), self.sender.una
@@ -374,17 +374,18 @@ class TcpConnection(Tcb):
         self.user_timeout.watch(now, waiting=waiting, una=una, sent=sent)
 
     def handle_timers(self, now: int) -> list[Segment]:
-        """Do what is due, and return the probes that leave for it."""
+        """Handle the expired timers; return the probes to send."""
         out = timers.handle_timers(self, now)
         self.segments_sent += len(out)
         return out
 
     def receive_icmp(self, error: IcmpError) -> None:
-        """Take an ICMP error about a segment of this connection (RFC 5927).
+        """Process an ICMP error about a segment of this connection (RFC 5927).
 
-        One whose sequence number is not outstanding is not believed (section 4.1).  A hard one ends
-        what is not synchronised yet.  In others any host could send it, so it counts as a soft
-        one (section 5.2; RFC 5461): the application is told (RFC 9293, section 3.9.2.2).
+        An error whose sequence number is not outstanding is ignored (section 4.1). A hard error
+        ends a connection that is not synchronised. Otherwise it counts as a soft error, because any
+        host could send it (section 5.2; RFC 5461), and is reported to the application (RFC 9293,
+        section 3.9.2.2).
         """
         sender = self.sender
         position = expand((error.seq - sender.base) & BITS_32, max(sender.una, 0))
@@ -401,7 +402,7 @@ class TcpConnection(Tcb):
             self.report_error(failure)
 
     def _packet_too_big(self, mtu: int) -> None:
-        """Make smaller segments, and send again what was too large (RFC 1191, RFC 8201)."""
+        """Use smaller segments, and retransmit what was too large (RFC 1191, RFC 8201)."""
         sender = self.sender
         least = _LEAST_MTU[6 if ":" in self.flow.local.host else 4]
         if not mtu:
@@ -418,12 +419,12 @@ class TcpConnection(Tcb):
 
 
 def room_below(lowat: int, unsent: int, segment: int) -> int:
-    """Return how much may be written of a stream with a limit of what has not been sent.
+    """Return how many octets may be written under a limit of unsent data.
 
-    As in Linux a whole segment may be written while there is less than the limit: otherwise a small
-    limit would make small segments.
+    As in Linux a whole segment may be written while the unsent data is below the limit: otherwise a
+    small limit would cause small segments.
 
-    :param lowat: TCP_NOTSENT_LOWAT; ``unsent`` octets wait already.
-    :param segment: octets of one.
+    :param lowat: TCP_NOTSENT_LOWAT. ``unsent`` is the present number of unsent octets.
+    :param segment: the size of a segment in octets.
     """
     return 0 if unsent >= lowat else max(lowat - unsent, segment)

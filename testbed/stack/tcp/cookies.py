@@ -1,8 +1,8 @@
-"""SYN cookies: a backlog that is full keeps nothing for a SYN (RFC 4987, section 3.6).
+"""SYN cookies: a full backlog keeps no state for a SYN (RFC 4987, section 3.6).
 
-The sequence number of the SYN,ACK has all that must be remembered, and what no other host can make.
-What does not fit there is in the timestamp, which the peer echoes; a peer without timestamps does
-without window scaling, SACK and ECN.
+The sequence number of the SYN/ACK encodes the state, protected by a keyed hash. The rest of the
+state is in the timestamp, which the peer echoes. A peer without timestamps gets no window scaling,
+SACK or ECN.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from testbed.stack.tcp.config import SECOND, TcpConfig
 # A cookie: 5 bits of a counter of periods, 3 that choose from these, 24 of a keyed hash.
 _SIZES: Final = (64, 216, 536, 1024, 1220, 1380, 1440, 1460)
 _PERIOD_NS: Final = 64 * SECOND
-_PERIODS: Final = 2  # for which a cookie counts: as in Linux, up to two minutes
+_PERIODS: Final = 2  # periods for which a cookie is valid: as in Linux, up to two minutes
 VALID_NS: Final = _PERIODS * _PERIOD_NS
 # The lowest bits of the timestamp: 4 of the peer's window shift, SACK, ECN.
 _STAMP_BITS: Final = 6
@@ -37,7 +37,7 @@ _ECN: Final = 1 << 5
 
 
 class SynCookies:
-    """Makes and reads the cookies of one endpoint."""
+    """Creates and checks the cookies of one endpoint."""
 
     __slots__ = ("_config", "_secret")
 
@@ -46,7 +46,7 @@ class SynCookies:
         self._secret = secret[:32]
 
     def number(self, flow: Flow, syn: Segment, now: int) -> int | None:
-        """Return the sequence number of a SYN,ACK; ``None``: the MSS is too small for one."""
+        """Return the sequence number of a SYN/ACK; ``None`` if the MSS is too small."""
         option = find(syn.options, MaximumSegmentSize)
         default = 1220 if ":" in flow.local.host else 536
         mss = default if option is None else option.mss
@@ -57,11 +57,11 @@ class SynCookies:
 
     @staticmethod
     def options(syn: Segment, clock: int, mss: int, config: TcpConfig) -> tuple[Option, ...]:
-        """Return TCP's own options of the SYN,ACK.
+        """Return TCP's own options of the SYN/ACK.
 
-        :param clock: the timestamp that it would have; it is set back by 63 at most.
-        :param mss: to advertise.
-        :param config: of the connection that it may become.
+        :param clock: the timestamp without a cookie. The cookie sets it back by at most 63.
+        :param mss: the MSS to advertise.
+        :param config: the configuration of the future connection.
         """
         found: list[Option] = [MaximumSegmentSize(mss)]
         timestamps = find(syn.options, Timestamps) if config.timestamps else None
@@ -85,9 +85,9 @@ class SynCookies:
         return tuple(found)
 
     def restore(self, flow: Flow, ack: Segment, now: int) -> Segment | None:
-        """Return the SYN that an ACK's cookie was made for, ``None`` if it is no cookie of late.
+        """Return the SYN of an ACK's cookie, or ``None`` if it has no recent cookie.
 
-        Of the SYN there is as much as counts.
+        The SYN has only the fields that the cookie keeps.
         """
         cookie = (ack.ack - 1) & BITS_32
         irs = (ack.seq - 1) & BITS_32
@@ -121,7 +121,7 @@ class SynCookies:
     def answer(
         syn: Segment, number: int, options: tuple[Option, ...], config: TcpConfig
     ) -> Segment:
-        """Return the SYN,ACK."""
+        """Return the SYN/ACK."""
         stamp = find(options, Timestamps)
         agrees = stamp is not None and stamp.value & _ECN
         return Segment(

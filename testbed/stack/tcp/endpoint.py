@@ -43,8 +43,8 @@ MOST_TIME_WAIT: Final = 1 << 14
 class TcpEndpoint:
     """Implements :class:`~testbed.stack.connection.Endpoint`.
 
-    The cost of an event does not grow with the number of connections: those that may have
-    something to send are in a set, and timers in a heap whose entries may be out of date.
+    The cost of an event does not depend on the number of connections: a set has the connections
+    that may have something to send, and a heap has the timers, whose entries may be outdated.
     """
 
     def __init__(
@@ -56,13 +56,14 @@ class TcpEndpoint:
         tracer: Tracer | None = None,
         ridden: TcpConfig | None = None,
     ) -> None:
-        """Make an endpoint without connections.
+        """Create an endpoint without connections.
 
-        :param secret: key of RFC 6528's F and of SYN cookies, at least 16 octets.
-        :param ridden: of connections with an extension, if theirs is another one; it must offer
-            the same options.
-        :param stray: decides on SYNs to ports without a listener; without it they are refused.
-        :param tracer: told of exceptions in acceptors, where there is no connection to tell.
+        :param secret: the key of function F of RFC 6528 and of SYN cookies, at least 16 octets.
+        :param ridden: the configuration of connections with an extension, if it differs. It must
+            offer the same options.
+        :param stray: accepts or refuses SYNs to ports without a listener. Without it they are
+            refused.
+        :param tracer: gets the exceptions in acceptors, which belong to no connection.
         """
         self.config = config
         self.memory = WindowMemory(config.receive_memory)
@@ -92,13 +93,13 @@ class TcpEndpoint:
         ask_cookie: bool = False,
         options: SocketOptions = NO_OPTIONS,
     ) -> TcpConnection:
-        """Open a connection; ``Connected`` or ``Closed`` will tell how it went.
+        """Open a connection. ``Connected`` or ``Closed`` reports the result.
 
-        :param data: sent as by ``send``, with ``fast_open`` on SYN as far as that can be.
-        :param ask_cookie: with ``fast_open``, ask for a cookie though there is no data.
-        :raises ValueError: an option cannot have its value.
-        :raises OSError: EADDRINUSE, there is such a connection already; ENETUNREACH, as in Linux,
-            the remote address is none of one host (MUST-46).
+        :param data: data to send as by ``send``; with ``fast_open`` on the SYN as far as possible.
+        :param ask_cookie: with ``fast_open``, request a cookie even without data.
+        :raises ValueError: an option has a value that is not allowed.
+        :raises OSError: EADDRINUSE if the connection exists already; ENETUNREACH, as in Linux, if
+            the remote address is no unicast address (MUST-46).
         """
         if not is_unicast(flow.remote.host):
             raise OSError(errno.ENETUNREACH, f"{flow.remote.host} is not the address of one host")
@@ -119,7 +120,7 @@ class TcpEndpoint:
         return connection
 
     def early_limit(self, flow: Flow, now: int) -> int:
-        """Return how many octets the SYN of a new connection could bring (RFC 7413)."""
+        """Return how many octets the SYN of a new connection could carry (RFC 7413)."""
         early = self._early_of(flow, now)
         return early.limit if early is not None else 0
 
@@ -130,9 +131,9 @@ class TcpEndpoint:
         return self._servers.early(flow, now, config.mtu - headers_of(flow))
 
     def rotate_fast_open_key(self, secret: bytes) -> None:
-        """Make cookies of TCP Fast Open with another key; those of the key before it still count.
+        """Change the key of TCP Fast Open cookies. Those of the previous key stay valid.
 
-        :param secret: at least 16 octets.
+        :param secret: the new key, at least 16 octets.
         """
         self._open_ports.rotate_fast_open_key(secret)
 
@@ -147,18 +148,18 @@ class TcpEndpoint:
     ) -> TcpListener:
         """Open a port.
 
-        :param acceptor: decides what rides on each connection.
-        :param options: those connections to it begin with.
+        :param acceptor: returns the extension of each connection.
+        :param options: the options of new connections.
         :param accept_queue: see :class:`testbed.stack.connection.Endpoint`.
-        :raises ValueError: an option cannot have its value.
+        :raises ValueError: an option has a value that is not allowed.
         :param backlog: how many connections may be in the handshake at a time.
-        :raises OSError: EADDRINUSE, it is open already.
+        :raises OSError: EADDRINUSE if the port is open already.
         """
         _check(options)
         return self._open_ports.open(local, acceptor, backlog, options, accept_queue)
 
     def connection(self, flow: Flow) -> TcpConnection | None:
-        """Return the connection of a flow, also one still in the handshake."""
+        """Return the connection of a flow, also during its handshake."""
         return self._connections.get(flow)
 
     @property
@@ -167,29 +168,29 @@ class TcpEndpoint:
         return [Flow(*ends) for ends in self._connections]
 
     def uses(self, port: int) -> bool:
-        """Tell whether a connection has this local port, be it in TIME-WAIT."""
+        """Return whether a connection has this local port, even in TIME-WAIT."""
         return port in self._ports
 
     def accepted(self, connection: Connection) -> None:
-        """Take that the program has accepted a connection: another one may wait in its place."""
+        """Record an accepted connection, which frees a place in the accept queue."""
         self._open_ports.accepted(connection.flow)
 
     @property
     def counters(self) -> dict[str, int]:
-        """The MIB counters that are not 0, by the names of nstat(8).
+        """The MIB counters that are not 0, with the names of nstat(8).
 
-        ``TcpInSegs`` and ``TcpOutSegs`` are those of connections.
+        ``TcpInSegs`` and ``TcpOutSegs`` count the segments of connections.
         """
         return self._counted.with_living(map(totals, self._connections.values()))
 
     def count(self, name: str) -> None:
-        """Count an event."""
+        """Increment a MIB counter."""
         self._counted.count(name)
 
     # SEGMENT ARRIVES
 
     def receive(self, segment: Segment, now: int) -> None:
-        """Take a segment whose checksum is right and that is for this host."""
+        """Process a segment for this host. Its checksum was verified."""
         # A Flow equals this tuple, which takes much less to make.
         connection = self._connections.get((segment.destination, segment.source))
         if connection is not None and connection.state in OPEN:
@@ -214,7 +215,7 @@ class TcpEndpoint:
             self.deliver(connection, segment, now)
 
     def receive_icmp(self, error: IcmpError, now: int) -> None:
-        """Take an ICMP error about a segment that this host has sent (RFC 5927)."""
+        """Process an ICMP error about a segment of this host (RFC 5927)."""
         del now
         connection = self._connections.get(error.flow)
         if connection is None:
@@ -225,7 +226,7 @@ class TcpEndpoint:
             self.crash(connection, fault)
 
     def _is_new_incarnation(self, connection: TcpConnection, segment: Segment) -> bool:
-        """Tell whether a SYN may reopen a connection in TIME-WAIT (RFC 6191)."""
+        """Return whether a SYN may reopen a connection in TIME-WAIT (RFC 6191)."""
         if connection.state is not State.TIME_WAIT:
             return False
         if segment.flags & (SYN | ACK | RST) != SYN or not self._open_ports.find(
@@ -240,7 +241,7 @@ class TcpEndpoint:
         return connection.position_of(segment) > connection.receiver.next
 
     def _bound_time_wait(self, connection: TcpConnection) -> None:
-        """Note a connection in TIME-WAIT; end the oldest if there are too many."""
+        """Record a connection in TIME-WAIT; end the oldest if there are too many."""
         self._waiting[connection] = None
         if len(self._waiting) > MOST_TIME_WAIT:
             self.count("TcpExtTCPTimeWaitOverflow")
@@ -286,7 +287,7 @@ class TcpEndpoint:
     # Timers
 
     def handle_timer(self, now: int) -> None:
-        """Do what is due."""
+        """Handle the expired timers."""
         for connection in self._timers.expired(now):
             try:
                 self._ready += connection.handle_timers(now)
@@ -295,13 +296,13 @@ class TcpEndpoint:
                 self.crash(connection, error)
 
     def next_timer(self) -> int | None:
-        """Return when ``handle_timer`` has something to do, or ``None``: never."""
+        """Return the time at which ``handle_timer`` is due, or ``None``."""
         return self._timers.next()
 
     # What comes out
 
     def segments_to_send(self, now: int) -> Sequence[Segment]:
-        """Return the segments that can leave now, in order; the caller sends all of them."""
+        """Return the segments to send now, in order. The caller must send all of them."""
         if self._struck:
             for connection in self._struck:
                 self._forget(connection)
@@ -329,9 +330,9 @@ class TcpEndpoint:
         return out
 
     def crash(self, connection: TcpConnection, error: Exception) -> None:
-        """End a connection in which an exception has happened, with RST; this raises nothing.
+        """Reset a connection after an exception in it. This method raises nothing.
 
-        ``Closed`` tells of the exception, also where the connection has not been accepted yet.
+        ``Closed`` has the exception, even if the connection was not accepted yet.
         """
         if connection.reset or connection.state in RESETTABLE:
             self._ready.append(farewell(connection))
@@ -356,18 +357,18 @@ class TcpEndpoint:
                     connection.extension.group().leave(connection.congestion)
 
     def next_event(self) -> tuple[TcpConnection, Event] | None:
-        """Return one thing that happened, or ``None``."""
+        """Return the next event, or ``None``."""
         found = self.take_event()
         if found is not None:
             self.told(*found)
         return found
 
     def take_event(self) -> tuple[TcpConnection, Event] | None:
-        """Return one thing that happened, of which the program may not hear."""
+        """Return the next event, without a record that the program gets it."""
         return self._events.popleft() if self._events else None
 
     def told(self, connection: TcpConnection, event: Event) -> None:
-        """Take that the program hears of an event: it is told when the same happens again."""
+        """Record that the program gets an event, so that it is reported when it occurs again."""
         try:
             connection.event_taken(event)
         except Exception as error:
@@ -381,11 +382,11 @@ class TcpEndpoint:
     # What connections ask for
 
     def wake(self, connection: TcpConnection) -> None:
-        """Ask a connection for its segments at the next opportunity."""
+        """Schedule a request for the segments of a connection."""
         self._awake[connection] = None
 
     def fast_open_told(self, connection: TcpConnection, syn_ack: Segment, now: int) -> None:
-        """Learn from the answer to a SYN what the server knows of TCP Fast Open."""
+        """Record what the answer to a SYN says about the server's TCP Fast Open."""
         sender, servers, flow = connection.sender, self._servers, connection.flow
         option: FastOpen | None = find(syn_ack.options, FastOpen)
         servers.answered(flow, option, sender.segment_limit)
@@ -402,7 +403,7 @@ class TcpEndpoint:
             servers.refused(flow)
 
     def report(self, connection: TcpConnection, event: Event) -> None:
-        """Queue an event, if the application is to hear of it."""
+        """Queue an event if the application must be informed."""
         if type(event) not in (Connected, Closed) or self._open_ports.tells(connection, event):
             self._events.append((connection, event))
 
@@ -411,11 +412,11 @@ class TcpEndpoint:
     def begin(
         self, flow: Flow, isn: int, extension: Extension | None, options: SocketOptions
     ) -> TcpConnection:
-        """Make a connection that a SYN asks for."""
+        """Create a connection for a SYN."""
         return self._make(flow, isn, extension, options, accepted=True)
 
     def deliver(self, connection: TcpConnection, segment: Segment, now: int) -> None:
-        """Let a connection have a segment."""
+        """Pass a segment to a connection."""
         try:
             connection.receive(segment, now)
             self._awake[connection] = None
@@ -423,12 +424,12 @@ class TcpEndpoint:
             self.crash(connection, error)
 
     def answer(self, segment: Segment) -> None:
-        """Send a segment of no connection."""
+        """Send a segment that belongs to no connection."""
         self._ready.append(segment)
 
 
 def _check(options: SocketOptions) -> None:
-    """Refuse what options cannot be.  Raises ValueError."""
+    """Check the values of options. Raises ValueError."""
     options.check()
     if options.congestion is not None:
         try:
@@ -438,7 +439,7 @@ def _check(options: SocketOptions) -> None:
 
 
 def _bad_ack(connection: TcpConnection, segment: Segment) -> bool:
-    """Tell whether a segment acknowledges what was not sent, in SYN-SENT or SYN-RECEIVED."""
+    """Return whether a segment acknowledges unsent data in SYN-SENT or SYN-RECEIVED."""
     if not segment.flags & ACK:
         return False
     if connection.state is State.SYN_RECEIVED and segment.flags & (RST | SYN):

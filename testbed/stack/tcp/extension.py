@@ -1,13 +1,13 @@
-"""The only way in which another protocol gets into a TCP connection.
+"""The interface by which another protocol extends a TCP connection.
 
-A connection has an extension or ``None``; with ``None`` each hook costs one check.  Hooks record
-what they see and answer from what they have recorded; they never call the connection back.  What
-an extension wants done it does later, from outside, with the connection's own methods (``send``,
-``shutdown``, ``abort``, ``request_ack``).  A hook that raises ends the connection.
+A connection has an extension or ``None``. With ``None`` each hook costs one check. Hooks record
+their input and answer from their records. They never call the connection. An extension acts later,
+from outside, by the methods of the connection (``send``, ``shutdown``, ``abort``, ``request_ack``).
+If a hook raises, the connection ends.
 
-What travels with data is in ``ext``, as in Linux's ``skb_ext``: octets are sent with one
-(:meth:`Connection.send <testbed.stack.tcp.connection.TcpConnection.send>`), and no segment spans
-octets whose ``ext`` is not the same object.  That is the veto against coalescing.
+Metadata of data is in ``ext``, as in Linux's ``skb_ext``. Octets are sent with one
+(:meth:`Connection.send <testbed.stack.tcp.connection.TcpConnection.send>`), and no segment has
+octets of two different ``ext`` objects. So octets with different metadata are never coalesced.
 """
 
 from __future__ import annotations
@@ -24,75 +24,75 @@ from testbed.stack.tcp.state import State
 
 
 class Notice(enum.Enum):
-    """The extension's answer about a segment that it has looked at."""
+    """The answer of the extension to a received segment."""
 
     PLAIN = enum.auto()  # nothing special
-    SIGNAL = enum.auto()  # its options are a message: an ACK without data is no duplicate ACK
-    REFUSED = enum.auto()  # it must not be processed further; the extension has noted why
+    SIGNAL = enum.auto()  # its options are a signal: an ACK without data is no duplicate ACK
+    REFUSED = enum.auto()  # it must not be processed further; the extension has recorded why
 
 
 class Extension(Protocol):
     """The extension of one connection."""
 
     def group(self) -> Group:
-        """Return the group of congestion controls to which the connection's belongs."""
+        """Return the group of congestion controls of the connection."""
 
     def socket_options(self, given: SocketOptions) -> SocketOptions:
-        """Return the options that the connection begins with.
+        """Return the initial options of the connection.
 
-        :param given: those of the open port, or of ``connect``.
+        :param given: the options of the open port or of ``connect``.
         """
 
     def options(self, flags: int, ext: Any, room: int) -> Sequence[Option]:
-        """Return the options for a segment that is about to leave.
+        """Return the options for a segment that is sent now.
 
-        Called once for each segment that is made, retransmissions too, also for RST.
+        TCP calls it once for each segment, including retransmissions and RST.
 
-        :param flags: the segment's control bits; PSH, and FIN on a segment with data, are decided
-            on later and are not among them.
-        :param ext: what its octets were sent with; ``None`` for a segment without any.
-        :param room: octets TCP's own options leave, padding included.
+        :param flags: the control bits of the segment, without PSH, and without FIN on a segment
+            with data, which are set later.
+        :param ext: the ``ext`` of its octets; ``None`` for a segment without octets.
+        :param room: the octets left by TCP's own options, including padding.
         """
 
     def received(self, segment: Segment, start: int) -> Notice:
-        """Look at a segment of this connection that has passed TCP's own checks.
+        """Process a segment of this connection that has passed TCP's checks.
 
-        These are the checks of RFC 9293, section 3.10.7.4 (sequence number, RST, SYN, ACK) or,
-        in SYN-SENT, those of section 3.10.7.3.  It comes before TCP takes ACK, window and data
-        from it, and also for a RST that is going to be obeyed.
+        These are the checks of RFC 9293, section 3.10.7.4 (sequence number, RST, SYN, ACK) or, in
+        SYN-SENT, those of section 3.10.7.3. TCP calls it before it processes ACK, window and data,
+        and also for an acceptable RST.
 
-        :param start: position of the first octet of the payload in the peer's stream: 0 for its
-            first octet, the one after SYN.
+        :param start: the position of the payload in the peer's stream. The octet after SYN has
+            position 0.
         """
 
     def window(self) -> int | None:
-        """Return the octets of window to advertise, or ``None``: TCP's own.
+        """Return the window to advertise in octets, or ``None`` for TCP's own window.
 
-        TCP still accepts whatever it has advertised before.
+        TCP accepts everything that it has advertised before.
         """
 
     def window_counts(self, window: int) -> bool:
-        """Tell whether the window of the segment just received may be used as send window.
+        """Return whether the window of the present segment may be used as send window.
 
-        :param window: its window field, scaled: octets.
+        :param window: its scaled window in octets.
         """
 
     def state_changed(self, old: State, new: State) -> None:
-        """Note a transition of the connection."""
+        """Record a transition of the connection."""
 
     def timed_out(self) -> None:
-        """Note that the peer is silent: the retransmission timer has expired (RFC 6298, section 5).
+        """Record the expiry of the retransmission timer (RFC 6298, section 5).
 
-        Or a tail loss probe was not answered in time (RFC 8985, section 7.3), before that timer.
-        TCP's own answer may be a tail loss probe at first.
+        TCP also calls it when a tail loss probe has no answer in time (RFC 8985, section 7.3),
+        before that timer. TCP itself may first react by a tail loss probe.
         """
 
     def acked(self, position: int) -> None:
-        """Note that the peer has acknowledged all octets of the stream before ``position``."""
+        """Record that the peer has acknowledged the stream up to ``position``."""
 
 
 class Refuse(Exception):  # noqa: N818 - it is an answer, not an error of ours
-    """Raised by an acceptor: answer the SYN with a RST that has these options."""
+    """Raised by an acceptor to answer the SYN with a RST that has these options."""
 
     def __init__(self, reason: str, options: Sequence[Option] = ()) -> None:
         super().__init__(reason)
@@ -100,26 +100,26 @@ class Refuse(Exception):  # noqa: N818 - it is an answer, not an error of ours
 
 
 class Acceptor(Protocol):
-    """Decides at accept time what rides on the new connection.
+    """Returns the extension of a new passive connection.
 
-    Where it raises something else than :class:`Refuse`, the answer is a RST.
+    If it raises anything other than :class:`Refuse`, the answer is a RST.
     """
 
     def accept(self, syn: Segment) -> Extension | None:
-        """Return the extension for the connection that ``syn`` asks for.
+        """Return the extension for the connection of ``syn``.
 
-        :raises Refuse: there must not be one.
+        :raises Refuse: the connection is refused.
         """
 
     def offer(self, syn: Segment) -> Sequence[Option] | None:
-        """Return the options for a SYN,ACK of which nothing is kept (a SYN cookie).
+        """Return the options for a SYN/ACK with a SYN cookie, which keeps no state.
 
-        ``None``: this SYN cannot be answered so.
+        ``None`` means that this SYN cannot be answered so.
         """
 
     def resume(self, ack: Segment) -> Extension | None:
-        """Return the extension for a connection whose SYN,ACK had the options of :meth:`offer`.
+        """Return the extension for a connection whose SYN/ACK had the options of :meth:`offer`.
 
-        :param ack: the peer's answer, the third segment of the handshake.
-        :raises Refuse: there must not be one.
+        :param ack: the answer of the peer, the third segment of the handshake.
+        :raises Refuse: the connection is refused.
         """

@@ -1,4 +1,4 @@
-"""TCP Fast Open (RFC 7413): data on SYN, for who has a cookie of the server."""
+"""TCP Fast Open (RFC 7413): data on SYN for a client with a cookie of the server."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ _MOST_DOUBLINGS: Final = 6
 
 
 class Early:
-    """The part of one connection.
+    """The TCP Fast Open state of one connection.
 
-    :param option: goes on its first SYN or SYN,ACK.
-    :ivar limit: octets of data that the first SYN may carry.
-    :ivar accepted: the peer's SYN had a cookie that counts: data flows before the handshake ends.
-    :ivar acknowledged: all data of the SYN, ours or the peer's, was.
+    :param option: the option of its first SYN or SYN/ACK.
+    :ivar limit: how many octets of data the first SYN may carry.
+    :ivar accepted: whether the peer's SYN had a valid cookie, so that data flows before the
+        handshake is complete.
+    :ivar acknowledged: whether all data of the SYN, ours or the peer's, was acknowledged.
     """
 
     __slots__ = ("_option", "accepted", "acknowledged", "limit")
@@ -40,13 +41,13 @@ class Early:
 
     @property
     def grants(self) -> bool:
-        """Whether the next SYN,ACK brings a cookie."""
+        """Whether the next SYN/ACK carries a cookie."""
         return self._option is not None
 
     def leave(self, options: list[Option]) -> int:
-        """Add the option to the SYN or SYN,ACK that leaves first, where it fits.
+        """Add the option to the first SYN or SYN/ACK if it fits.
 
-        :return: how many octets of data may go with it.  Later ones have neither.
+        :return: how many octets of data the segment may carry. Later ones have neither.
         """
         option, self._option = self._option, None
         limit, self.limit = self.limit, 0
@@ -57,20 +58,20 @@ class Early:
         return limit
 
     def answered(self, *, whole: bool) -> None:
-        """Take the SYN,ACK; ``whole``: it acknowledges data, and all of it."""
+        """Process the SYN/ACK. ``whole`` says whether it acknowledges all data."""
         self.acknowledged = whole
 
 
 class Verdict(enum.Enum):
-    """A server's finding about a cookie."""
+    """The result of a server's check of a cookie."""
 
     CURRENT = enum.auto()
-    OLD = enum.auto()  # made with the key before this one: it counts, and is replaced
+    OLD = enum.auto()  # made with the previous key: valid, and replaced
     WRONG = enum.auto()
 
 
 class Grants:
-    """The cookies of a server: what only it can make of both addresses (section 4.1.2).
+    """The cookies of a server: a keyed function of both addresses (section 4.1.2).
 
     :param secret: the key, at least 16 octets.
     """
@@ -81,7 +82,7 @@ class Grants:
         self._keys = [secret[:32]]  # the current one comes first
 
     def rotate(self, secret: bytes) -> None:
-        """Make cookies with another key; those of the key before it still count."""
+        """Change the key. Cookies of the previous key stay valid."""
         self._keys = [secret[:32], self._keys[0]]
 
     def grant(self, flow: Flow) -> FastOpen:
@@ -89,7 +90,7 @@ class Grants:
         return FastOpen(self._cookie(self._keys[0], flow))
 
     def judge(self, flow: Flow, option: FastOpen) -> Verdict:
-        """Return what a client's cookie is; none at all is a request for one."""
+        """Check the cookie of a client. An empty one is a request."""
         for key, verdict in zip(self._keys, (Verdict.CURRENT, Verdict.OLD), strict=False):
             if hmac.compare_digest(self._cookie(key, flow), option.cookie):
                 return verdict
@@ -103,31 +104,31 @@ class Grants:
 class _Server(msgspec.Struct, frozen=True):
     cookie: bytes = b""
     mss: int = 0  # 0: not known
-    losses: int = 0  # SYNs with data in a row that had no answer
+    losses: int = 0  # SYNs with data in a row without an answer
     avoid_until_ns: int = 0
 
 
 class CookieCache:
-    """A client's knowledge of servers (section 4.1.3), by both addresses.
+    """A client's cache of servers (section 4.1.3), by both addresses.
 
-    :param cookies: a server has to give one first.
+    :param cookies: whether data needs a cookie of the server.
     """
 
     __slots__ = ("_cookies", "_servers")
 
     def __init__(self, *, cookies: bool) -> None:
         self._cookies = cookies
-        self._servers: dict[tuple[str, str], _Server] = {}  # the one heard of last comes last
+        self._servers: dict[tuple[str, str], _Server] = {}  # in the order of last use
 
     def __len__(self) -> int:
         return len(self._servers)
 
     def early(self, flow: Flow, now: int, mss: int) -> Early | None:
-        """Return what to do of TCP Fast Open on a new connection.
+        """Return the TCP Fast Open state for a new connection.
 
-        Without a cookie that is to ask for one.
+        Without a cookie, it requests one.
 
-        :param mss: of a server whose own is not known.
+        :param mss: the MSS to assume for a server whose MSS is unknown.
         """
         server = self._servers.get(_key(flow), _Server())
         if now < server.avoid_until_ns:
@@ -138,22 +139,25 @@ class CookieCache:
         return Early(FastOpen(server.cookie), limit=limit if server.cookie else 0)
 
     def answered(self, flow: Flow, option: FastOpen | None, mss: int) -> None:
-        """Take a server's SYN,ACK: a cookie, and its MSS."""
+        """Record the cookie and the MSS of a server's SYN/ACK."""
         if not self._cookies:
             self._know(flow, mss=mss)
         elif option is not None and option.cookie:
             self._know(flow, cookie=option.cookie, mss=mss)
 
     def accepted(self, flow: Flow) -> None:
-        """Note that a SYN's data was acknowledged."""
+        """Record that the data of a SYN was acknowledged."""
         self._know(flow, losses=0)
 
     def refused(self, flow: Flow) -> None:
-        """Note that a SYN's data was not acknowledged, and no cookie came: ask the next time."""
+        """Record that the data of a SYN was not acknowledged and no cookie came.
+
+        The next SYN requests one.
+        """
         self._know(flow, cookie=b"")
 
     def lost(self, flow: Flow, now: int) -> None:
-        """Note that a SYN with data had no answer, and one without it had."""
+        """Record that only a SYN without data was answered."""
         losses = self._servers.get(_key(flow), _Server()).losses
         until_ns = now + (_AVOIDED_NS << min(losses, _MOST_DOUBLINGS))
         self._know(flow, losses=losses + 1, avoid_until_ns=until_ns)

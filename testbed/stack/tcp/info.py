@@ -1,4 +1,4 @@
-"""A connection's own TCP_INFO."""
+"""The TCP_INFO of a connection."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ _NO_RATE: Final = (1 << 64) - 1  # nothing limits the pacing rate
 def tcp_info(tcb: Tcb) -> dict[str, Any]:
     """Return the fields of TCP_INFO that have a meaning here, and ``idle_restarts``, which is ours.
 
-    Times are in microseconds, windows in segments where the kernel has them so.  As there, what
-    was lost counts as lost until it is acknowledged, also when it has been sent again.  Left out is
-    what needs the time of the call (``last_*``), what is not counted here (``data_segs_*``,
-    ``rcv_ooopack``, ``reord_seen``) and how Linux sizes its buffers (``rcv_space``,
-    ``rcv_ssthresh``).
+    Units are those of the kernel: times in microseconds, windows partly in segments. As in Linux,
+    lost data counts as lost until it is acknowledged, even after its retransmission. Not available
+    are fields that need the time of the call (``last_*``), fields without a counter here
+    (``data_segs_*``, ``rcv_ooopack``, ``reord_seen``), and those of Linux's buffer sizes
+    (``rcv_space``, ``rcv_ssthresh``).
     """
     mss = max(1, tcb.sender.mss)
     return {
@@ -86,10 +86,10 @@ def _state(tcb: Tcb) -> dict[str, Any]:
 
 
 def _flight(sender: Sender, mss: int) -> dict[str, Any]:
-    """Return what is outstanding, in segments.
+    """Return the outstanding data in segments.
 
-    As in Linux ``lost`` has what was found lost and not acknowledged since, also what of it was
-    sent again, which is ``retrans``: in flight are ``unacked - sacked - lost + retrans``.
+    As in Linux ``lost`` counts lost data without an acknowledgment, including its retransmitted
+    part, which is ``retrans``. So ``unacked - sacked - lost + retrans`` is in flight.
     """
     board = sender.board
     return {
@@ -141,7 +141,7 @@ def _totals(tcb: Tcb, mss: int) -> dict[str, Any]:
 
 
 def totals(tcb: Tcb) -> dict[str, int]:
-    """Return what a connection adds to the MIB counters of its host."""
+    """Return the share of a connection in the MIB counters of its host."""
     sender = tcb.sender
     recovery, probe = sender.recovery, sender.probe
     return {

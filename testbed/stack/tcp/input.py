@@ -1,4 +1,4 @@
-"""Arriving segments: RFC 9293, section 3.10.7, one function for each of its steps."""
+"""Received segments: RFC 9293, section 3.10.7, one function for each of its steps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from testbed.stack.tcp.tcb import Tcb
 
 
 def segment_arrives(tcb: Tcb, segment: Segment, now: int) -> None:
-    """SEGMENT ARRIVES, for a connection that exists."""
+    """SEGMENT ARRIVES for an existing connection."""
     tcb.timestamps.look(segment.options, now)
     if tcb.state is State.SYN_SENT:
         _syn_sent(tcb, segment, now)
@@ -23,7 +23,7 @@ def segment_arrives(tcb: Tcb, segment: Segment, now: int) -> None:
 
 
 def listen_accept(tcb: Tcb, syn: Segment, early: Early | None, now: int) -> None:
-    """3.10.7.2, third: a SYN for a listener has made this connection."""
+    """3.10.7.2, third: process the SYN that created this connection."""
     tcb.timestamps.look(syn.options, now)
     tcb.accept(syn, early, now)
     _text_of_syn(tcb, syn, now)
@@ -34,7 +34,7 @@ def listen_accept(tcb: Tcb, syn: Segment, early: Early | None, now: int) -> None
 
 def _syn_sent(tcb: Tcb, segment: Segment, now: int) -> None:
     flags = segment.flags
-    acked = None  # octets of data that went with SYN, if SYN is acknowledged
+    acked = None  # octets of data on SYN, if SYN is acknowledged
     if flags & ACK:  # first, check the ACK bit
         acked = expand((segment.ack - tcb.sender.base) & BITS_32, 0)
         if not 0 <= acked <= tcb.sender.next:
@@ -72,7 +72,7 @@ def _syn_acknowledged(tcb: Tcb, syn_ack: Segment, acked: int, now: int) -> None:
 
 
 def _early_answered(tcb: Tcb, early: Early, syn_ack: Segment, now: int) -> None:
-    """Take what a SYN,ACK says of data that went with SYN (RFC 7413, section 4.2.1)."""
+    """Process the answer of a SYN/ACK to data on SYN (RFC 7413, section 4.2.1)."""
     early.answered(whole=0 < tcb.sender.next == tcb.sender.una)
     tcb.owner.fast_open_told(tcb, syn_ack, now)
     tcb.sender.take_back_early(keep=tcb.extension is None)
@@ -80,7 +80,7 @@ def _early_answered(tcb: Tcb, early: Early, syn_ack: Segment, now: int) -> None:
 
 
 def _text_of_syn(tcb: Tcb, syn: Segment, now: int) -> None:
-    """Take what comes with a SYN; it may be kept until the connection is established."""
+    """Process the data of a SYN. It may be kept until the connection is established."""
     if tcb.receiver.edge == 0:  # passive: nothing has been advertised yet
         tcb.receiver.offer_unscaled(tcb.config.first_window)
     _text_and_fin(tcb, syn, 0, now)
@@ -120,12 +120,12 @@ def _otherwise(tcb: Tcb, segment: Segment, now: int) -> None:
 
 
 def _looked_at(tcb: Tcb, segment: Segment, start: int) -> Notice:
-    """Let the extension look at a segment."""
+    """Pass a segment to the extension."""
     return Notice.PLAIN if tcb.extension is None else tcb.extension.received(segment, start)
 
 
 def _without_ack(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
-    """Take a segment that is done with before its ACK field counts; drop one that has none."""
+    """Handle a segment that ends before the ACK check; drop a segment without ACK."""
     if segment.flags & RST:
         _second_rst(tcb, segment, start, now)
     elif segment.flags & SYN:
@@ -133,7 +133,7 @@ def _without_ack(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
 
 
 def _paws(tcb: Tcb, segment: Segment, timestamps: Timestamps, now: int) -> bool:
-    """Check the timestamp (RFC 7323, section 5.3, R1); one that is missing is let through."""
+    """Check the timestamp (RFC 7323, section 5.3, R1). A missing one is accepted."""
     if segment.flags & RST:
         return True
     if not tcb.timestamps.outdated(timestamps, now - tcb.keepalive.heard_ns):
@@ -146,8 +146,8 @@ def _paws(tcb: Tcb, segment: Segment, timestamps: Timestamps, now: int) -> bool:
 def _first_sequence_number(tcb: Tcb, segment: Segment, start: int, now: int) -> bool:
     """First, check the sequence number.
 
-    As in Linux a segment is let through whose end is not before what was last acknowledged, so
-    that an ACK that was overtaken still counts; what lies outside the window is cut off later.
+    As in Linux a segment is accepted if its end is not before the last acknowledged position, so
+    that a reordered ACK still counts. Octets outside the window are trimmed later.
     """
     receiver = tcb.receiver
     end = start + segment.length
@@ -159,7 +159,7 @@ def _first_sequence_number(tcb: Tcb, segment: Segment, start: int, now: int) -> 
 
 
 def _answer_unacceptable(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
-    """ACK what is not acceptable: at once with data, else as RFC 5961 limits it."""
+    """Acknowledge an unacceptable segment: at once with data, else with the limit of RFC 5961."""
     if segment.payload:
         _note_duplicate(tcb, start, min(start + len(segment.payload), tcb.receiver.buffer.next))
         tcb.receiver.must_ack()
@@ -180,7 +180,7 @@ def _challenge(tcb: Tcb, now: int) -> None:
 
 
 def _second_rst(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
-    """Second, check the RST bit: only one that fits exactly is obeyed (RFC 5961, section 3.2)."""
+    """Second, check the RST bit: only an exact number is accepted (RFC 5961, section 3.2)."""
     receiver = tcb.receiver
     if start != receiver.next:
         if receiver.next < start < receiver.edge:  # else it lies outside of the window
@@ -199,7 +199,7 @@ def _second_rst(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
 def _fourth_syn(tcb: Tcb, segment: Segment, now: int) -> None:
     """Fourth, check the SYN bit: a challenge ACK, whatever its number (RFC 5961, section 4.2).
 
-    In SYN-RECEIVED our SYN,ACK may have been lost: it is sent again.
+    In SYN-RECEIVED our SYN/ACK may have been lost, so it is retransmitted.
     """
     if tcb.state is State.SYN_RECEIVED:
         _syn_again(tcb, segment, now)
@@ -208,7 +208,7 @@ def _fourth_syn(tcb: Tcb, segment: Segment, now: int) -> None:
 
 
 def _syn_again(tcb: Tcb, segment: Segment, now: int) -> None:
-    """Take a SYN or SYN,ACK in SYN-RECEIVED."""
+    """Process a SYN or SYN/ACK in SYN-RECEIVED."""
     sender = tcb.sender
     acked = expand((segment.ack - sender.base) & BITS_32, 0) if segment.flags & ACK else -1
     if 0 <= acked <= sender.next and not tcb.accepted:  # the end of a simultaneous open
@@ -223,7 +223,7 @@ def _syn_again(tcb: Tcb, segment: Segment, now: int) -> None:
 
 
 def _fifth_ack_acceptable(tcb: Tcb, ack: int, now: int) -> bool:
-    """Fifth, check the ACK field: neither too old nor for what was never sent (RFC 5961, 5.2)."""
+    """Fifth, check the ACK field: neither too old nor for unsent data (RFC 5961, 5.2)."""
     sender = tcb.sender
     if tcb.state is State.SYN_RECEIVED:
         return sender.una < ack <= sender.next  # the endpoint answers others with RST
@@ -242,13 +242,13 @@ def _fifth_ack_of_syn(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
 
 
 def _sixth_urg(tcb: Tcb, segment: Segment, start: int) -> None:
-    """Sixth, check the URG bit: the pointer is to the octet after urgent data (MUST-62)."""
+    """Sixth, check the URG bit: the pointer refers to the octet after urgent data (MUST-62)."""
     if tcb.receiving and tcb.receiver.urgent_arrived(start + segment.urgent):
         tcb.report_urgent()
 
 
 def _text_and_fin(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
-    """Take a segment's text and FIN, which is noted first: what lies behind it is no text."""
+    """Process text and FIN of a segment. FIN is recorded first, as nothing after it is text."""
     if segment.flags & FIN:
         tcb.receiver.fin_arrived(start + len(segment.payload))
     if segment.payload:
@@ -271,7 +271,7 @@ def _seventh_text(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
         if tcb.ecn.accurate:
             receiver.acknowledge_before()
         receiver.must_ack()
-    # Neither beyond what was ever offered nor behind the peer's FIN.
+    # Neither beyond the offered window nor after the peer's FIN.
     limit = receiver.edge if receiver.finished is None else receiver.finished
     if end > limit:
         payload = payload[: max(0, limit - start)]
@@ -300,17 +300,17 @@ def _seventh_text(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
 
 
 def _count_out_of_order(tcb: Tcb, start: int, new: list[tuple[int, int]]) -> None:
-    """Count a segment that waits for others before it, and what becomes of it."""
+    """Count an out-of-order segment, and whether it was new, merged or dropped."""
     tcb.owner.count("TcpExtTCPOFOQueue")
     if not new:
         known = tcb.receiver.buffer.around(start) is not None
         tcb.owner.count("TcpExtTCPOFOMerge" if known else "TcpExtTCPOFODrop")
-    elif len(new) > 1:  # it covers what was there
+    elif len(new) > 1:  # it covers present data
         tcb.owner.count("TcpExtTCPOFOMerge")
 
 
 def _first_known(start: int, end: int, new: list[tuple[int, int]]) -> tuple[int, int]:
-    """Return the first of the octets that were there before, empty if all were new."""
+    """Return the first piece of octets that had arrived before; empty if all are new."""
     for new_start, new_end in new:
         if start < new_start:
             return start, new_start
@@ -319,13 +319,13 @@ def _first_known(start: int, end: int, new: list[tuple[int, int]]) -> tuple[int,
 
 
 def _note_duplicate(tcb: Tcb, start: int, end: int) -> None:
-    """Remember octets that came twice, for the next ACK (RFC 2883)."""
+    """Record octets that arrived twice, for the next ACK (RFC 2883)."""
     if tcb.sack:
         tcb.receiver.note_duplicate(start, end)
 
 
 def _eighth_fin(tcb: Tcb, segment: Segment, now: int) -> None:
-    """Eighth, check the FIN bit; also for one that came earlier, out of order."""
+    """Eighth, check the FIN bit, also of an earlier out-of-order FIN."""
     receiver = tcb.receiver
     if tcb.state in HANDSHAKE or receiver.buffer.next != receiver.finished:
         return

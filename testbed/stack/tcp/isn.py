@@ -17,7 +17,7 @@ def initial_sequence_number(flow: Flow, secret: bytes, now: int) -> int:
 
 
 def timestamp_offset(flow: Flow, secret: bytes) -> int:
-    """Return what to add to the clock of a connection, so that it does not tell the uptime."""
+    """Return the offset of a connection's timestamp clock, which hides the uptime."""
     return _hash(flow, secret, b"timestamp")
 
 

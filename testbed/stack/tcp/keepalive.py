@@ -1,4 +1,4 @@
-"""Whether the peer is there: what was last heard of it, and probes of a silent one."""
+"""Keep-alives, and the time of the last sign of life."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from testbed.stack.tcp.config import TcpConfig
 class KeepAlive:
     """Keep-alive (RFC 9293, section 3.8.4).
 
-    :ivar at: when to look whether a probe is due.
-    :ivar probes: unanswered ones, those of a closed window too.
-    :ivar heard_ns: when an acceptable segment last came.
+    :ivar at: when to check whether a probe is due.
+    :ivar probes: the number of unanswered probes, including window probes.
+    :ivar heard_ns: the time of the last acceptable segment.
     """
 
     __slots__ = ("_asked", "_config", "at", "heard_ns", "probes")
@@ -24,53 +24,53 @@ class KeepAlive:
         self._asked = False
 
     def ask(self) -> None:
-        """Have a probe leave now, whatever the timer says."""
+        """Request a probe now, regardless of the timer."""
         self._asked = True
 
     def take_asked(self) -> bool:
-        """Tell whether a probe has been asked for, which leaves now."""
+        """Return once whether a probe was requested."""
         asked, self._asked = self._asked, False
         return asked
 
     def start(self, now: int) -> None:
-        """Begin to watch: the connection is established."""
+        """Start after the handshake."""
         if self._config.keepalive:
             self.at = now + self._config.keepalive_idle_ns
 
     def configure(self, config: TcpConfig, *, established: bool) -> None:
-        """Go by another configuration; what was heard last counts."""
+        """Apply another configuration, counted from the last sign of life."""
         self._config = config
         watched = established and config.keepalive
         self.at = self.heard_ns + config.keepalive_idle_ns if watched else NEVER
 
     def stop(self) -> None:
-        """Watch no more."""
+        """Stop."""
         self.at = NEVER
 
     def begin(self, now: int) -> None:
-        """Note when the connection began."""
+        """Record the start of the connection."""
         self.heard_ns = now
 
     def heard(self, now: int) -> None:
-        """Note a sign of life."""
+        """Record a sign of life."""
         self.heard_ns = now
         self.probes = 0
 
     def probed(self) -> None:
-        """Count a probe that no sign of life has followed yet."""
+        """Count a probe without an answer so far."""
         self.probes += 1
 
     def gives_up(self, now: int) -> bool:
-        """Tell whether enough probes have remained without an answer, or for long enough."""
+        """Return whether too many probes are unanswered, or for too long."""
         limit = self._config.user_timeout_ns
         if limit:
             return self.probes > 0 and now - self.heard_ns >= limit
         return self.probes >= self._config.keepalive_probes
 
     def due(self, now: int, *, busy: bool) -> bool:
-        """Tell whether a probe is due now, and set the timer for the next.
+        """Return whether a probe is due now, and set the timer for the next.
 
-        :param busy: something is outstanding: other timers find a dead peer.
+        :param busy: whether data is outstanding. Then other timers detect a dead peer.
         """
         config = self._config
         idle_until = self.heard_ns + config.keepalive_idle_ns

@@ -1,4 +1,4 @@
-"""The extension that does nothing: what hooks cost, and that TCP with it is TCP without one."""
+"""An extension that does nothing, to measure and test the hooks."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from testbed.stack.tcp.state import State
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class NoExtension:
-    """See :class:`~testbed.stack.tcp.extension.Extension`; it accepts with another one."""
+    """An extension and acceptor without any effect."""
 
     def __init__(self) -> None:
         self._group = Group()
 
     def accept(self, _syn: Segment) -> NoExtension:
-        """Ride on each accepted connection."""
+        """Return an extension for each connection."""
         return NoExtension()
 
     def offer(self, _syn: Segment) -> Sequence[Option]:
-        """Add nothing."""
+        """Add no options."""
         return ()
 
     def resume(self, _ack: Segment) -> NoExtension:
-        """Ride on each."""
+        """Return an extension for each connection."""
         return NoExtension()
 
     def group(self) -> Group:
-        """Be alone in it."""
+        """Return a group of its own."""
         return self._group
 
     def socket_options(self, given: SocketOptions) -> SocketOptions:
@@ -43,19 +43,19 @@ class NoExtension:
         return given
 
     def options(self, _flags: int, _ext: Any, _room: int) -> Sequence[Option]:
-        """Add nothing."""
+        """Add no options."""
         return ()
 
     def received(self, _segment: Segment, _start: int) -> Notice:
-        """See nothing special."""
+        """Return that nothing is special."""
         return Notice.PLAIN
 
     def window(self) -> int | None:
-        """Leave the window to TCP."""
+        """Return ``None``: TCP determines the window."""
         return None
 
     def window_counts(self, _window: int) -> bool:
-        """Let every window count."""
+        """Return ``True``: each window counts."""
         return True
 
     def state_changed(self, _old: State, _new: State) -> None:

@@ -1,7 +1,7 @@
-"""The open ports of a host: what becomes of segments that are for no connection (LISTEN).
+"""The open ports of a host, and segments that belong to no connection (LISTEN).
 
-Half-open connections, SYN cookies (RFC 4987), TCP Fast Open's cookies (RFC 7413) and the accept
-queues are here.
+This includes half-open connections, SYN cookies (RFC 4987), the cookies of TCP Fast Open (RFC 7413)
+and accept queues.
 """
 
 from __future__ import annotations
@@ -41,27 +41,27 @@ class Host(Protocol):
     def begin(
         self, flow: Flow, isn: int, extension: Extension | None, options: SocketOptions
     ) -> TcpConnection:
-        """Make a connection that a SYN asks for."""
+        """Create a connection for a SYN."""
 
     def deliver(self, connection: TcpConnection, segment: Segment, now: int) -> None:
-        """Let a connection have a segment."""
+        """Pass a segment to a connection."""
 
     def answer(self, segment: Segment) -> None:
-        """Send a segment of no connection."""
+        """Send a segment that belongs to no connection."""
 
     def crash(self, connection: TcpConnection, error: Exception) -> None:
-        """End a connection in which an exception has happened."""
+        """End a connection after an exception in it."""
 
     def count(self, name: str) -> None:
-        """Count an event."""
+        """Increment a MIB counter."""
 
 
 class OpenPorts:
-    """Of one endpoint.
+    """The open ports of one endpoint.
 
-    :param secret: key of SYN cookies and of cookies of TCP Fast Open.
-    :param stray: decides on SYNs to ports without a listener; without it they are refused.
-    :ivar early: connections in the handshake that began with data on SYN, and their ports.
+    :param secret: the key of SYN cookies and of TCP Fast Open cookies.
+    :param stray: accepts or refuses SYNs to ports without a listener. Without it they are refused.
+    :ivar early: the connections in the handshake that started with data on SYN, and their ports.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class OpenPorts:
         self._stray = TcpListener(Address(_ANY_IPV4, 0), stray, DEFAULT_BACKLOG, {})
         self._listeners: dict[Address, TcpListener] = {}
         self._handshakes: dict[TcpConnection, TcpListener] = {}  # half-open connections
-        # Where the program has to accept a connection; several may have had the same flow in turn.
+        # Connections in accept queues; several may have had the same flow in turn.
         self._unaccepted: dict[Flow, list[TcpListener]] = {}
 
     def open(
@@ -95,7 +95,7 @@ class OpenPorts:
     ) -> TcpListener:
         """Open a port; see :meth:`testbed.stack.tcp.endpoint.TcpEndpoint.listen`.
 
-        :raises OSError: EADDRINUSE, it is open already.
+        :raises OSError: EADDRINUSE if the port is open already.
         """
         if local in self._listeners:
             raise OSError(errno.EADDRINUSE, f"{local} is open")
@@ -104,7 +104,7 @@ class OpenPorts:
         return listener
 
     def find(self, local: Address) -> TcpListener | None:
-        """Return the open port that an address belongs to."""
+        """Return the open port for a local address."""
         found = self._listeners.get(local)
         if found is None:
             any_host = _ANY_IPV6 if ":" in local.host else _ANY_IPV4
@@ -112,7 +112,7 @@ class OpenPorts:
         return found
 
     def accepted(self, flow: Flow) -> None:
-        """Take that the program has accepted a connection: another one may wait in its place."""
+        """Record an accepted connection, which frees a place in the accept queue."""
         listeners = self._unaccepted.get(flow)
         if listeners is not None:
             listeners.pop(0).accepted()
@@ -120,15 +120,15 @@ class OpenPorts:
                 del self._unaccepted[flow]
 
     def rotate_fast_open_key(self, secret: bytes) -> None:
-        """Make cookies of TCP Fast Open with another key; those of the key before still count."""
+        """Change the key of TCP Fast Open cookies. Those of the previous key stay valid."""
         self._grants.rotate(secret)
 
     # Segments
 
     def receive(self, segment: Segment, flow: Flow, now: int, isn: int | None = None) -> None:
-        """Take a segment for no connection (RFC 9293, 3.10.7.1 and 3.10.7.2).
+        """Process a segment that belongs to no connection (RFC 9293, 3.10.7.1 and 3.10.7.2).
 
-        :param isn: the initial sequence number to use; ``None``: one of RFC 6528.
+        :param isn: the initial sequence number to use; ``None`` for one of RFC 6528.
         """
         listener = self.find(segment.destination)
         flags = segment.flags
@@ -157,7 +157,7 @@ class OpenPorts:
                 self._tracer.event("fault", now, {"error": repr(error)})
 
     def overflows(self, connection: TcpConnection, segment: Segment) -> bool:
-        """Tell whether a third ACK finds the accept queue full: as in Linux, it is dropped."""
+        """Return whether the accept queue is full. As in Linux, a third ACK is then dropped."""
         listener = self._handshakes.get(connection)
         if listener is None or not listener.full or segment.flags & (SYN | RST):
             return False
@@ -165,7 +165,7 @@ class OpenPorts:
         return True
 
     def refuse(self, segment: Segment, options: tuple[Option, ...] = ()) -> None:
-        """Answer a segment that fits nothing here by RST (RFC 9293, section 3.10.7.1)."""
+        """Answer a segment without a connection by RST (RFC 9293, section 3.10.7.1)."""
         if segment.flags & RST:
             return
         if segment.flags & ACK:
@@ -187,9 +187,10 @@ class OpenPorts:
     # The end of handshakes
 
     def tells(self, connection: TcpConnection, event: Event) -> bool:
-        """Take that a connection is established or closed; tell whether the program hears of it.
+        """Record that a connection is established or closed; return whether to report it.
 
-        Of a connection that has not been accepted, it hears that it is established or faulty.
+        For a connection that is not accepted yet, it is informed of the establishment and of
+        faults.
         """
         listener = self._handshakes.pop(connection, None)
         if listener is None:
@@ -202,14 +203,14 @@ class OpenPorts:
         return not isinstance(event, Closed) or _faulty(event)
 
     def release_early(self, connection: TcpConnection, now: int) -> None:
-        """Note that the handshake of a connection that began with data on SYN is over, if it is."""
+        """Record the end of the handshake of a connection with data on SYN."""
         if connection.state is not State.SYN_RECEIVED and connection in self.early:
             failure = connection.failure
             reset = failure is not None and failure.kind is ErrorKind.RESET
             self.early.pop(connection).release_early(now if reset else None)
 
     def forget(self, connection: TcpConnection) -> None:
-        """Take that a connection is no more."""
+        """Forget a connection that has ended."""
         if self.early and (listener := self.early.pop(connection, None)) is not None:
             listener.release_early(None)
 
@@ -218,7 +219,7 @@ class OpenPorts:
     def _admit(
         self, listener: TcpListener, syn: Segment, flow: Flow, isn: int | None, now: int
     ) -> None:
-        """Take a SYN for which there is a place; its data, if it has a cookie, only by that."""
+        """Accept a SYN for which there is a place; its data only with a valid cookie."""
         acceptor = listener.acceptor
         early = None
         if self._config.fast_open and listener is not self._stray:
@@ -231,7 +232,7 @@ class OpenPorts:
         self._begin(listener, syn, flow, isn, extension, now, early)
 
     def _judge(self, listener: TcpListener, syn: Segment, flow: Flow, now: int) -> Early | None:
-        """Return what to do about the TCP Fast Open option of a SYN (RFC 7413, section 4.2.2)."""
+        """Return the reaction to the TCP Fast Open option of a SYN (RFC 7413, section 4.2.2)."""
         config = self._config
         option: FastOpen | None = find(syn.options, FastOpen)
         trusting = bool(syn.payload) and not config.fast_open_cookies
@@ -262,7 +263,7 @@ class OpenPorts:
         now: int,
         early: Early | None = None,
     ) -> TcpConnection:
-        """Make the connection that a SYN asks for."""
+        """Create the connection for a SYN."""
         connection = self._host.begin(flow, isn, extension, listener.options)
         listener.hold()
         self._handshakes[connection] = listener
@@ -279,7 +280,7 @@ class OpenPorts:
     def _answer_with_cookie(
         self, listener: TcpListener, syn: Segment, flow: Flow, now: int
     ) -> None:
-        """Answer a SYN for which the backlog has no place, and keep nothing (RFC 4987, 3.6)."""
+        """Answer a SYN by a cookie while the backlog is full (RFC 4987, 3.6)."""
         listener.overflow(now)
         if not self._config.syn_cookies or listener is self._stray:
             return
@@ -295,7 +296,7 @@ class OpenPorts:
         self._host.answer(self._cookies.answer(syn, number, (*options, *extra), config))
 
     def _resume(self, listener: TcpListener, ack: Segment, flow: Flow, now: int) -> None:
-        """Make the connection whose SYN was answered with a cookie, if the ACK has one."""
+        """Create the connection for an ACK with a valid cookie."""
         syn = None
         if not ack.flags & SYN and listener.overflowed(now, VALID_NS):
             syn = self._cookies.restore(flow, ack, now)

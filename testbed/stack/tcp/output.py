@@ -1,4 +1,4 @@
-"""Output: segments are made here and nowhere else, each final."""
+"""Output: only this module creates segments, and it does not change them later."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MAX_PAYLOAD: Final = 0xFFFF - 120  # of a large segment: what IPv4 takes, with 
 
 
 def segments_to_send(tcb: Tcb, now: int) -> list[Segment]:
-    """Return what can leave now."""
+    """Return the segments to send now."""
     out: list[Segment] = []
     if tcb.take_reset():
         tcb.owner.count("TcpOutRsts")
@@ -53,7 +53,7 @@ def segments_to_send(tcb: Tcb, now: int) -> list[Segment]:
 
 
 def farewell(tcb: Tcb) -> Segment:
-    """Return the RST of a connection that a fault of ours has struck; this raises nothing."""
+    """Return the RST of a connection after an exception in it. This function raises nothing."""
     options: tuple[Option, ...] = ()
     if tcb.extension is not None:
         with contextlib.suppress(Exception):  # it may be what has failed
@@ -67,25 +67,25 @@ def pure_ack(tcb: Tcb, now: int) -> Segment:
 
 
 def _ack_of(tcb: Tcb, position: int, now: int) -> Segment:
-    """Return an ACK of what lies before a position, though more has come."""
+    """Return an ACK of the data before a position, although later data has arrived."""
     options, _ = _options(tcb, ACK, None, now)
     short = tcb.receiver.next - position
     return _segment(tcb, ACK, tcb.sender.next, b"", options, 0, short=short)
 
 
 def probe(tcb: Tcb, now: int) -> Segment:
-    """Return a segment that a living peer must answer.
+    """Return a segment that a reachable peer must answer.
 
-    As in Linux, it has no octets and the sequence number before SND.UNA: not acceptable, so an
-    ACK comes back (RFC 9293, section 3.10.7.4, first).  It serves as keep-alive (section 3.8.4)
-    and to probe a closed window (section 3.8.6.1).
+    As in Linux, it has no octets, and its sequence number is the one before SND.UNA. It is
+    unacceptable, so the peer answers with an ACK (RFC 9293, section 3.10.7.4, first). It is used as
+    keep-alive (section 3.8.4) and as window probe (section 3.8.6.1).
     """
     options, _ = _options(tcb, ACK, None, now)
     return _segment(tcb, ACK, tcb.sender.una - 1, b"", options, 0)
 
 
 def window_probe(tcb: Tcb, now: int) -> Segment:
-    """Return what probes the peer's window: what fits into it, else :func:`probe`."""
+    """Return a window probe: the data that fits into the window, else :func:`probe`."""
     sender = tcb.sender
     if sender.queue.octets and sender.window_left:
         segment = _data(tcb, sender.window_left, now)
@@ -112,8 +112,8 @@ def _segment(
 ) -> Segment:
     """Return a segment.
 
-    :param new_data: its payload leaves for the first time.
-    :param short: octets that have arrived behind what it acknowledges.
+    :param new_data: whether its payload is sent for the first time.
+    :param short: how many octets have arrived after the acknowledged position.
     """
     ecn = tcb.ecn
     urgent = 0
@@ -146,9 +146,9 @@ def _segment(
 
 
 def _options(tcb: Tcb, flags: int, ext: Any, now: int) -> tuple[tuple[Option, ...], int]:
-    """Return the options of a segment that is not SYN, and the octets they take.
+    """Return the options of a segment without SYN, and their size in octets.
 
-    The extension's come before SACK, which is content with what is left.
+    The extension's options come before SACK, which uses the rest of the room.
     """
     options: tuple[Option, ...] = ()
     taken = 0
@@ -173,7 +173,7 @@ def _options(tcb: Tcb, flags: int, ext: Any, now: int) -> tuple[tuple[Option, ..
 
 
 def _sack_blocks(tcb: Tcb, limit: int) -> tuple[tuple[int, int], ...]:
-    """Return what arrived out of order, after what arrived twice (RFC 2018, RFC 2883)."""
+    """Return the SACK blocks: duplicates first, then out-of-order data (RFC 2018, RFC 2883)."""
     receiver = tcb.receiver
     blocks: list[tuple[int, int]] = []
     if limit <= 0:
@@ -194,7 +194,7 @@ def _sack_blocks(tcb: Tcb, limit: int) -> tuple[tuple[int, int], ...]:
 
 
 def _handshake(tcb: Tcb, now: int, out: list[Segment]) -> None:
-    """Send SYN or SYN,ACK: the first time, or again."""
+    """Send or retransmit SYN or SYN/ACK."""
     receiver = tcb.receiver
     if tcb.sender.send_syn(now):
         if tcb.sender.timer.backoffs:
@@ -202,7 +202,7 @@ def _handshake(tcb: Tcb, now: int, out: list[Segment]) -> None:
         out.append(_syn(tcb, now))
     elif tcb.state is State.SYN_RECEIVED and (receiver.take_request() or receiver.ack_now):
         out.append(pure_ack(tcb, now))
-    # As in Linux, what was lost leaves again only once the handshake is over.
+    # As in Linux, lost data is retransmitted only after the handshake.
     if tcb.early is not None and tcb.early.accepted and not tcb.sender.board.lost:
         _fill_window(tcb, now, out)
 
@@ -252,7 +252,7 @@ def _syn(tcb: Tcb, now: int) -> Segment:
 
 
 def _retransmissions(tcb: Tcb, now: int, out: list[Segment]) -> None:
-    """Send again what is lost, as far as the congestion window lets it."""
+    """Retransmit lost data as far as the congestion window allows."""
     sender = tcb.sender
     recovery, board = sender.recovery, sender.board
     while (record := board.next_lost()) is not None:
@@ -264,7 +264,7 @@ def _retransmissions(tcb: Tcb, now: int, out: list[Segment]) -> None:
 
 
 def _count_retransmission(tcb: Tcb, record: Sent) -> None:
-    """Count it as Linux does: what the RTO sends itself is neither of these."""
+    """Count a retransmission as Linux does. Those of the RTO itself are counted elsewhere."""
     sender = tcb.sender
     if sender.recovery.phase != Phase.LOSS:
         tcb.owner.count("TcpExtTCPFastRetrans")
@@ -273,7 +273,7 @@ def _count_retransmission(tcb: Tcb, record: Sent) -> None:
 
 
 def retransmit(tcb: Tcb, record: Sent, room: int, now: int) -> Segment:
-    """Return a record's segment again; what is larger than ``room`` octets is cut first."""
+    """Return a retransmission of a record. A record larger than ``room`` octets is split first."""
     sender = tcb.sender
     options, taken = _options(tcb, ACK, record.ext, now)
     fits = max(1, sender.segment_limit - taken)
@@ -287,7 +287,7 @@ def retransmit(tcb: Tcb, record: Sent, room: int, now: int) -> Segment:
 
 
 def _new_data(tcb: Tcb, now: int, out: list[Segment]) -> None:
-    """Send what has not been sent, and set the timers that go with it."""
+    """Send new data, and set its timers."""
     sender = tcb.sender
     if sender.queue.octets and not sender.board.records:
         sender.idled(now)
@@ -302,7 +302,7 @@ def _new_data(tcb: Tcb, now: int, out: list[Segment]) -> None:
 
 
 def _fill_window(tcb: Tcb, now: int, out: list[Segment]) -> None:
-    """Send new data as far as both windows, Nagle's rule and silly window avoidance let it."""
+    """Send new data as far as both windows, Nagle's rule and silly window avoidance allow."""
     sender = tcb.sender
     queue, recovery, mss = sender.queue, sender.recovery, sender.mss
     records = sender.board.records
@@ -314,7 +314,7 @@ def _fill_window(tcb: Tcb, now: int, out: list[Segment]) -> None:
         if (run > window or run < mss) and not _worth_sending(tcb, min(run, window), window):
             break
         out.append(_data(tcb, min(window, recovery.room), now))
-    # One who gives data only as the window has room, as MPTCP does, leaves none in the queue.
+    # An extension that gives data only for the free window, as MPTCP does, leaves no queue.
     in_flight = recovery.in_flight
     used_up = in_flight + mss > recovery.window
     recovery.window_used(sender.una, sender.next, used_up=used_up)
@@ -323,10 +323,10 @@ def _fill_window(tcb: Tcb, now: int, out: list[Segment]) -> None:
 
 
 def _worth_sending(tcb: Tcb, octets: int, window: int) -> bool:
-    """Tell whether a segment that is not full may leave (RFC 9293, section 3.8.6.2.1).
+    """Return whether a segment that is not full may be sent (RFC 9293, section 3.8.6.2.1).
 
-    Of octets without ``ext`` one small segment may be outstanding: Minshall's form of Nagle's
-    rule, as in Linux.  With ``ext`` the sender has decided already what makes a segment.
+    Without ``ext``, one small segment may be outstanding: Minshall's variant of Nagle's rule, as in
+    Linux. With ``ext`` the extension has already chosen the size of the segment.
     """
     sender = tcb.sender
     if octets <= 0:
@@ -362,15 +362,16 @@ def _data(tcb: Tcb, limit: int, now: int) -> Segment:
 
 
 def _may_be_large(tcb: Tcb, start: int) -> bool:
-    """Tell whether the interface may cut the segment at a position.
+    """Return whether the network interface may segment the data at a position.
 
-    It would copy an urgent pointer into each piece, where it points elsewhere.
+    With urgent data it may not: it would copy the urgent pointer into each piece, where it is
+    wrong.
     """
     return tcb.config.gso and tcb.sender.urgent <= start
 
 
 def _fin(tcb: Tcb, now: int, out: list[Segment]) -> None:
-    """Send FIN on its own."""
+    """Send FIN without data."""
     sender = tcb.sender
     if not sender.window_left:
         return
@@ -379,7 +380,7 @@ def _fin(tcb: Tcb, now: int, out: list[Segment]) -> None:
 
 
 def tail_loss_probe(tcb: Tcb, now: int) -> Segment | None:
-    """Return TLP's probe: new data if there is, else the last segment (RFC 8985, section 7.3)."""
+    """Return TLP's probe: new data if possible, else the last segment (RFC 8985, section 7.3)."""
     sender = tcb.sender
     if sender.queue.octets and sender.queue.run(sender.mss) <= sender.window_left:
         resent = False

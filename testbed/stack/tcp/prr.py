@@ -4,11 +4,11 @@ from __future__ import annotations
 
 
 class ProportionalRate:
-    """Spreads what is sent while the window is reduced over the ACKs of a round trip.
+    """Spreads the data sent during a reduction of the window over the ACKs of a round trip.
 
-    All amounts are octets.
+    Amounts are in octets.
 
-    :param flight: what is in flight when the reduction begins (RecoverFS).
+    :param flight: the octets in flight at the start of the reduction (RecoverFS).
     """
 
     __slots__ = ("_delivered", "_flight", "_sent")
@@ -18,18 +18,19 @@ class ProportionalRate:
         self._delivered = self._sent = 0  # since then
 
     def sent(self, octets: int) -> None:
-        """Note what leaves."""
+        """Record sent octets."""
         self._sent += octets
 
     def allowed(
         self, delivered: int, flight: int, target: int, mss: int, *, safe: bool, at_least: int
     ) -> int:
-        """Return how much an ACK lets go (section 6.2).
+        """Return how many octets an ACK allows to send (section 6.2).
 
-        :param delivered: what it reports; ``flight`` is what is in flight now.
-        :param target: what the window is going to be.
-        :param safe: SND.UNA has advanced, and nothing says of a further loss (SafeACK).
-        :param at_least: what may leave in any case, besides the fast retransmission itself.
+        :param delivered: the octets that it reports as delivered. ``flight`` are the octets in
+            flight now.
+        :param target: the target of the window.
+        :param safe: whether SND.UNA has advanced without a sign of another loss (SafeACK).
+        :param at_least: how much may be sent in any case, besides the fast retransmission itself.
         """
         self._delivered += delivered
         if flight > target:

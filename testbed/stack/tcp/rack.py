@@ -1,4 +1,4 @@
-"""RACK: losses told by time (RFC 8985, section 6), and the tail loss probe's timer (section 7)."""
+"""RACK: loss detection by time (RFC 8985, section 6), and the timer of TLP (section 7)."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Rack:
     def delivered(
         self, records: list[Sent], now: int, rtt: RttEstimator, echo_sent_ns: int | None
     ) -> None:
-        """Steps 1 to 3 for records newly acknowledged.
+        """Perform steps 1 to 3 for newly acknowledged records.
 
-        :param echo_sent_ns: when the segment left that the peer's timestamp answers.
+        :param echo_sent_ns: the send time of the segment that the peer's timestamp echoes.
         """
         for record in records:
             if record.resent:
@@ -54,7 +54,7 @@ class Rack:
     def _answers_the_original(
         record: Sent, now: int, rtt: RttEstimator, echo_sent_ns: int | None
     ) -> bool:
-        """Tell whether an ACK is for a transmission before the last (step 2)."""
+        """Return whether an ACK answers a transmission before the last one (step 2)."""
         if echo_sent_ns is not None and echo_sent_ns < record.sent_ns - MILLISECOND:
             return True
         return rtt.minimum is not None and now - record.sent_ns < rtt.minimum
@@ -62,10 +62,9 @@ class Rack:
     def detect_losses(
         self, board: Scoreboard, rtt: RttEstimator, now: int, *, recovering: bool, segment: int
     ) -> tuple[list[Sent], int]:
-        """Step 5: return the records that are lost, and when to look again.
+        """Perform step 5: return the lost records, and the time of the next check.
 
-        Records are looked at in the order they were last sent, and no further than those sent
-        after the latest one known to be delivered.
+        Records are checked in the order of their last transmission, up to the latest delivered one.
         """
         lost: list[Sent] = []
         if self._sent_ns < 0:
@@ -83,7 +82,7 @@ class Rack:
     def _reordering_window(
         self, board: Scoreboard, rtt: RttEstimator, segment: int, *, recovering: bool
     ) -> int:
-        """Step 4: how much later than its successors a segment may be delivered."""
+        """Perform step 4: return how much later than its successors a segment may arrive."""
         if not self.reordering_seen and (
             recovering or board.sacked >= DUPLICATE_THRESHOLD * segment
         ):
@@ -92,12 +91,12 @@ class Rack:
         return min(window, rtt.smoothed or 0)
 
     def duplicate_reported(self) -> None:
-        """Widen the window: a retransmission was for nothing (DSACK, step 4)."""
+        """Widen the window after a spurious retransmission (DSACK, step 4)."""
         self._multiplier = min(self._multiplier + 1, 255)
         self._persist = _PERSIST_RECOVERIES
 
     def recovered(self) -> None:
-        """Count down how long the window stays wide, at the end of each recovery."""
+        """Count down the recoveries for which the window stays wide."""
         if self._persist:
             self._persist -= 1
             if not self._persist:

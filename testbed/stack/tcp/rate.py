@@ -1,4 +1,4 @@
-"""The rate at which a path delivers (draft-ietf-ccwg-bbr, section 4.1), as Linux measures it."""
+"""The delivery rate of a path (draft-ietf-ccwg-bbr, section 4.1), as Linux measures it."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ _NS: Final = 1_000_000_000
 
 
 class DeliveryRate:
-    """The greatest rate of the last round trips.
+    """The greatest delivery rate of the last round trips.
 
-    Each ACK is a sample: what was delivered since the newest segment it acknowledges was sent,
-    over the time that took to send or to be acknowledged, whichever was longer.  A sender with
-    little to send measures less than the path can do; so the greatest sample counts, and silence
-    does not make it older: a round trip ends when what was sent after its beginning is
-    acknowledged.
+    Each ACK gives a sample: the octets delivered since its newest acknowledged segment was sent,
+    over the time to send or to acknowledge them, whichever was longer. A sender with little data
+    measures less than the path can deliver, so the greatest sample counts. Silence does not expire
+    it: a round trip ends when data that was sent after its start is acknowledged.
 
-    :ivar per_second: octets per second, 0 before the first sample.
+    :ivar per_second: the rate in octets per second, 0 before the first sample.
     :ivar latest: the last sample, 0 if the last ACK gave none.
-    :ivar rounds: round trips counted.
-    :ivar app_limited: the last sample was limited by the application.
-    :ivar delivered: octets, in all; ``prior`` before the segment of the last sample was sent.
-    :ivar tx_in_flight: octets in flight when that segment had left.
-    :ivar tx_lost: octets that had been found lost until then.
+    :ivar rounds: the number of round trips.
+    :ivar app_limited: whether the last sample was application-limited.
+    :ivar delivered: all delivered octets. ``prior`` of them were delivered before the segment of
+        the last sample was sent.
+    :ivar tx_in_flight: the octets in flight just after that segment was sent.
+    :ivar tx_lost: the octets marked lost until then.
     """
 
     __slots__ = ("_before", "_delivered_ns", "_first_sent_ns", "_greatest", "_limited_until",
@@ -50,9 +50,9 @@ class DeliveryRate:
         self._limited_until = 0  # what leaves before so much is delivered is app-limited
 
     def at_departure(self, octets: int, in_flight: int, lost: int, now: int) -> Progress:
-        """Return how far the connection is when a record of so many octets leaves.
+        """Return the state of the connection when a record of this size is sent.
 
-        :param in_flight: octets besides these; ``lost`` what was found lost so far.
+        :param in_flight: the other octets in flight. ``lost`` are the octets marked lost so far.
         """
         if not in_flight:
             self._first_sent_ns = self._delivered_ns = now
@@ -62,13 +62,13 @@ class DeliveryRate:
         return delivered, self._delivered_ns, self._first_sent_ns, limited, flight, lost
 
     def ran_dry(self, in_flight: int) -> None:
-        """Note that the application, not the window, ended a burst."""
+        """Record that sending is application-limited."""
         self._limited_until = self.delivered + in_flight
 
     def acknowledged(self, records: Iterable[Sent], now: int, minimum: int | None) -> None:
-        """Take what an ACK reports as delivered.
+        """Process the delivered octets of an ACK.
 
-        :param minimum: the shortest round-trip time; in less than that nothing can be measured.
+        :param minimum: the shortest round-trip time. A shorter interval gives no sample.
         """
         self.latest = 0
         newest: Sent | None = None

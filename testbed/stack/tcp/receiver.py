@@ -1,4 +1,4 @@
-"""The receiving half: the window it advertises, and when it acknowledges."""
+"""The receiving side: the advertised window, and the times of acknowledgments."""
 
 from __future__ import annotations
 
@@ -24,16 +24,17 @@ _LEAST_SEGMENT: Final = 536  # to begin with, in the estimate of the peer's segm
 
 
 class Receiver:
-    """RCV.NXT, RCV.WND and what follows from them.
+    """RCV.NXT, RCV.WND and the variables that depend on them.
 
-    :ivar base: sequence number of position 0, IRS + 1.
-    :ivar edge: position after the last one ever offered to the peer; it never goes back.
+    :ivar base: the sequence number of position 0, IRS + 1.
+    :ivar edge: the position after the last one that was offered to the peer. It never moves back.
     :ivar acknowledged: RCV.NXT when an ACK was last sent (Last.ACK.sent of RFC 7323).
-    :ivar finished: position of the peer's FIN, once it has come.
-    :ivar ack_now: an ACK must leave; ``ack_at``: not later than then.
-    :ivar duplicate: what the next ACK reports as received twice (RFC 2883).
-    :ivar grows: the window, its own or one of which it has a share, may grow with what is read.
-    :ivar rtt: the round-trip time of a receiver whose window grows, once data has come.
+    :ivar finished: the position of the peer's FIN, after its arrival.
+    :ivar ack_now: whether an ACK must be sent now. ``ack_at`` is the deadline of a delayed ACK.
+    :ivar duplicate: the octets that the next ACK reports as received twice (RFC 2883).
+    :ivar grows: whether the window, its own or a shared one, may grow.
+    :ivar rtt: the round-trip time measured by a receiver whose window may grow, after data has
+        arrived.
     """
 
     __slots__ = ("_capacity", "_due", "_quick", "_requested", "_requested_last", "_segment",
@@ -67,45 +68,45 @@ class Receiver:
         self._quick = _QUICK_ACKS
 
     def synchronize(self, seq: int, shift: int) -> None:
-        """Take the peer's SYN.
+        """Process the peer's SYN.
 
-        :param shift: Rcv.Wind.Shift, 0 without window scaling.
+        :param shift: Rcv.Wind.Shift; 0 without window scaling.
         """
         self.base = (seq + 1) & BITS_32
         self.shift = shift
 
     def resize(self, capacity: int) -> None:
-        """Have a buffer of another size, which does not grow; what was offered stays offered."""
+        """Set a fixed buffer size. The offered window stays valid."""
         self._capacity = capacity
         self.grows = False
         self.release()
         self._sizing = self.rtt = None
 
     def release(self) -> None:
-        """Give the memory back by which the window has grown: nothing more comes."""
+        """Release the memory of the window's growth, as no more data arrives."""
         if self._sizing is not None:
             self._sizing.release()
 
     @property
     def next(self) -> int:
-        """RCV.NXT as a position: behind the FIN if all before it has come."""
+        """RCV.NXT as a position; after the FIN if all data before it has arrived."""
         position = self.buffer.next
         return position + 1 if position == self.finished else position
 
     @property
     def ack_number(self) -> int:
-        """RCV.NXT as the wire has it."""
+        """RCV.NXT as a sequence number."""
         return (self.base + self.next) & BITS_32
 
     def window_to_advertise(self) -> int:
-        """Return RCV.WND in octets, as far as the buffer is the limit."""
+        """Return RCV.WND in octets, by the limit of the buffer."""
         return max(0, self._edge_to_advertise() - self.next)
 
     def _edge_to_advertise(self) -> int:
-        """Return the right edge of the window, as far as the buffer is the limit.
+        """Return the right edge of the window, by the limit of the buffer.
 
-        It stays until it can go on by a segment or half the buffer (silly window avoidance,
-        RFC 9293, section 3.8.6.2.2), and never goes back (section 3.8.6.2.1).
+        It stays until it can advance by a segment or half the buffer (silly window avoidance, RFC
+        9293, section 3.8.6.2.2), and never moves back (section 3.8.6.2.1).
         """
         buffer, capacity, edge = self.buffer, self._capacity, self.edge
         free = capacity - buffer.readable
@@ -116,13 +117,14 @@ class Receiver:
         return edge if new - edge < least else new
 
     def acknowledge(self, window: int | None, short: int = 0) -> tuple[int, int]:
-        """Return ACK number and window field of a segment, and note that it leaves.
+        """Return ACK number and window field of a segment that is sent now.
 
-        The field is rounded down, but up where the right edge would go back (RFC 7323, 2.4) and
-        the buffer has room: rounded up each time, the edge would creep on.
+        The field is rounded down. It is rounded up if the right edge would move back (RFC 7323,
+        2.4) and the buffer has room. If it were always rounded up, the edge would advance beyond
+        the buffer.
 
-        :param window: octets to offer; ``None``: what the buffer has room for.
-        :param short: octets that have come behind what is acknowledged.
+        :param window: the octets to offer; ``None`` for the room in the buffer.
+        :param short: how many octets have arrived after the acknowledged position.
         """
         following, shift = self.next - short, self.shift
         limit = NEVER
@@ -153,7 +155,7 @@ class Receiver:
         return (self.base + following) & BITS_32, field
 
     def offer_unscaled(self, window: int) -> int:
-        """Return the field of a SYN for a window, and note that it is offered.
+        """Return the window field of a SYN that is sent now.
 
         It is never scaled (RFC 7323, section 2.2).
         """
@@ -162,10 +164,10 @@ class Receiver:
         return window
 
     def size_window(self, stamps: Timestamping, limit: int, memory: WindowMemory, now: int) -> None:
-        """Let a window that grows do so with what is read, on the arrival of data.
+        """Let the window grow with the data that is read, when data arrives.
 
-        :param stamps: those of the segment that has come tell the round-trip time.
-        :param limit: octets that it may have; ``memory`` is the endpoint's.
+        :param stamps: the timestamps of the received segment, which measure the round-trip time.
+        :param limit: the greatest size in octets. ``memory`` is that of the endpoint.
         """
         if self.rtt is None:
             if not begins(self.buffer.next, self._capacity):
@@ -189,16 +191,16 @@ class Receiver:
             self.grows = self._capacity < limit
 
     def window_update_due(self) -> bool:
-        """Tell whether reading has opened a window that the peer may be waiting for.
+        """Return whether reading has opened a window for which the peer may wait.
 
-        As in Linux: when it is twice what the peer believes it to be.
+        As in Linux, this is so when the window is twice the one that the peer knows.
         """
         offered = self.edge - self.next
         window = self.window_to_advertise()
         return window >= 2 * offered and window - offered >= min(self._segment, self._capacity // 2)
 
     def _acknowledge_batch(self, size: int, octets: int) -> None:
-        """Have ACKs leave for a batch as for its segments, one by one."""
+        """Schedule ACKs for a batch as for its single segments."""
         end = self.buffer.next
         for position in range(end - octets + size, end, size):
             if position - self.acknowledged > self._segment:
@@ -206,7 +208,7 @@ class Receiver:
                 self.acknowledged = position
 
     def _acknowledge_queued(self, segments: int) -> None:
-        """Have one more ACK leave where a driver passes many segments before it takes any."""
+        """Schedule one more ACK if a driver passes many segments in one round."""
         due, end = self._due, self.buffer.next
         if segments > _SMALL_BATCH:
             self._due = 0  # one ACK is enough for all of them
@@ -216,7 +218,7 @@ class Receiver:
             self._due = end
 
     def acknowledge_before(self) -> None:
-        """Have what has come so far be acknowledged by an ACK of its own, if it is not yet."""
+        """Schedule a separate ACK for the data that has arrived so far."""
         if self.next > self.acknowledged:
             self._stretch_to(self.next)
             self.acknowledged = self.next
@@ -227,12 +229,12 @@ class Receiver:
         self._stretch.append(position)
 
     def take_stretch(self) -> Sequence[int]:
-        """Return the positions within batches that are to be acknowledged, each by itself."""
+        """Return the positions within batches that need separate ACKs."""
         stretch, self._stretch = self._stretch, None
         return stretch or ()
 
     def urgent_arrived(self, position: int) -> bool:
-        """Take the urgent pointer; tell whether it has advanced over octets that were not read."""
+        """Process the urgent pointer; return whether it has advanced over unread octets."""
         if position <= max(self._urgent, self.buffer.next - self.buffer.readable):
             return False
         self._urgent = position
@@ -240,17 +242,17 @@ class Receiver:
 
     @property
     def urgent_left(self) -> int:
-        """Octets that are to be read, or to come, before the end of urgent data."""
+        """The octets from the read position to the end of urgent data."""
         return max(0, self._urgent - (self.buffer.next - self.buffer.readable))
 
     def must_ack(self) -> None:
-        """Have an ACK leave: with data or on its own."""
+        """Schedule an ACK, with data or alone."""
         self.ack_now = True
 
     def request_ack(self, *, last: bool = False) -> None:
-        """Have a pure ACK leave, whatever else acknowledges as much.
+        """Schedule a pure ACK, even if another segment acknowledges the same.
 
-        :param last: after the other segments that leave with it.
+        :param last: whether it follows the other segments.
         """
         if last:
             self._requested_last = True
@@ -258,63 +260,64 @@ class Receiver:
             self._requested = True
 
     def take_request(self) -> bool:
-        """Tell whether a pure ACK has been asked for, which leaves now."""
+        """Return once whether a pure ACK was requested."""
         requested, self._requested = self._requested, False
         return requested
 
     def take_last_request(self) -> bool:
-        """Tell whether a pure ACK has been asked for that leaves after the other segments."""
+        """Return once whether a pure ACK was requested after the other segments."""
         requested, self._requested_last = self._requested_last, False
         return requested
 
     def ack_timer_expired(self) -> None:
-        """Put the ACK off no longer."""
+        """Send the delayed ACK."""
         self.ack_now = True
         self.ack_at = NEVER
 
     def stop(self) -> None:
-        """Acknowledge nothing any more."""
+        """Stop acknowledging."""
         self.release()
         self.ack_now = self._requested = self._requested_last = False
         self._stretch = None
         self.ack_at = NEVER
 
     def fail(self) -> None:
-        """Give the user nothing more, not even the end of the stream: it may be wrong."""
+        """Deliver nothing more, not even the end of the stream, as it may be wrong."""
         self.stop()
         self.buffer.clear()
         self.finished = None
 
     def note_duplicate(self, start: int, end: int) -> None:
-        """Remember octets that came twice, for the next ACK (RFC 2883)."""
+        """Record octets that arrived twice, for the next ACK (RFC 2883)."""
         if start < end:
             self.duplicate = (start, end)
 
     def take_duplicate(self) -> tuple[int, int] | None:
-        """Return what the ACK that leaves now reports as received twice."""
+        """Return once the octets that an ACK reports as received twice."""
         duplicate, self.duplicate = self.duplicate, None
         return duplicate
 
     def fin_arrived(self, position: int) -> None:
-        """Note where the peer's stream ends; the first FIN in the window is believed."""
+        """Record the end of the peer's stream. The first FIN in the window counts."""
         self.ack_now = True
         if self.finished is None and self.buffer.next <= position <= self.edge:
             self.finished = position
             self.buffer.truncate(position)
 
     def ack_sent(self) -> None:
-        """Note that a segment with ACK is on its way."""
+        """Record that a segment with ACK was sent."""
         self.acknowledged = self.next
         self.ack_now = False
         self.ack_at = NEVER
 
     def data_arrived(self, size: int, octets: int, *, in_order: bool, now: int) -> None:
-        """Decide when to acknowledge data (RFC 9293, section 3.8.6.3; RFC 5681, section 4.2).
+        """Schedule the ACK of data (RFC 9293, section 3.8.6.3; RFC 5681, section 4.2).
 
-        At once: out of order or filling a gap, at least every second full-sized segment, and at
-        the beginning of a connection.  Otherwise after ``delayed_ack_ns`` at the latest.
+        It is immediate for out-of-order data, for data that fills a gap, for every second
+        full-sized segment, and at the start of a connection. Otherwise it is delayed by at most
+        ``delayed_ack_ns``.
 
-        :param size: of the largest segment of a batch of so many ``octets``.
+        :param size: the size of the largest segment in a batch of ``octets``.
         """
         if size > self._segment:
             self._segment = size
@@ -336,5 +339,5 @@ class Receiver:
 
     @property
     def segment(self) -> int:
-        """The largest payload seen in one segment, octets."""
+        """The largest payload of a received segment in octets."""
         return self._segment

@@ -1,8 +1,8 @@
-"""Loss recovery: what an ACK tells about losses, and what may be sent meanwhile.
+"""Loss recovery: the detection of losses, and the amount of data to send meanwhile.
 
-RACK finds losses where SACK is in use (RFC 8985, which keeps RFC 6675's threshold), three
-duplicate ACKs where it is not (RFC 5681, RFC 6582).  In recovery, proportional rate reduction
-(RFC 9937, formerly 6937) spreads what is sent over the ACKs.
+With SACK, RACK detects losses (RFC 8985, with the threshold of RFC 6675). Without SACK, three
+duplicate ACKs do (RFC 5681, RFC 6582). In recovery, proportional rate reduction (RFC 9937, formerly
+6937) spreads the data over the ACKs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from testbed.stack.tcp.usage import WindowUse
 
 
 class Phase(enum.IntEnum):
-    """The numbers are those of TCP_INFO's ``ca_state``."""
+    """The phases, with the numbers of ``ca_state`` in TCP_INFO."""
 
     OPEN = 0
     DISORDER = 1
@@ -37,11 +37,11 @@ class Phase(enum.IntEnum):
 class Recovery:
     """The state of loss recovery of one connection.
 
-    :ivar window: octets that may be in flight now.
-    :ivar point: the recovery ends when all before it is acknowledged (RFC 6675's RecoveryPoint).
-    :ivar recoveries: fast recoveries there were.
-    :ivar undone: reductions that were taken back, by the name of the MIB counter.
-    :ivar look_at: when to look again for losses (RACK's reordering timer).
+    :ivar window: how many octets may be in flight now.
+    :ivar point: the position whose acknowledgment ends the recovery (RecoveryPoint of RFC 6675).
+    :ivar recoveries: the number of fast recoveries.
+    :ivar undone: the numbers of undone reductions by MIB counter.
+    :ivar look_at: when to check again for losses (RACK's reordering timer).
     """
 
     __slots__ = ("_duplicate_acks", "_lost_before", "_paced", "_prr", "_rate", "_undo_after",
@@ -86,9 +86,9 @@ class Recovery:
         self._undo_ends: dict[int, None] = {}
 
     def start(self, mss: int, *, sack: bool, small: bool) -> None:
-        """Begin: the connection is established.
+        """Start after the handshake.
 
-        :param small: with one segment, as the handshake met congestion.
+        :param small: start with one segment, as the handshake met congestion.
         """
         self.mss = mss
         self.sack = sack
@@ -96,30 +96,30 @@ class Recovery:
         self._set_window(0)
 
     def resize(self, mss: int) -> None:
-        """Go on with another segment size."""
+        """Use another segment size."""
         self.mss = mss
         self.control.resize(mss)
         self._set_window(0)
 
     def stop(self) -> None:
-        """Look for nothing any more: the connection is over."""
+        """Stop at the end of the connection."""
         self.look_at = NEVER
         self.pacer.stop()
 
     @property
     def recovering(self) -> bool:
-        """Whether losses are being repaired."""
+        """Whether there is loss recovery."""
         return self.phase >= Phase.RECOVERY
 
     @property
     def in_flight(self) -> int:
-        """Octets in flight; without SACK each duplicate ACK says that one segment has left."""
+        """The octets in flight. Without SACK each duplicate ACK takes one segment off."""
         if not self._duplicate_acks:
             return self.board.in_flight
         return max(0, self.board.in_flight - self._duplicate_acks * self.mss)
 
     def acknowledged(self, ack: Acknowledgment, now: int) -> None:
-        """Take an ACK that advances SND.UNA or whose SACK blocks are news."""
+        """Process an ACK that advances SND.UNA or has new SACK blocks."""
         limited = self._use.limits(self.control.window, self.control.threshold)
         further_loss = ack.advanced > 0 and not self.sack and self._partial_or_full(ack)
         if self.sack:
@@ -143,7 +143,7 @@ class Recovery:
         self._set_window(octets, safe=ack.advanced > 0 and not further_loss)
 
     def duplicate(self, position: int, end: int, now: int) -> None:
-        """Take a duplicate ACK on a connection without SACK (RFC 6582, section 3.2)."""
+        """Process a duplicate ACK on a connection without SACK (RFC 6582, section 3.2)."""
         self._duplicate_acks += 1
         if self._duplicate_acks >= DUPLICATE_THRESHOLD and not self.recovering:
             self._lose_first()
@@ -152,9 +152,9 @@ class Recovery:
         self._set_window(self.mss)
 
     def detect_losses(self, position: int, end: int, now: int, delivered: int = 0) -> bool:
-        """Mark what RACK says is lost, enter recovery if there is something, and tell whether.
+        """Mark the losses that RACK finds and enter recovery; return whether there are any.
 
-        :param delivered: octets that the ACK at hand says have arrived.
+        :param delivered: the octets that the present ACK reports as delivered.
         """
         lost, self.look_at = self.rack.detect_losses(
             self.board, self.rtt, now, recovering=self.recovering, segment=self.mss
@@ -167,19 +167,19 @@ class Recovery:
         return bool(lost)
 
     def congestion_echoed(self, position: int, end: int, now: int) -> None:
-        """Reduce because of ECN-Echo, once per window of data (RFC 3168, section 6.1.2)."""
+        """Reduce after ECN-Echo, once per window of data (RFC 3168, section 6.1.2)."""
         self._begin_reduction(position, end, now)
         self.phase = Phase.REDUCING
 
     def slowed_down(self, position: int, end: int, now: int) -> None:
-        """Reduce although nothing is lost, unless there is a reduction in this round trip."""
+        """Reduce without a loss, unless there was a reduction in this round trip."""
         if self.phase < Phase.REDUCING:
             self._begin_reduction(position, end, now)
             self.ecn.withdraw()  # the peer has asked for nothing
             self.phase = Phase.REDUCING
 
     def timed_out(self, position: int, end: int, now: int) -> None:
-        """Take the expiry of the retransmission timer (RFC 6298, section 5; RFC 6675, 5.1)."""
+        """Process the expiry of the retransmission timer (RFC 6298, section 5; RFC 6675, 5.1)."""
         again = self.phase == Phase.LOSS and position < self.point
         if not self.recovering:
             self._remember_for_undo(now)
@@ -193,14 +193,14 @@ class Recovery:
         self._set_window(0)
 
     def idled(self, rtos: int, now: int) -> None:
-        """Note that nothing has been sent for so many timeouts (RFC 5681, section 4.1)."""
+        """Process a silence of this many timeouts (RFC 5681, section 4.1)."""
         self.control.on_idle(rtos, now)
         self._set_window(0)
 
     def held_back(self, octets: int, now: int) -> bool:
-        """Tell whether so many octets more must wait, for the window or for the pacer's deadline.
+        """Return whether this many octets must wait for the window or the pacer.
 
-        With nothing in flight a segment may always leave, however small the window is.
+        While nothing is in flight, a segment may always leave, however small the window is.
         """
         in_flight = self.in_flight if self._duplicate_acks else self.board.in_flight
         if in_flight and in_flight + octets > self.window:
@@ -209,9 +209,9 @@ class Recovery:
 
     @property
     def room(self) -> int:
-        """Octets that may leave as one segment, at least one segment's: what the window has left.
+        """The room in the window in octets, at least one segment.
 
-        Where segments are paced, no more than the pacer lets go at once.
+        With pacing it is at most the burst of the pacer.
         """
         in_flight = self.in_flight if self._duplicate_acks else self.board.in_flight
         room = max(self.window - in_flight, self.mss)
@@ -219,11 +219,11 @@ class Recovery:
         return min(room, quantum(rate, self.mss)) if rate else room
 
     def window_used(self, una: int, end: int, *, used_up: bool) -> None:
-        """Note after sending how much of the congestion window is used."""
+        """Record how much of the congestion window is used after sending."""
         self._use.note(una, end, used_up=used_up)
 
     def sent(self, octets: int, now: int) -> None:
-        """Note that octets have left."""
+        """Record sent octets."""
         if self.phase >= Phase.REDUCING and self._prr is not None:
             self._prr.sent(octets)
         control = self.control
@@ -233,21 +233,21 @@ class Recovery:
             self.pacer.sent(octets, rate, now)
 
     def sent_again(self, record: Sent, now: int) -> None:
-        """Note that a record has left again."""
+        """Record the retransmission of a record."""
         self.sent(record.end - record.start, now)
         if self.recovering:
             self._undo_ends[record.end] = None
 
     def look(self, position: int, end: int, now: int) -> None:
-        """Look again for losses: the reordering timer has expired."""
+        """Check for losses after the expiry of the reordering timer."""
         self.look_at = NEVER
         self.detect_losses(position, end, now)
 
     def duplicate_reported(self, end: int) -> None:
-        """Take a DSACK: the peer has got twice what ends at ``end`` (RFC 2883, RFC 3708).
+        """Process a DSACK for duplicate data that ends at ``end`` (RFC 2883, RFC 3708).
 
-        When that is so for all that was sent again, nothing had been lost.  What the network
-        doubled, and was not sent again, says nothing.
+        If all retransmitted data is reported so, nothing was lost. A report about data that was not
+        retransmitted is ignored: the network duplicated it.
         """
         self.spurious += 1
         if end in self._undo_ends:
@@ -257,7 +257,7 @@ class Recovery:
                 self._undo("TcpExtTCPDSACKUndo")
 
     def _sample(self, ack: Acknowledgment, octets: int, now: int, *, growable: bool) -> Sample:
-        """Return what an ACK tells the congestion control."""
+        """Return the sample of an ACK for the congestion control."""
         board, rtt, rate = self.board, self.rtt, self.rate
         lost = board.total_lost - self._lost_before
         self._lost_before = board.total_lost
@@ -286,22 +286,23 @@ class Recovery:
         )
 
     def _may_grow(self, ack: Acknowledgment) -> bool:
-        """Tell whether what an ACK says was delivered may open the congestion window.
+        """Return whether the data that an ACK reports may open the congestion window.
 
-        Octets out of order may mean a loss, so only SND.UNA counts (RFC 5681, section 3.1), but as
-        in Linux not on a path known to reorder, where most of them come out of order.
+        Out-of-order data may mean a loss, so only an advance of SND.UNA counts (RFC 5681, section
+        3.1). As in Linux this does not apply to a path known to reorder, where most data arrives
+        out of order.
         """
         if self.phase in (Phase.REDUCING, Phase.RECOVERY):
             return False
         return ack.advanced > 0 or self.rack.reordering_seen
 
     def _partial_or_full(self, ack: Acknowledgment) -> bool:
-        """Take an advance on a connection without SACK (RFC 6582, section 3.2, step 3).
+        """Process an advance of SND.UNA without SACK (RFC 6582, section 3.2, step 3).
 
-        Tell whether it is a partial one, that says of a further loss.
+        Return whether it is a partial one, which reports another loss.
         """
         if self.phase == Phase.RECOVERY and ack.una < self.point:
-            left = ack.advanced // self.mss - 1  # segments that the duplicates had told of
+            left = ack.advanced // self.mss - 1  # segments that the duplicate ACKs had reported
             self._duplicate_acks = max(0, self._duplicate_acks - max(0, left))
             self._lose_first()
             return True
@@ -309,7 +310,7 @@ class Recovery:
         return False
 
     def _lose_first(self) -> None:
-        """Mark the first segment that is not acknowledged as lost."""
+        """Mark the first unacknowledged segment as lost."""
         if not self.board.records:
             return
         record = self.board.records[0]
@@ -329,14 +330,14 @@ class Recovery:
     def _begin_reduction(self, position: int, end: int, now: int, delivered: int = 0) -> None:
         self._remember_for_undo(now)
         self.point = end
-        # RecoverFS: what was selectively acknowledged before will not be delivered again.
+        # RecoverFS: selectively acknowledged data will not be delivered again.
         flight = end - position - self.board.sacked + delivered
         self._prr = ProportionalRate(max(flight, self.mss))
         self.control.on_loss(self._used(position, end), now)
         self.ecn.reduced()
 
     def _used(self, position: int, end: int) -> int:
-        """Return the octets of the congestion window that were in use of late."""
+        """Return how many octets of the congestion window were in use recently."""
         return self._use.octets(self.control.window, end - position)
 
     def _remember_for_undo(self, now: int) -> None:
@@ -344,10 +345,10 @@ class Recovery:
         self._undo_ends.clear()
 
     def _undo_if_spurious(self, echo_sent_ns: int) -> None:
-        """Take the reduction back if an ACK answers an original (RFC 3522, Eifel).
+        """Undo the reduction if an ACK answers an original transmission (RFC 3522, Eifel).
 
-        In fast recovery one segment that was only late proves nothing while others that were sent
-        again are on their way: as in Linux, that is waited for.
+        In fast recovery one late segment proves nothing while other retransmissions are in flight.
+        As in Linux, the decision waits for them.
         """
         if echo_sent_ns < self._undo_after - MILLISECOND and self._undo_ends:
             if self.phase == Phase.LOSS:
@@ -368,7 +369,7 @@ class Recovery:
         self._set_window(0)
 
     def _finish(self) -> None:
-        """Leave recovery: all that was outstanding when it began has been acknowledged."""
+        """Leave recovery, as all data that was outstanding at its start is acknowledged."""
         if self.phase == Phase.RECOVERY:
             self.rack.recovered()
         self._duplicate_acks = 0

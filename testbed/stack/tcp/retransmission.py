@@ -1,4 +1,4 @@
-"""The timers of the sending half: retransmission, window probes, tail loss probe."""
+"""The timers of the sending side: retransmission, window probes, tail loss probe."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from testbed.stack.tcp.rtt import RttEstimator
 
 
 class RetransmissionTimer:
-    """The retransmission timer (RFC 6298, section 5) and that of window probes, which excludes it.
+    """The timers of retransmission (RFC 6298, section 5) and of window probes. At most one runs.
 
-    :ivar at: when the retransmission timer expires; ``persist_at``: when a window is probed.
-    :ivar backoffs: expiries, or probes of a closed window, without any answer.
-    :ivar timeouts: expiries in all.
+    :ivar at: when the retransmission timer expires. ``persist_at`` is the time of the next window
+        probe.
+    :ivar backoffs: the number of expiries or window probes without an answer.
+    :ivar timeouts: the number of all expiries.
     """
 
     __slots__ = ("_even", "_rtt", "at", "backoffs", "persist_at", "timeouts")
@@ -26,12 +27,12 @@ class RetransmissionTimer:
         self._even = 0  # of the first expiries, those that do not back off
 
     def begin(self, even: int) -> None:
-        """Let so many of the first timeouts be followed by one as long, until an answer comes."""
+        """Set how many of the first timeouts do not double the next one."""
         self._even = even
 
     @property
     def timeout_ns(self) -> int:
-        """The timeout, backed off."""
+        """The timeout with its backoff."""
         return self._rtt.backed_off(max(0, self.backoffs - self._even))
 
     def start(self, now: int) -> None:
@@ -40,11 +41,11 @@ class RetransmissionTimer:
             self.at = now + self.timeout_ns
 
     def restart(self, now: int) -> None:
-        """Start it anew (section 5.3)."""
+        """Restart the timer (section 5.3)."""
         self.at = now + self.timeout_ns
 
     def stop(self) -> None:
-        """Stop it: nothing is outstanding (section 5.2)."""
+        """Stop the timer, as nothing is outstanding (section 5.2)."""
         self.at = NEVER
 
     def expire(self) -> None:
@@ -53,24 +54,24 @@ class RetransmissionTimer:
         self.backoffs += 1
 
     def answered(self) -> None:
-        """Note an answer: the next timeout is not backed off."""
+        """Record an answer, which resets the backoff."""
         self.backoffs = self._even = 0
 
     def await_window(self, now: int) -> None:
-        """Probe the window if it has not opened in time."""
+        """Start the timer of window probes."""
         self.persist_at = now + self.timeout_ns
 
     def window_probed(self, now: int) -> None:
-        """Note a probe that an answer opens the window to, or a later one."""
+        """Record a window probe, and set the time of the next one."""
         self.backoffs += 1
         self.await_window(now)
 
     def stop_persisting(self) -> None:
-        """Probe no more for now."""
+        """Stop the timer of window probes."""
         self.persist_at = NEVER
 
     def window_opened(self) -> None:
-        """Note that the window is open."""
+        """Record that the window is open."""
         if self.persist_at != NEVER:
             self.persist_at = NEVER
             self.backoffs = 0
@@ -79,10 +80,11 @@ class RetransmissionTimer:
 class TailProbe:
     """The tail loss probe (RFC 8985, section 7).
 
-    :ivar at: when a probe is due; while one is out, when it has gone unanswered for as long.
-    :ivar end: TLP.end_seq while a probe is out.
+    :ivar at: when a probe is due. After a probe, when it counts as unanswered.
+    :ivar end: TLP.end_seq while a probe is outstanding.
     :ivar resent: TLP.is_retrans.
-    :ivar probes: how many were sent; ``repaired`` a loss that nothing else had found.
+    :ivar probes: the number of probes. ``repaired`` of them repaired a loss that nothing else had
+        detected.
     """
 
     __slots__ = ("at", "end", "probes", "repaired", "resent")
@@ -94,31 +96,31 @@ class TailProbe:
         self.probes = self.repaired = 0
 
     def arm(self, now: int, rtt: RttEstimator, flight: int, mss: int, latest: int) -> None:
-        """Start or restart the timer, unless a probe is out (section 7.2).
+        """Start or restart the timer, unless a probe is outstanding (section 7.2).
 
-        :param latest: the retransmission timer's expiry, which it replaces.
+        :param latest: the expiry of the retransmission timer, which it replaces.
         """
         if self.end is None:
             self.at = min(now + probe_timeout(rtt, one_segment=flight <= mss), latest)
 
     def stop(self) -> None:
-        """Send none."""
+        """Stop the timer."""
         self.at = NEVER
 
     def sent(self, end: int, unanswered_at: int, *, resent: bool) -> None:
-        """Note a probe (section 7.3).
+        """Record a probe (section 7.3).
 
         :param end: SND.NXT.
-        :param resent: it was no new data.
+        :param resent: whether it was a retransmission.
         """
         self.end, self.at, self.resent = end, unanswered_at, resent
         self.probes += 1
 
     def acknowledged(self, una: int) -> bool:
-        """Take an ACK; tell whether it says that the probe has repaired a loss (section 7.4.2).
+        """Process an ACK; return whether the probe has repaired a loss (section 7.4.2).
 
-        If the probe was a retransmission and the peer never said that it had got both, the
-        original was lost: that is a signal of congestion though nothing is left to repair.
+        If the probe was a retransmission and the peer did not report a duplicate, the original was
+        lost. That is a sign of congestion although nothing is left to repair.
         """
         if self.end is None:
             return False
@@ -130,10 +132,10 @@ class TailProbe:
         return self.resent
 
     def duplicate(self, end: int) -> None:
-        """Take a DSACK that ends at ``end``: the probe was not needed."""
+        """Process a DSACK that ends at ``end``: the probe was not needed."""
         if end == self.end:
             self.end, self.at = None, NEVER
 
     def forget(self) -> None:
-        """Give up on it: the retransmission timer has expired."""
+        """Forget the probe after the expiry of the retransmission timer."""
         self.at, self.end = NEVER, None

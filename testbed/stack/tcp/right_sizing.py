@@ -1,4 +1,4 @@
-"""A receive window that grows with what the application reads: dynamic right-sizing.
+"""Dynamic right-sizing: a receive window that grows with the rate of the application.
 
 M. Fisk, W. Feng, "Dynamic right-sizing in TCP", LACSI 2001; the rules are those of Linux
 (``tcp_rcv_space_adjust``, ``tcp_rcv_rtt_measure``).
@@ -16,11 +16,11 @@ _UNUSED: Final = 16  # less than that part of a window does not make it grow
 
 
 class WindowMemory:
-    """By how much the windows of all connections of an endpoint may grow together.
+    """The budget by which the windows of all connections of an endpoint may grow.
 
-    Linux has ``tcp_mem`` of tcp(7) for that: when it is used up, no window grows any more.
+    It corresponds to ``tcp_mem`` of tcp(7). When it is used up, no window grows.
 
-    :ivar left: octets.
+    :ivar left: the remaining octets.
     """
 
     __slots__ = ("left",)
@@ -29,36 +29,36 @@ class WindowMemory:
         self.left = octets
 
     def take(self, octets: int) -> int:
-        """Take so many octets for a window, or what is left; return how many."""
+        """Take octets for a window, at most the remaining ones; return how many."""
         taken = min(octets, self.left)
         self.left -= taken
         return taken
 
     def give_back(self, octets: int) -> None:
-        """Take octets back: the connection is over."""
+        """Return the octets of an ended connection."""
         self.left += octets
 
 
 def begins(position: int, capacity: int) -> bool:
-    """Tell whether so much has come that a window of that capacity is worth looking at.
+    """Return whether enough data has arrived to adjust a window of this capacity.
 
-    Until then a connection, which may stay idle, keeps nothing for its window's growth.
+    Before that a connection, which may stay idle, has no state for the growth of its window.
     """
     return position * _UNUSED >= capacity
 
 
 class RightSizing:
-    """How many octets a window may have.
+    """Determines the size of a receive window.
 
-    What an application reads in a round trip is what the peer sends in one, unless the window holds
-    the peer back: so the window is twice that, and more while it grows.  For an application that
-    does not read it does not grow.
+    An application reads in a round trip what the peer sends in one, unless the window limits the
+    peer. So the window is twice that amount, and more while the amount grows. It does not grow for
+    an application that does not read.
 
-    :param initial: octets to begin with; ``limit``: never more than that.
-    :param memory: what it grows by comes from there.
-    :param position: everything before it has been read already.
-    :ivar capacity: octets for now; it does not shrink.
-    :ivar due_ns: before that time there is nothing to look at.
+    :param initial: the initial size in octets. ``limit`` is the greatest size.
+    :param memory: the budget for its growth.
+    :param position: the position up to which everything was read.
+    :ivar capacity: the present size in octets. It never shrinks.
+    :ivar due_ns: the time of the next adjustment.
     """
 
     __slots__ = ("_begun_ns", "_limit", "_memory", "_most", "_position", "_taken", "capacity",
@@ -75,10 +75,11 @@ class RightSizing:
         self._most = 0  # octets read in a round trip
 
     def adjust(self, position: int, rtt: int | None, segment: int, now: int) -> None:
-        """Look once a round trip at what was read.
+        """Adjust the size once a round trip by the data that was read.
 
-        :param position: everything before it has been read.
-        :param rtt: of the receiver, ``None`` before a measurement; ``segment`` octets are in one.
+        :param position: the position up to which everything was read.
+        :param rtt: the receiver's round-trip time, ``None`` before a measurement. ``segment`` is
+            the size of a segment in octets.
         """
         if self._begun_ns is None:
             self._begun_ns = now
@@ -101,16 +102,16 @@ class RightSizing:
         self.capacity += more
 
     def release(self) -> None:
-        """Give the memory back: nothing more comes."""
+        """Return the memory of its growth."""
         self._memory.give_back(self._taken)
         self._taken = 0
 
 
 class ReceiveRtt:
-    """The round-trip time as a receiver sees it, who sends nothing that is acknowledged.
+    """The round-trip time measured by a receiver that sends no data.
 
-    A timestamp that the peer echoes for the first time tells it.  Without timestamps it is the
-    shortest time that a window's worth has taken to come.
+    With timestamps it is measured by the first echo of a timestamp. Otherwise it is the shortest
+    time in which a window of data has arrived.
 
     :ivar value: ``None`` before a measurement.
     """
@@ -124,7 +125,7 @@ class ReceiveRtt:
         self._edge = 0  # what comes before it was allowed when the window's worth began
 
     def echoed(self, stamps: Timestamping, now: int) -> None:
-        """Take what the timestamp of the segment at hand says."""
+        """Process the timestamp of the present segment."""
         came = stamps.came
         if came is None or came.echo == self._echo:
             return
@@ -136,9 +137,9 @@ class ReceiveRtt:
         self.value = max(1, rtt if value is None else value + (rtt - value) // 8)
 
     def arrived(self, position: int, edge: int, now: int) -> None:
-        """Take that everything before a position is there, where no timestamp tells more.
+        """Record that everything before a position has arrived, for peers without timestamps.
 
-        :param edge: of the window.
+        :param edge: the right edge of the window.
         """
         if self._begun_ns is not None:
             if position < self._edge:

@@ -12,10 +12,9 @@ _AFTER_LOST_SYN_NS: Final = 3 * SECOND
 
 
 class RttEstimator:
-    """Smoothed round-trip time, its variance, its minimum, and the timeout that follows.
+    """The smoothed round-trip time, its variance and minimum, and the resulting timeout.
 
-    All times are nanoseconds; without a sample ``smoothed``, ``latest`` and ``minimum`` are
-    ``None``.
+    Times are in nanoseconds. Before a sample ``smoothed``, ``latest`` and ``minimum`` are ``None``.
     """
 
     __slots__ = ("_ceiling", "_deviation", "_greatest", "_minimum_at", "_round_end",
@@ -35,14 +34,15 @@ class RttEstimator:
         self._ceiling = config.rto_max_ns
 
     def sample(self, rtt: int, latest: int, now: int, una: int, end: int) -> None:
-        """Take a measurement.
+        """Process a sample.
 
-        There may be many in a round trip.  As in Linux, the mean deviation follows each of them,
-        but RTTVAR falls only once in a round trip, and no lower than the greatest deviation in it:
-        else it would forget too soon.
+        There may be many samples in a round trip. As in Linux, the mean deviation follows each of
+        them, but RTTVAR decreases only once in a round trip, and not below the greatest deviation
+        in it. Otherwise it would decay too fast.
 
-        :param rtt: for the timeout; ``latest`` without a delay of the ACK, for the minimum.
-        :param una: SND.UNA, ``end`` SND.NXT: by them round trips are told.
+        :param rtt: the sample for the timeout. ``latest`` is the one for the minimum, without the
+            delay of the ACK.
+        :param una: SND.UNA. It and ``end``, SND.NXT, delimit round trips.
         """
         self.latest = latest
         minimum = self.minimum
@@ -64,9 +64,9 @@ class RttEstimator:
         self.rto = min(self._ceiling, self.smoothed + max(self._variance_floor, 4 * self.variance))
 
     def handshake_timed_out(self) -> None:
-        """Begin with 3 seconds: SYN was sent again and there is no sample (RFC 6298, 5.7)."""
+        """Start with 3 seconds after a retransmitted SYN without a sample (RFC 6298, 5.7)."""
         self.rto = min(self._ceiling, max(self.rto, _AFTER_LOST_SYN_NS))
 
     def backed_off(self, backoffs: int) -> int:
-        """Return the timeout after so many expiries in a row (RFC 6298, section 5.5)."""
+        """Return the timeout after a number of expiries in a row (RFC 6298, section 5.5)."""
         return min(self._ceiling, self.rto << min(backoffs, 32))

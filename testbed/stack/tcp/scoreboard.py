@@ -1,7 +1,7 @@
-"""The data that was sent and is not yet acknowledged, and its known fate.
+"""The sent and unacknowledged data, and its known state.
 
-RFC 6675's scoreboard, with the transmit times of RFC 8985.  Every octet is in flight, lost or
-selectively acknowledged; ``in_flight`` is the *pipe* of RFC 6675.
+This is the scoreboard of RFC 6675 with the transmit times of RFC 8985. Each octet is in flight,
+lost or selectively acknowledged. ``in_flight`` is the *pipe* of RFC 6675.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from testbed.stack.ranges import Ranges
 from testbed.stack.tcp.congestion.control import Loss
 from testbed.stack.tcp.sent import Fate, Progress, Sent
 
-# Records that are kept.  A peer makes segments small with its MSS option; no more of them are
+# The limit of records.  A peer can make segments small by its MSS option; no more of them are
 # outstanding at a time, whatever its window.
 MOST_RECORDS: Final = 1 << 14
 
@@ -26,11 +26,11 @@ _start = attrgetter("start")
 class Scoreboard:
     """All records between SND.UNA and SND.NXT, in order.
 
-    Cumulative ACKs pop from the left, SACK blocks touch only what they newly cover, and the
-    records in flight are also in a ring in the order of their last transmission.
+    Cumulative ACKs pop from the left. SACK blocks touch only the records that they newly cover. The
+    records in flight are also in a ring, in the order of their last transmission.
 
-    :ivar resent_in_flight: records in flight that have left more than once.
-    :ivar total_lost: octets marked lost, in all.
+    :ivar resent_in_flight: the number of retransmitted records in flight.
+    :ivar total_lost: the number of all octets marked lost.
     """
 
     __slots__ = ("_losses", "_lost_starts", "_ring", "_sacked_ranges", "in_flight", "lost",
@@ -50,13 +50,13 @@ class Scoreboard:
         self._sacked_ranges = Ranges()
 
     def add(self, record: Sent) -> None:
-        """Note a first transmission."""
+        """Record a first transmission."""
         self.records.append(record)
         record.follow(self._ring.older)
         self.in_flight += record.end - record.start
 
     def resend(self, record: Sent, now: int, progress: Progress, piece: int) -> None:
-        """Note that a record leaves again."""
+        """Record the retransmission of a record."""
         length = record.end - record.start
         if record.fate is Fate.LOST:
             self.lost -= length
@@ -69,7 +69,7 @@ class Scoreboard:
         record.follow(self._ring.older)
 
     def acknowledge(self, position: int) -> list[Sent]:
-        """Drop all before ``position``; return the records that were not yet known delivered."""
+        """Drop the records before ``position``; return those that are newly delivered."""
         records = self.records
         delivered = []
         count = 0
@@ -89,9 +89,9 @@ class Scoreboard:
         return delivered
 
     def sack(self, blocks: Iterable[tuple[int, int]]) -> list[Sent]:
-        """Mark what blocks say has arrived; return the records newly marked, in order.
+        """Mark the records of SACK blocks as delivered; return the newly marked ones in order.
 
-        Only whole segments count: no honest peer has received a part of one.
+        Only whole segments count: no correct peer has received a part of one.
         """
         delivered: list[Sent] = []
         for start, end in sorted(blocks):
@@ -103,7 +103,7 @@ class Scoreboard:
         return delivered
 
     def mark_lost(self, record: Sent) -> None:
-        """Note that a record in flight has been lost."""
+        """Mark a record in flight as lost."""
         self._leave(record)
         record.becomes(Fate.LOST)
         length = record.end - record.start
@@ -114,17 +114,17 @@ class Scoreboard:
         self._note_loss(record)
 
     def take_losses(self) -> tuple[Loss, ...]:
-        """Return what was marked lost since the last time."""
+        """Return the records marked lost since the last call."""
         if not self._losses:
             return ()
         losses, self._losses = tuple(self._losses), None
         return losses
 
     def mark_all_lost(self) -> None:
-        """Note that whatever is not known delivered has been lost (the RTO has expired).
+        """Mark all records that are not delivered as lost, after the expiry of the RTO.
 
-        A receiver may drop what it has selectively acknowledged (RFC 2018, section 8).  It has
-        if the first record is among that: then nothing it said counts.
+        A receiver may drop data that it has selectively acknowledged (RFC 2018, section 8). It did
+        so if the first record is selectively acknowledged: then all its SACK blocks are ignored.
         """
         if self.records and self.records[0].fate is Fate.SACKED:
             self._sacked_ranges.clear()
@@ -137,7 +137,7 @@ class Scoreboard:
                 self.mark_lost(record)
 
     def mark_all_in_flight(self) -> None:
-        """Take back that records are lost: they had only been slow."""
+        """Mark all lost records as in flight again: they were only late."""
         for record in self.records:
             if record.fate is Fate.LOST:
                 self.lost -= record.end - record.start
@@ -155,7 +155,7 @@ class Scoreboard:
         return None
 
     def by_time(self) -> Iterator[Sent]:
-        """Yield the records in flight, the longest ago sent first; one yielded may be marked."""
+        """Yield the records in flight in the order of transmission. A yielded one may be marked."""
         ring = self._ring
         record = ring.newer
         while record is not ring:
@@ -164,12 +164,12 @@ class Scoreboard:
             record = newer
 
     def cut(self, record: Sent, length: int) -> None:
-        """Shorten a record to ``length`` octets of payload; the rest becomes a record after it."""
+        """Split a record after ``length`` octets of payload."""
         index = bisect_right(self.records, record.start, key=_start) - 1
         self._split(index, record.start + length)
 
     def take_back(self, position: int) -> list[Sent]:
-        """Remove and return the records from a position on, where one starts."""
+        """Remove and return the records from the start of a record on."""
         index = bisect_right(self.records, position - 1, key=_start)
         taken = self.records[index:]
         for record in taken:
@@ -201,7 +201,7 @@ class Scoreboard:
         return self.records[index]
 
     def _sack(self, start: int, end: int, delivered: list[Sent]) -> None:
-        """Mark the whole segments of a range, of whose first octet nothing was known."""
+        """Mark the whole segments of a range whose first octet was not marked."""
         records = self.records
         index = max(0, bisect_right(records, start, key=_start) - 1)
         record = records[index]
@@ -244,7 +244,7 @@ class Scoreboard:
         record.follow(self._ring.older)
 
     def _leave(self, record: Sent) -> None:
-        """Take a record that is about to change its fate out of the sums."""
+        """Subtract a record from the sums before its state changes."""
         length = record.end - record.start
         if record.fate is Fate.LOST:
             self.lost -= length
@@ -255,7 +255,7 @@ class Scoreboard:
 
 
 def _whole(record: Sent, end: int) -> int:
-    """Return where the whole segments of a record end that lie before ``end``."""
+    """Return the end of the last whole segment of a record before ``end``."""
     if end >= record.start + len(record.payload):
         return end
     return end - (end - record.start) % record.piece

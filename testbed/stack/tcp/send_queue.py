@@ -1,16 +1,16 @@
-"""Octets that wait for their first transmission."""
+"""The octets that wait for their first transmission."""
 
 from __future__ import annotations
 
 from collections import deque
 from typing import Any, Final
 
-_SMALL: Final = 2048  # chunks are put together up to here, so that there are not too many
-_LARGE: Final = 16 * 1024  # views of so many octets are kept instead of copied
+_SMALL: Final = 2048  # smaller chunks are merged up to here, to limit their number
+_LARGE: Final = 16 * 1024  # views of this size and more are kept instead of copied
 
 
 class SendQueue:
-    """Chunks, each with the ``ext`` it was sent with.  Octets are copied once, when cut to size."""
+    """A queue of chunks, each with its ``ext``. Octets are copied once, when cut to segments."""
 
     __slots__ = ("_chunks", "_ends", "_offset", "_taken", "octets")
 
@@ -23,9 +23,9 @@ class SendQueue:
         self.octets = 0
 
     def append(self, data: bytes | memoryview, ext: Any, *, eor: bool = False) -> None:
-        """Add octets at the end; those of a large view must not change.
+        """Append octets. Those of a large view must not change.
 
-        :param eor: a record ends behind them: no segment has octets of two records.
+        :param eor: whether a record ends after them. No segment has octets of two records.
         """
         chunks = self._chunks
         if len(data) < _LARGE:
@@ -44,7 +44,7 @@ class SendQueue:
             self._ends.append(self._taken + self.octets)
 
     def put_back(self, data: bytes, ext: Any) -> None:
-        """Add octets at the front, of which none has been taken since they were."""
+        """Put taken octets back at the front, before any others are taken."""
         if self._offset:
             rest, other = self._chunks[0]
             self._chunks[0] = rest[self._offset :], other
@@ -55,11 +55,11 @@ class SendQueue:
 
     @property
     def ext(self) -> Any:
-        """The state at the first sending of the next octets."""
+        """The ``ext`` of the next octets."""
         return self._chunks[0][1]
 
     def run(self, limit: int) -> int:
-        """Return how many octets can leave in one segment: at most ``limit``, of one ``ext``."""
+        """Return how many octets one segment can carry: at most ``limit``, of one ``ext``."""
         if self._ends:
             limit = min(limit, self._left_of_record())
         if len(self._chunks) == 1:
@@ -108,14 +108,14 @@ class SendQueue:
         return bool(ends and ends[0] == self._taken)
 
     def _left_of_record(self) -> int:
-        """Return how many octets come before the next end of a record."""
+        """Return how many octets are left of the present record."""
         ends = self._ends
         while ends and ends[0] <= self._taken:  # one taken may have been put back meanwhile
             ends.popleft()
         return ends[0] - self._taken if ends else self.octets
 
     def clear(self) -> None:
-        """Throw everything away."""
+        """Drop everything."""
         self._ends = None
         self._chunks.clear()
         self._offset = self.octets = 0

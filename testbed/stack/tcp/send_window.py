@@ -4,9 +4,9 @@ from __future__ import annotations
 
 
 class SendWindow:
-    """The limits that the peer sets for sending.
+    """The send window of a connection.
 
-    :ivar size: SND.WND in octets; ``greatest`` the largest there was.
+    :ivar size: SND.WND in octets. ``greatest`` is the largest one so far.
     :ivar shift: Snd.Wind.Shift.
     """
 
@@ -20,16 +20,16 @@ class SendWindow:
         self._ack = -1  # SND.WL2
 
     def scale(self, shift: int) -> None:
-        """Take the peer's window scale option."""
+        """Process the peer's window scale option."""
         self.shift = shift
 
     def begin(self, size: int, seq: int) -> None:
-        """Take the window of the segment that establishes the connection."""
+        """Process the window of the segment that establishes the connection."""
         self.size = self.greatest = size
         self._seq, self._ack = seq, 0
 
     def take(self, size: int, seq: int, ack: int) -> bool:
-        """Take a segment's window if it is news (RFC 9293, 3.10.7.4, fifth); tell whether so."""
+        """Update the window from a newer segment; return whether it did (RFC 9293, 3.10.7.4)."""
         if not (
             self._seq < seq
             or (self._seq == seq and self._ack <= ack)

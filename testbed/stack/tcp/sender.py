@@ -1,4 +1,4 @@
-"""The sending half: its variables, what leaves, and what ACKs do to them."""
+"""The sending side: its variables, and their changes by transmissions and ACKs."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from testbed.stack.tcp.send_queue import SendQueue
 from testbed.stack.tcp.send_window import SendWindow
 from testbed.stack.tcp.sent import Fate, Sent
 
-# For the answer to a tail loss probe: a busy peer is not silent.  Linux delays an ACK for as long.
+# The wait for the answer of a busy peer to a tail loss probe.  Linux delays an ACK for as long.
 _LEAST_PATIENCE_NS: Final = 40_000_000
 
 
 class Sender:
-    """SND.UNA, SND.NXT and what follows from them.  Positions: SYN is -1.
+    """SND.UNA, SND.NXT and the variables that depend on them. SYN has position -1.
 
-    :ivar base: sequence number of position 0, ISS + 1.
-    :ivar segment_limit: payload and options of a segment (RFC 6691).
-    :ivar mss: payload of a segment with the usual options.
-    :ivar closing: FIN is to follow the last octet; ``finished`` is its position once sent.
+    :ivar base: the sequence number of position 0, ISS + 1.
+    :ivar segment_limit: the greatest size of payload and options of a segment (RFC 6691).
+    :ivar mss: the payload of a segment with the usual options.
+    :ivar closing: whether FIN follows the last octet. ``finished`` is its position once sent.
     :ivar urgent: SND.UP: the position after the last octet of urgent data.
     :ivar idle_restarts: silences after which the congestion window was made smaller.
     :ivar pushed: what is before it is not held back by a cork.
-    :ivar small_end: end of the last segment sent that was not full-sized (for Nagle).
+    :ivar small_end: the end of the last sent segment that was not full-sized (for Nagle).
     """
 
     __slots__ = ("_restarted_after", "base", "board", "closing", "finished", "idle_restarts",
@@ -68,7 +68,7 @@ class Sender:
 
     @property
     def unsent(self) -> int:
-        """Octets taken that have not been acknowledged."""
+        """How many queued or sent octets are not acknowledged."""
         outstanding = self.next - max(self.una, 0)
         if self.finished is not None and self.una <= self.finished:
             outstanding -= 1
@@ -76,31 +76,31 @@ class Sender:
 
     @property
     def acknowledged(self) -> int:
-        """SND.UNA without SYN and FIN: the octets of the stream the peer has got."""
+        """SND.UNA without SYN and FIN: the position up to which the peer has the stream."""
         return max(0, self.una - self.fin_acknowledged)
 
     @property
     def window_left(self) -> int:
-        """Octets the peer's window still allows."""
+        """How many octets the peer's window still allows."""
         return max(0, self.una + self.window.size - self.next)
 
     @property
     def blocked(self) -> bool:
-        """Whether nothing is outstanding, so that no ACK will let out what waits."""
+        """Whether nothing is outstanding, so that no ACK will release waiting data."""
         waiting = self.queue.octets or (self.closing and self.finished is None)
         return bool(waiting) and not self.board.records
 
     @property
     def fin_acknowledged(self) -> bool:
-        """Whether the peer has got the whole stream and its end."""
+        """Whether the peer has acknowledged the whole stream and its end."""
         return self.finished is not None and self.una > self.finished
 
     # What leaves.
 
     def set_segment_limit(self, limit: int, usual_options: int) -> None:
-        """Set how large segments are, payload and options.
+        """Set the size of segments, for payload and options.
 
-        Options may leave no room; there is always an octet of payload.
+        A segment has at least one octet of payload, even if options leave no room.
         """
         self.segment_limit = limit
         self.mss = max(1, limit - usual_options)
@@ -110,15 +110,15 @@ class Sender:
         self.pushed = self.next + self.queue.octets + (self.next < 0)
 
     def queue_urgent(self) -> None:
-        """Make all that is queued urgent."""
+        """Mark all queued data as urgent."""
         self.urgent = self.next + self.queue.octets + (self.next < 0)
 
     def close(self) -> None:
-        """Have FIN follow what is queued."""
+        """Queue FIN after the queued data."""
         self.closing = True
 
     def send_syn(self, now: int) -> bool:
-        """Note that SYN leaves if it is to, for the first time or again, and tell whether so."""
+        """Return whether SYN must be sent or retransmitted, and record that."""
         if self.next < 0:
             self._add(-1, 0, b"", None, SYN, now, 0)
             self.next = 0
@@ -130,7 +130,7 @@ class Sender:
         return True
 
     def send_early(self, limit: int, now: int) -> bytes:
-        """Take at most so many octets from the queue: they leave with the SYN (RFC 7413)."""
+        """Take octets from the queue that leave with the SYN (RFC 7413)."""
         if not limit or not self.queue.octets:
             return b""
         ext = self.queue.ext
@@ -140,18 +140,18 @@ class Sender:
         return payload
 
     def syns_cross(self, *, keep: bool) -> None:
-        """Have SYN leave again, as SYN,ACK; data that went with it leaves after the handshake.
+        """Retransmit SYN as SYN/ACK. Its data is sent again after the handshake.
 
-        :param keep: and so does what is queued; otherwise that is dropped.
+        :param keep: whether to keep queued data.
         """
         if not keep:
             self.queue.clear()
         self.board.mark_all_lost()
 
     def take_back_early(self, *, keep: bool) -> None:
-        """Take that data of the SYN was not sent, as far as it is not acknowledged.
+        """Treat unacknowledged data of the SYN as unsent.
 
-        :param keep: it leaves again, before what is queued; otherwise all of that is dropped.
+        :param keep: whether to send it before the queued data. Otherwise both are dropped.
         """
         self.next = self.una
         taken = self.board.take_back(self.next)
@@ -161,16 +161,16 @@ class Sender:
             self.queue.put_back(b"".join(one.payload for one in taken), taken[0].ext)
 
     def syn_was_sent(self) -> None:
-        """Take that SYN has left, of which nothing was kept."""
+        """Record that a SYN/ACK without state (a cookie) was sent."""
         self.next = 0
 
     def send_data(self, size: int, fits: int, now: int) -> Sent:
-        """Take at most ``size`` octets of one ``ext`` from the queue: they leave.
+        """Take at most ``size`` octets of one ``ext`` from the queue, which are sent now.
 
-        FIN goes with the last ones where the peer's window has room for it, but not before the ACK
+        FIN goes with the last octets if the peer's window has room for it, but not before the ACK
         of our SYN.
 
-        :param fits: payload of one segment on the wire.
+        :param fits: the payload of one segment on the wire.
         """
         ext = self.queue.ext
         payload = self.queue.take(size)
@@ -192,14 +192,14 @@ class Sender:
         return record
 
     def send_fin(self, now: int) -> int:
-        """Note that FIN leaves on its own; return its position."""
+        """Record that FIN is sent without data; return its position."""
         self.finished = start = self.next
         self._add(start, start + 1, b"", None, FIN, now, 0)
         self.next = start + 1
         return start
 
     def send_again(self, record: Sent, fits: int, limit: int, now: int) -> None:
-        """Note that at most ``limit`` octets of a record leave again."""
+        """Record the retransmission of at most ``limit`` octets of a record."""
         if len(record.payload) > limit:
             self.board.cut(record, limit)
         self._resend(record, now, fits)
@@ -208,7 +208,7 @@ class Sender:
         self.timer.start(now)
 
     def sent_new(self, now: int) -> None:
-        """Set the timers that go with data sent for the first time."""
+        """Set the timers of new data."""
         self.last_sent_ns = now
         self.timer.start(now)
         self.arm_probe(now)
@@ -233,7 +233,7 @@ class Sender:
     # What ACKs tell.
 
     def take_window(self, window: int, seq: int, ack: int) -> bool:
-        """Update the send window (RFC 9293, 3.10.7.4, fifth); tell whether it has changed."""
+        """Update the send window (RFC 9293, 3.10.7.4, fifth); return whether it has changed."""
         before = self.window.size
         if not self.window.take(window, seq, ack):
             return False
@@ -242,7 +242,7 @@ class Sender:
         return window != before
 
     def syn_acknowledged(self, position: int, now: int, echo_sent_ns: int | None) -> None:
-        """Take the ACK of our SYN, and of data before ``position`` that went with it."""
+        """Process the ACK of our SYN and of its data before ``position``."""
         delivered = self.board.acknowledge(position)
         self.una = position
         if delivered:
@@ -261,7 +261,7 @@ class Sender:
         *,
         marked: bool,
     ) -> None:
-        """Take an ACK up to ``position`` and SACK ``blocks`` between that and SND.NXT.
+        """Process an ACK up to ``position`` and SACK ``blocks`` between that and SND.NXT.
 
         :param echo_sent_ns: see :class:`Acknowledgment`, as for ``marked``.
         """
@@ -285,10 +285,10 @@ class Sender:
             self.rearm(now)
 
     def _measure(self, delivered: list[Sent], now: int, echo_sent_ns: int | None) -> None:
-        """Measure a round trip: the longest this ACK tells of, a delayed ACK included.
+        """Measure the longest round trip of this ACK, including its delay.
 
-        If any of what it acknowledges was sent twice, that may have been missing while the rest
-        waited at the peer: then only a timestamp tells (Karn's algorithm; RFC 7323, section 4).
+        If it acknowledges retransmitted data, the rest may have waited at the peer for that data.
+        Then only a timestamp can measure it (Karn's algorithm; RFC 7323, section 4).
         """
         latest = now - delivered[-1].sent_ns
         longest = now - delivered[0].sent_ns
@@ -318,15 +318,15 @@ class Sender:
             self.probe.stop()
 
     def await_answer(self, now: int, *, resent: bool) -> None:
-        """Note that a tail loss probe leaves.
+        """Record a tail loss probe.
 
-        :param resent: it is no new data.
+        :param resent: whether it is a retransmission.
         """
         patience = probe_timeout(self.rtt, one_segment=self.next - self.una <= self.mss)
         self.probe.sent(self.next, now + max(patience, _LEAST_PATIENCE_NS), resent=resent)
 
     def path_changed(self) -> None:
-        """Send again, in smaller segments, what does not fit the path any more."""
+        """Retransmit in smaller segments the data that exceeds the new path MTU."""
         for record in list(self.board.records):
             if record.fate is Fate.IN_FLIGHT and len(record.payload) > self.mss:
                 self.board.mark_lost(record)
@@ -335,7 +335,7 @@ class Sender:
     # What timers do.
 
     def idled(self, now: int) -> None:
-        """Shrink the congestion window after a long silence (RFC 5681, section 4.1)."""
+        """Reduce the congestion window after a long silence (RFC 5681, section 4.1)."""
         idle = now - self.last_sent_ns
         if self.last_sent_ns and idle > self.rtt.rto:
             before = self.recovery.control.window
@@ -345,7 +345,7 @@ class Sender:
                 self._restarted_after = self.last_sent_ns
 
     def timed_out(self, now: int, *, established: bool) -> None:
-        """Take the expiry of the retransmission timer (RFC 6298, section 5.4 to 5.7)."""
+        """Process the expiry of the retransmission timer (RFC 6298, sections 5.4 to 5.7)."""
         self.timer.expire()
         self.probe.forget()
         if not established:
@@ -355,7 +355,7 @@ class Sender:
         self.timer.restart(now)
 
     def clear(self) -> None:
-        """Throw everything away: the connection is over."""
+        """Drop everything at the end of the connection."""
         self.queue.clear()
         self.board.clear()
         self.timer.stop()

@@ -1,4 +1,4 @@
-"""One transmission that has not been acknowledged."""
+"""One unacknowledged transmission."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ class Fate(enum.Enum):
     """The state of a record."""
 
     IN_FLIGHT = enum.auto()
-    LOST = enum.auto()  # and not sent again since
+    LOST = enum.auto()  # and not retransmitted since
     SACKED = enum.auto()
 
 
-# How far a connection was when a record left (see ``DeliveryRate``): octets delivered, when the
+# A connection's state when a record was sent (see ``DeliveryRate``): octets delivered, when the
 # last of them were, when the newest was sent, and whether the application is the limit; octets in
 # flight, the record's own among them, and octets found lost so far.
 Progress = tuple[int, int, int, bool, int, int]
@@ -24,14 +24,14 @@ NO_PROGRESS: Final[Progress] = (0, 0, 0, False, 0, 0)
 
 
 class Sent:
-    """One transmission: ``payload`` is at ``start``; SYN and FIN take one position each.
+    """One transmission. ``payload`` is at ``start``. SYN and FIN take one position each.
 
-    Records in flight are in a ring, in the order of their last transmission: ``older`` and
-    ``newer`` are a record's neighbours there.
+    Records in flight form a ring, in the order of their last transmission. ``older`` and ``newer``
+    are the neighbours in the ring.
 
-    :ivar piece: octets of payload in each segment on the wire: fewer than there are in
-        ``payload`` where the network interface cuts it.
-    :ivar resent: it has left more than once.
+    :ivar piece: the payload of each segment on the wire in octets. It is smaller than ``payload``
+        if the network interface segments it.
+    :ivar resent: whether it was retransmitted.
     """
 
     __slots__ = ("end", "ext", "fate", "flags", "newer", "older", "payload", "piece", "progress",
@@ -64,13 +64,13 @@ class Sent:
 
     @classmethod
     def ring(cls) -> Sent:
-        """Return what closes a ring: no record, its newer neighbour the oldest one."""
+        """Return the sentinel of a ring. Its newer neighbour is the oldest record."""
         end = cls(0, 0, b"", None, 0, 0, NO_PROGRESS, 0)
         end.older = end.newer = end
         return end
 
     def again(self, now: int, progress: Progress, piece: int) -> None:
-        """Leave once more."""
+        """Record a retransmission."""
         self.fate = Fate.IN_FLIGHT
         self.resent = True
         self.sent_ns = now
@@ -78,11 +78,11 @@ class Sent:
         self.piece = piece
 
     def becomes(self, fate: Fate) -> None:
-        """Meet another fate."""
+        """Change the state."""
         self.fate = fate
 
     def cut(self, position: int) -> Sent:
-        """Keep what lies before ``position``, and return the rest as a record of its own."""
+        """Split the record at ``position``; return the second part."""
         length = position - self.start
         rest = Sent(
             position,
@@ -101,13 +101,13 @@ class Sent:
         return rest
 
     def follow(self, older: Sent) -> None:
-        """Enter the ring behind another record."""
+        """Insert the record into the ring after another one."""
         newer = older.newer
         self.older, self.newer = older, newer
         older.newer = newer.older = self
 
     def unlink(self) -> None:
-        """Leave the ring."""
+        """Remove the record from the ring."""
         older, newer = self.older, self.newer
         older.newer, newer.older = newer, older
         del self.older, self.newer  # a cycle would keep it

@@ -1,4 +1,4 @@
-"""The states of a connection and the one table of their transitions (RFC 9293, section 3.3.2)."""
+"""The states of a connection and the table of transitions (RFC 9293, section 3.3.2)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 
 class State(enum.Enum):
-    """RFC 9293, figure 5."""
+    """The states of RFC 9293, figure 5."""
 
     CLOSED = "CLOSED"
     LISTEN = "LISTEN"
@@ -21,12 +21,12 @@ class State(enum.Enum):
     LAST_ACK = "LAST-ACK"
     TIME_WAIT = "TIME-WAIT"
 
-    # By identity, in C: states are looked up for every segment.
+    # Hash by identity, in C: states are looked up for each segment.
     __hash__ = object.__hash__
 
 
 class Trigger(enum.Enum):
-    """The causes for leaving a state: the arrows of RFC 9293, figure 5."""
+    """The causes for leaving a state: the arrows of The states of RFC 9293, figure 5."""
 
     ACTIVE_OPEN = "active OPEN"
     SYN = "receive SYN"
@@ -68,9 +68,9 @@ TRANSITIONS: Final[dict[tuple[State, Trigger], State]] = {
 HANDSHAKE: Final = frozenset({State.LISTEN, State.SYN_SENT, State.SYN_RECEIVED})
 # States in which the peer may still send data.
 RECEIVING: Final = frozenset({State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2})
-# States in which whatever comes for a connection is the connection's own.
+# States in which each segment of the flow belongs to the connection.
 OPEN: Final = RECEIVING | {State.CLOSE_WAIT, State.CLOSING, State.LAST_ACK}
-# States in which an application has nothing more to expect.
+# States in which an application can expect nothing more.
 OVER: Final = frozenset({State.TIME_WAIT, State.CLOSED})
 # States in which ABORT sends RST (section 3.10.5).
 RESETTABLE: Final = RECEIVING | {State.SYN_RECEIVED, State.CLOSE_WAIT}

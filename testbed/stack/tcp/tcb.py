@@ -1,7 +1,7 @@
-"""The transmission control block: all that is known of a connection (RFC 9293, section 3.3.1).
+"""The transmission control block: the state of a connection (RFC 9293, section 3.3.1).
 
-What arrives (``input``), what leaves (``output``) and what is due (``timers``) are functions on
-it; applications see it as :class:`~testbed.stack.tcp.connection.TcpConnection`.
+The functions of ``input``, ``output`` and ``timers`` operate on it. Applications see it as
+:class:`~testbed.stack.tcp.connection.TcpConnection`.
 """
 
 from __future__ import annotations
@@ -80,39 +80,41 @@ class Owner(Protocol):
 
     @property
     def memory(self) -> WindowMemory:
-        """What windows grow by."""
+        """The memory by which receive windows may grow."""
 
     def wake(self, connection: Any) -> None:
-        """Ask it for segments and for its timer before long."""
+        """Schedule a request for its segments and its timer."""
 
     def report(self, connection: Any, event: Event) -> None:
-        """Tell the application."""
+        """Report an event to the application."""
 
     def count(self, name: str) -> None:
-        """Count an event, by the name of its MIB counter."""
+        """Increment a MIB counter."""
 
     def fast_open_told(self, connection: Any, syn_ack: Segment, now: int) -> None:
-        """Learn from the answer to a SYN what the server knows of TCP Fast Open."""
+        """Record what the answer to a SYN says about the server's TCP Fast Open."""
 
 
 class Numbers(NamedTuple):
-    """Values that an attacker must not guess: the first sequence number, the clock's offset."""
+    """Numbers that must be unpredictable: initial sequence number and timestamp offset."""
 
     isn: int
     timestamp_offset: int
 
 
 class Tcb:
-    """The variables of one connection, and how its state changes.
+    """The variables of one connection, and its state changes.
 
-    :ivar challenges: limits challenge ACKs; ``answers`` those to keep-alives and window probes.
-    :ivar accepted: the peer opened it.
-    :ivar early: what it does of TCP Fast Open, if anything.
-    :ivar orphaned: its user has closed it.
-    :ivar soft_error: of ICMP, since the last progress: why it ends, if no answer ever comes.
-    :ivar told: its user has been told that nothing more happens.
-    :ivar black_hole: looks for paths that drop large packets; ``None``: that is not done.
-    :ivar limited: it has a user timeout, a limit of unsent data, or looks for black holes.
+    :ivar challenges: the limit of challenge ACKs. ``answers`` is the limit of answers to
+        keep-alives and window probes.
+    :ivar accepted: whether the peer opened it.
+    :ivar early: its TCP Fast Open state, if it is used.
+    :ivar orphaned: whether its user has closed it.
+    :ivar soft_error: the last soft ICMP error since the last progress. It is the reported reason if
+        the connection times out.
+    :ivar told: whether its end was reported to its user.
+    :ivar black_hole: the detection of PMTUD black holes, or ``None``.
+    :ivar limited: whether it has a user timeout, a limit of unsent data, or black hole detection.
     """
 
     __slots__ = ("accepted", "answers", "black_hole", "challenges", "chronograph", "close_at",
@@ -147,7 +149,7 @@ class Tcb:
         self.chronograph = Chronograph()
         self.accepted = accepted
         self.early: Early | None = None
-        # Negotiated in the handshake; until then, what is offered.
+        # Negotiated in the handshake; before that, the offered value.
         self.timestamps = Timestamping(numbers.timestamp_offset, offered=config.timestamps)
         self.sack = config.sack
         self.window_scaling = config.window_scaling
@@ -157,7 +159,7 @@ class Tcb:
         self.limited = _limited(config)
         self.challenges = AckLimit(config.challenge_acks_per_second)
         self.answers = AckLimit(config.challenge_acks_per_second)
-        self.reset = False  # RST is to be sent
+        self.reset = False  # whether RST must be sent
         self.reading_closed = False
         self.orphaned = False
         self.told = False
@@ -171,17 +173,17 @@ class Tcb:
     # The handshake.
 
     def open(self, now: int, early: Early | None = None) -> None:
-        """Open it actively (RFC 9293, section 3.10.1)."""
+        """Open the connection actively (RFC 9293, section 3.10.1)."""
         self.sender.timer.begin(self.config.syn_linear_timeouts)
         self.keepalive.begin(now)
         self.early = early
         self.transition(Trigger.ACTIVE_OPEN)
 
     def accept(self, syn: Segment, early: Early | None, now: int) -> None:
-        """Open it passively, for a SYN.
+        """Open the connection passively for a SYN.
 
-        Where a cookie is granted to an extension, there is no room for timestamps beside its own
-        options (RFC 8684, appendix B.1).
+        If the SYN/ACK carries a cookie beside the options of an extension, there is no room for
+        timestamps (RFC 8684, appendix B.1).
         """
         self.keepalive.begin(now)
         self.early = early
@@ -194,7 +196,7 @@ class Tcb:
             self._start()
 
     def negotiate(self, syn: Segment) -> None:
-        """Take the options of the peer's SYN: only what both sides offer is used."""
+        """Process the options of the peer's SYN. An option is used if both sides offer it."""
         self.timestamps.negotiate(find(syn.options, Timestamps))
         scale = find(syn.options, WindowScale)
         self.window_scaling = self.config.window_scaling and scale is not None
@@ -208,7 +210,7 @@ class Tcb:
         self.ecn.negotiate(syn, answer=bool(syn.flags & ACK))
 
     def establish(self, trigger: Trigger, now: int) -> None:
-        """Be established: data can flow."""
+        """Enter ESTABLISHED, in which data can flow."""
         self.transition(trigger)
         if self.early is None or not self.early.accepted:
             self._start()
@@ -217,19 +219,22 @@ class Tcb:
             self.transition(Trigger.CLOSE)
 
     def _start(self) -> None:
-        """Let data flow.  RFC 5681, section 3.1; as in Linux one lost SYN is forgiven."""
+        """Start loss recovery and congestion control (RFC 5681, section 3.1).
+
+        As in Linux one lost SYN has no effect.
+        """
         sender = self.sender
         sender.recovery.start(sender.mss, sack=self.sack, small=sender.total_resent > 1)
         self.owner.report(self, Connected())
 
     def user_timeout_heard(self, segment: Segment) -> None:
-        """Take what a segment says of the peer's user timeout (RFC 5482), if that counts."""
+        """Process the user timeout option of a segment (RFC 5482), if it is in use."""
         if self.config.advertised_timeout_ns:
             option = find(segment.options, UserTimeoutOption)
             self.user_timeout.take(option, self.config.rto_max_ns)
 
     def go_by(self, config: TcpConfig) -> None:
-        """Take another configuration; what was negotiated stays."""
+        """Apply another configuration. Negotiated values stay."""
         old, self.config = self.config, config
         if _buffer(config) != _buffer(old):
             self.receiver.resize(config.receive_buffer)
@@ -242,7 +247,7 @@ class Tcb:
     # How its state changes.
 
     def transition(self, trigger: Trigger) -> None:
-        """Go where the table says."""
+        """Change the state by the table."""
         old = self.state
         self.state = new = TRANSITIONS[old, trigger]
         if new is State.CLOSED and old in _COUNTED_ENDS:
@@ -251,7 +256,7 @@ class Tcb:
             self.extension.state_changed(old, new)
 
     def end(self, failure: ConnectionFailure | None, trigger: Trigger = Trigger.DELETE) -> None:
-        """Be closed from now on, and say so."""
+        """Close the connection, and report it."""
         if self.state is State.CLOSED:
             return
         over = self.state in OVER
@@ -269,7 +274,7 @@ class Tcb:
         self.owner.wake(self)
 
     def abort_with(self, failure: ConnectionFailure) -> None:
-        """Send RST if the peer knows of the connection, and be closed."""
+        """Close the connection; send RST if the peer knows it."""
         knows_no_end = self.state in SHUT and self.sender.finished is None
         # One that is due already still leaves.
         self.reset |= self.state in RESETTABLE or knows_no_end
@@ -278,18 +283,18 @@ class Tcb:
         self.end(failure)
 
     def report_error(self, error: ConnectionFailure) -> None:
-        """Tell the application, if it knows the connection, what hinders delivery (MUST-47)."""
+        """Report a delivery problem to the application, if it knows the connection (MUST-47)."""
         if not (self.accepted and self.state in HANDSHAKE):
             self.owner.report(self, ErrorReport(error))
 
     def give_up(self, detail: str) -> None:
-        """End: the peer does not answer any more."""
+        """End the connection, as the peer does not answer."""
         self.owner.count("TcpExtTCPAbortOnTimeout")
         failure = self.soft_error or ConnectionFailure(ErrorKind.TIMED_OUT, detail)
         self.end(failure)
 
     def enter_time_wait(self, trigger: Trigger, now: int) -> None:
-        """Enter TIME-WAIT: the application has nothing more to expect, the peer may have."""
+        """Enter TIME-WAIT. The application can expect nothing more, but the peer may."""
         self.transition(trigger)
         self.sender.clear()
         self.receiver.release()
@@ -302,23 +307,23 @@ class Tcb:
         self._tell(None)
 
     def restart_time_wait(self, now: int) -> None:
-        """Wait 2 MSL from now on."""
+        """Restart the wait of 2 MSL."""
         self.close_at = now + self.config.time_wait_ns
 
     def linger(self, now: int) -> None:
-        """Wait for the peer's FIN, of which no user would take notice, only so long."""
+        """Limit the wait for the peer's FIN after the user has closed the connection."""
         if self.orphaned and self.state is State.FIN_WAIT_2 and self.close_at == NEVER:
             self.close_at = now + self.config.fin_timeout_ns
 
     def waited(self) -> None:
-        """Be closed: the wait for the peer is over."""
+        """Close after the wait for the peer."""
         self.end(None, Trigger.TIMEOUT if self.state is State.TIME_WAIT else Trigger.DELETE)
 
     def crash(self, error: Exception) -> bool:
-        """Be closed by a fault of ours: an exception has happened in it.
+        """Close the connection after an exception in it.
 
-        Nothing of it is relied on any more, the table of states and the extension included.  Tell
-        whether its user does not know yet that it is over.
+        Its state may be inconsistent, so nothing of it is used, not even the table of states or the
+        extension. Return whether its user does not know the end yet.
         """
         self.state = State.CLOSED
         self.reset = False
@@ -333,12 +338,12 @@ class Tcb:
         self.owner.report(self, Closed(failure))
 
     def take_reset(self) -> bool:
-        """Tell whether RST is to leave, which it does now."""
+        """Return once whether RST must be sent."""
         reset, self.reset = self.reset, False
         return reset
 
     def data_acknowledged(self) -> None:
-        """Tell extension and application that the peer has got more."""
+        """Report an acknowledgment to the extension and the application."""
         self.soft_error = None
         if self.extension is not None:
             self.extension.acked(self.sender.acknowledged)
@@ -346,7 +351,7 @@ class Tcb:
             self.report_room()
 
     def report_room(self) -> None:
-        """Tell an application that waits for room to write that there is enough."""
+        """Report room to write to an application that waits for it."""
         config, sender = self.config, self.sender
         if sender.unsent > config.send_buffer * 3 // 4:
             return
@@ -355,20 +360,20 @@ class Tcb:
             self.owner.report(self, Writable())
 
     def report_urgent(self) -> None:
-        """Tell the application that there is urgent data, or more of it (MUST-32)."""
+        """Report new urgent data to the application (MUST-32)."""
         if not self.urgent_reported and not self.reading_closed:
             self.urgent_reported = True
             self.owner.report(self, Urgent())
 
     def event_taken(self, event: Event) -> None:
-        """Note that the application has seen an event: the next of its kind is news."""
+        """Record that the application got an event: the next one of its kind is reported."""
         if type(event) is Readable:
             self.readable_reported = False
         elif type(event) is Urgent:
             self.urgent_reported = False
 
     def report_readable(self) -> None:
-        """Tell the application that there is something to read, the end of the stream included."""
+        """Report readable data or the end of the stream to the application."""
         if not self.readable_reported and not self.reading_closed:
             self.readable_reported = True
             self.owner.report(self, Readable())
@@ -382,24 +387,24 @@ class Tcb:
 
     @property
     def headers(self) -> int:
-        """Octets of IP and TCP header, options excluded."""
+        """The size of IP and TCP header without options in octets."""
         return headers_of(self.flow)
 
     @property
     def advertised_mss(self) -> int:
-        """The MSS option to send."""
+        """The value of the MSS option to send."""
         return advertised_mss(self.flow, self.config)
 
     def negotiated_mss(self, peers: int | None) -> None:
-        """Take the peer's MSS option, ``None`` if it sent none (RFC 9293, section 3.7.1)."""
+        """Process the peer's MSS option; ``None`` if it sent none (RFC 9293, section 3.7.1)."""
         self.limit_segments(min(peers_mss(self.flow, peers), self.advertised_mss))
 
     def limit_segments(self, limit: int) -> None:
-        """Make segments of at most so many octets of payload and options."""
+        """Limit the payload and options of segments."""
         self.sender.set_segment_limit(limit, TIMESTAMPS_LENGTH if self.timestamps.used else 0)
 
     def answer_black_hole(self, now: int) -> None:
-        """Make smaller segments if what stays without an answer may be too large for the path."""
+        """Use smaller segments if unanswered ones may be too large for the path."""
         sender, headers = self.sender, self.headers
         if self.black_hole is None or self.state in HANDSHAKE:
             return
@@ -413,13 +418,13 @@ class Tcb:
             sender.path_changed()
 
     def retry_large(self) -> None:
-        """Make segments as large as before a black hole was found."""
+        """Use the segment size from before the detection of a black hole."""
         if self.black_hole is not None:
             self.limit_segments(self.black_hole.retry() - self.headers)
             self.sender.path_changed()
 
     def position_of(self, segment: Segment) -> int:
-        """Return the position in the peer's stream of a segment's first octet; of SYN, -1."""
+        """Return the position of a segment in the peer's stream; -1 for SYN."""
         return expand((segment.seq - self.receiver.base) & BITS_32, self.receiver.buffer.next)
 
     # When it is due.

@@ -1,4 +1,4 @@
-"""The timers of a connection, one function each."""
+"""The timers of a connection, one function for each."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from testbed.stack.tcp import output
 from testbed.stack.tcp.state import HANDSHAKE, State
 from testbed.stack.tcp.tcb import Tcb
 
-# R1 (RFC 9293, section 3.8.3): retransmissions without an answer that the application hears of.
+# R1 (RFC 9293, section 3.8.3): retransmissions before the application is informed.
 _REPORTED: Final = 3
 
 
 def handle_timers(tcb: Tcb, now: int) -> list[Segment]:
-    """Do what is due; return the probes that leave outside the usual order."""
+    """Handle the expired timers; return the probes, which leave outside the usual order."""
     sender = tcb.sender
     out: list[Segment] = []
     if tcb.user_timeout.at <= now:
@@ -38,7 +38,7 @@ def handle_timers(tcb: Tcb, now: int) -> list[Segment]:
 
 
 def _long_waits(tcb: Tcb, now: int, out: list[Segment]) -> None:
-    """Do what is due after minutes."""
+    """Handle the timers of minutes."""
     if tcb.keepalive.at <= now:
         _keepalive_timeout(tcb, now, out)
     if tcb.close_at <= now:
@@ -48,10 +48,10 @@ def _long_waits(tcb: Tcb, now: int, out: list[Segment]) -> None:
 
 
 def _tail_loss_probe(tcb: Tcb, now: int, out: list[Segment]) -> None:
-    """PTO has expired (RFC 8985, section 7.3)."""
+    """Handle the expiry of the PTO (RFC 8985, section 7.3)."""
     sender = tcb.sender
     sender.probe.stop()
-    if sender.recovery.recovering:  # since it was armed: it has been answered in part
+    if sender.recovery.recovering:  # since the timer was armed: a part was acknowledged
         return
     if sender.probe.end is not None:
         _silent(tcb)
@@ -65,17 +65,17 @@ def _tail_loss_probe(tcb: Tcb, now: int, out: list[Segment]) -> None:
 
 
 def _silent(tcb: Tcb) -> None:
-    """Tell the extension, which may have other paths, that the peer does not answer.
+    """Report a silent peer to the extension, which may have other paths.
 
-    Of a probe without an answer it hears after another PTO.  The retransmission timer, which was
-    restarted with the probe, takes longer.
+    An unanswered probe is reported after another PTO. The retransmission timer, which was restarted
+    with the probe, takes longer.
     """
     if tcb.extension is not None:
         tcb.extension.timed_out()
 
 
 def _retransmission_timeout(tcb: Tcb, now: int) -> None:
-    """RTO has expired (RFC 6298, section 5.4 to 5.7)."""
+    """Handle the expiry of the RTO (RFC 6298, sections 5.4 to 5.7)."""
     sender = tcb.sender
     sender.timer.stop()
     if not sender.board.records:
@@ -94,9 +94,9 @@ def _retransmission_timeout(tcb: Tcb, now: int) -> None:
 
 
 def _keeps_its_window_closed(tcb: Tcb) -> bool:
-    """Tell whether the peer has closed its window on what was sent, but answers.
+    """Return whether the peer answers but has closed its window below the sent data.
 
-    As in Linux it is then treated as in the persist state: it may do so for ever.
+    As in Linux the connection is then treated as in the persist state, without a limit of time.
     """
     sender = tcb.sender
     if tcb.state in HANDSHAKE or tcb.orphaned or sender.window.size:
@@ -105,7 +105,7 @@ def _keeps_its_window_closed(tcb: Tcb) -> bool:
 
 
 def retry_limit(tcb: Tcb) -> int:
-    """Return after how many retransmissions of one segment the connection is given up."""
+    """Return after how many retransmissions of one segment the connection ends."""
     config = tcb.config
     if tcb.state is State.SYN_SENT:
         return config.syn_retries
@@ -117,8 +117,8 @@ def retry_limit(tcb: Tcb) -> int:
 def _persist_timeout(tcb: Tcb, now: int, out: list[Segment]) -> None:
     """Probe a window that is closed, or too small (RFC 9293, section 3.8.6.1).
 
-    A peer that answers may keep its window closed for ever (MUST-36); one that does not is given
-    up, and so is one that keeps open a connection whose owner has closed it.
+    A peer that answers may keep its window closed for ever (MUST-36). The connection ends if the
+    peer does not answer, or if the user has closed the connection.
     """
     sender = tcb.sender
     sender.timer.stop_persisting()

@@ -10,23 +10,25 @@ from testbed.packet.sequence import BITS_32
 from testbed.stack.tcp.config import MILLISECOND, SECOND
 
 _VALID_NS: Final = 24 * 24 * 3600 * SECOND  # section 5.5
-_FRESH_NS: Final = 60 * SECOND  # of 2**32 milliseconds: no guess of a stranger's hits it
+_FRESH_NS: Final = 60 * SECOND  # of 2**32 milliseconds: too small for an attacker's guess
 
 
 class Timestamping:
-    """Its clock, and what the peer's last was.
+    """The timestamp clock of a connection, and the peer's last timestamp.
 
-    :ivar used: both sides have the option; until the handshake is over, this side offers it.
+    :ivar used: whether both sides use the option. Before the handshake is complete: whether this
+        side offers it.
     :ivar recent: TS.Recent.
-    :ivar came: the option of the segment at hand, ``None`` if it has none, or none is used.
+    :ivar came: the option of the present segment; ``None`` if it has none, or the option is not in
+        use.
     """
 
     __slots__ = ("_came_ns", "_leaving", "_offset", "came", "recent", "used")
 
     def __init__(self, offset: int, *, offered: bool) -> None:
-        """Begin.
+        """Create the clock.
 
-        :param offset: what the clock is ahead of milliseconds, so that it does not tell the uptime.
+        :param offset: the offset of the clock in milliseconds, which hides the uptime.
         """
         self.used = offered
         self.recent = 0
@@ -36,21 +38,21 @@ class Timestamping:
         self._leaving: Timestamps | None = None  # the option that left last
 
     def leave_out(self) -> None:
-        """Do without them: other options need the room."""
+        """Do not use timestamps: other options need the room."""
         self.used = False
 
     def negotiate(self, option: Timestamps | None) -> None:
-        """Take the option of the peer's SYN, ``None`` if it has none."""
+        """Process the option of the peer's SYN; ``None`` if it has none."""
         self.used = self.used and option is not None
         if self.used and option is not None:
             self.take(option)
 
     def take(self, option: Timestamps) -> None:
-        """Note the timestamp of a segment that is the next to be acknowledged (section 4.3)."""
+        """Record the timestamp of the next segment to acknowledge (section 4.3)."""
         self.recent = option.value
 
     def look(self, options: Iterable[Option], now: int) -> None:
-        """Note the option of a segment that has come: it is the one at hand from now on."""
+        """Record the option of a received segment, which becomes the present one."""
         self.came = None
         self._came_ns = now
         if self.used:
@@ -61,43 +63,43 @@ class Timestamping:
 
     @property
     def news(self) -> Timestamps | None:
-        """The option of the segment at hand, unless its value is known."""
+        """The option of the present segment, unless its echo is known already."""
         came = self.came
         return came if came is not None and came.value != self.recent else None
 
     @property
     def answered_ns(self) -> int | None:
-        """When the segment left that the one at hand answers, if that can be told."""
+        """The send time of the segment that the present one echoes, or ``None``."""
         came = self.came
         return None if came is None or not self.used else self.sent_at(came.echo, self._came_ns)
 
     @property
     def echo_fresh(self) -> bool:
-        """Whether the segment at hand answers one that had left within the last minute."""
+        """Whether the present segment echoes a timestamp of the last minute."""
         sent_ns = self.answered_ns
         return sent_ns is not None and self._came_ns - sent_ns <= _FRESH_NS
 
     def value(self, now: int) -> int:
-        """Return TSval: milliseconds, from an offset of the connection's own."""
+        """Return TSval: milliseconds plus the offset of the connection."""
         return (now // MILLISECOND + self._offset) & BITS_32
 
     def option(self, now: int) -> Timestamps:
-        """Return the option of a segment that leaves; those of a millisecond share one."""
+        """Return the option of a segment to send. Segments of one millisecond share it."""
         value, leaving = self.value(now), self._leaving
         if leaving is None or leaving.value != value or leaving.echo != self.recent:
             leaving = self._leaving = Timestamps(value, self.recent)
         return leaving
 
     def outdated(self, option: Timestamps, idle_ns: int) -> bool:
-        """Tell whether a segment is an old duplicate (PAWS, section 5.3, R1).
+        """Return whether a segment is an old duplicate (PAWS, section 5.3, R1).
 
-        :param idle_ns: for so long nothing has been heard.
+        :param idle_ns: the time since the last segment.
         """
         age = (option.value - self.recent) & BITS_32
         return age >= 1 << 31 and idle_ns <= _VALID_NS
 
     def sent_at(self, echo: int, now: int) -> int | None:
-        """Return when TSval was ``echo``, or ``None`` if that never was."""
+        """Return when TSval was ``echo``, or ``None`` if it never was."""
         if not echo:
             return None
         age = (self.value(now) - echo) & BITS_32

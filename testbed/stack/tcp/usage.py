@@ -1,12 +1,12 @@
-"""How much of the congestion window is used (RFC 7661), as Linux has it."""
+"""The use of the congestion window (RFC 7661), as in Linux."""
 
 from __future__ import annotations
 
 
 class WindowUse:
-    """The most octets in flight within a round trip, and whether they used up the window.
+    """The maximum of octets in flight within a round trip, and whether it used up the window.
 
-    :ivar used_up: they did.
+    :ivar used_up: whether the window was used up.
     """
 
     __slots__ = ("_end", "_most", "used_up")
@@ -17,26 +17,26 @@ class WindowUse:
         self._end = 0  # of the round trip
 
     def note(self, una: int, end: int, *, used_up: bool) -> None:
-        """Note after sending what is outstanding.
+        """Record the outstanding octets after sending.
 
-        :param used_up: the window leaves no room for another segment.
+        :param used_up: whether the window leaves no room for another segment.
         """
         flight = end - una
         if used_up or una >= self._end or (not self.used_up and flight > self._most):
             self.used_up, self._most, self._end = used_up, flight, end
 
     def octets(self, window: int, flight: int) -> int:
-        """Return the most octets of the window that were in flight within a round trip.
+        """Return the maximum of octets in flight within a round trip.
 
-        So it does not matter how much of a burst has been acknowledged when a loss is found in it.
+        So a loss in a burst has the same effect however much of the burst is acknowledged.
 
-        :param flight: what is outstanding now.
+        :param flight: the octets outstanding now.
         """
         return window if self.used_up else min(window, max(self._most, flight))
 
     def limits(self, window: int, threshold: int) -> bool:
-        """Tell whether the window is what keeps the sender back, so that it may grow.
+        """Return whether the window limits the sender, so that it may grow.
 
-        In slow start it may grow as soon as half of it is used.
+        In slow start it may grow if half of it is used.
         """
         return self.used_up or (window < threshold and window < 2 * self._most)

@@ -1,7 +1,7 @@
-"""The user timeout: how long data may wait before the connection is given up.
+"""The user timeout: how long data may wait before the connection ends.
 
-It is the local limit of RFC 9293, section 3.9.1.1, as TCP_USER_TIMEOUT of tcp(7).  Both ends may
-tell one another of theirs, by an option of RFC 5482.
+It is the local limit of RFC 9293, section 3.9.1.1, as TCP_USER_TIMEOUT of tcp(7). Both ends may
+advertise theirs by the option of RFC 5482.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _MOST_ADOPTED_NS: Final = 24 * 3600 * _SECOND
 
 
 class UserTimeout:
-    """Expires when what waits has waited for so long without any progress.
+    """A timer that expires when data waits for this time without progress.
 
-    :param limit_ns: what the program has chosen; 0: it never expires, as long as no peer's option
-        says otherwise.
-    :param advertised_ns: ADV_UTO of RFC 5482; 0: its option is neither sent nor heeded.
-    :ivar at: when it expires.
-    :ivar remote_ns: what the peer has advertised last, 0 if nothing.
+    :param limit_ns: the value that the program has set. 0 means no limit, unless the peer's option
+        sets one.
+    :param advertised_ns: ADV_UTO of RFC 5482. 0 disables the option.
+    :ivar at: the time of expiry.
+    :ivar remote_ns: the last value that the peer has advertised, or 0.
     """
 
     __slots__ = (
@@ -43,28 +43,28 @@ class UserTimeout:
         self._chosen_ns = self._limit_ns = limit_ns
         self._advertised_ns = advertised_ns
         self._least_ns = _LEAST_ADOPTED_NS
-        self._due = advertised_ns > 0  # the option is to go with the next segment
+        self._due = advertised_ns > 0  # whether the next segment carries the option
         self._reached: tuple[int, bool] = (-1, False)
         self.at = NEVER
         self.remote_ns = 0
 
     @property
     def limit_ns(self) -> int:
-        """How long anything may wait now; 0: for ever."""
+        """The present limit; 0 without one."""
         return self._limit_ns
 
     def limit(self, limit_ns: int, advertised_ns: int = 0) -> None:
-        """Set how long anything may wait; where that changes, what waits begins anew."""
+        """Set the limit. A change restarts the wait."""
         self._due |= 0 < advertised_ns != self._advertised_ns
         self._chosen_ns, self._advertised_ns = limit_ns, advertised_ns
         self._adopt()
 
     def take(self, option: UserTimeoutOption | None, rto_ns: int) -> None:
-        """Take what a segment of the peer says, if it says something (section 3.1).
+        """Process the option of a segment, if there is one (section 3.1).
 
-        What the program has chosen stays.
+        A value that the program has set stays.
 
-        :param rto_ns: the greatest retransmission timeout; no timeout may be shorter.
+        :param rto_ns: the greatest retransmission timeout, which is the lower bound.
         """
         if option is None or not option.value or not self._advertised_ns:
             return
@@ -73,7 +73,7 @@ class UserTimeout:
         self._adopt()
 
     def _adopt(self) -> None:
-        """Go by the larger of what both ends have advertised, unless the program has chosen."""
+        """Use the larger advertised value, unless the program has set one."""
         before, self._limit_ns = self._limit_ns, self._chosen_ns
         if not self._chosen_ns and self.remote_ns and self._advertised_ns:
             wanted = max(self._advertised_ns, self.remote_ns, self._least_ns)
@@ -86,9 +86,9 @@ class UserTimeout:
         return _option(self._advertised_ns) if self._advertised_ns else None
 
     def announce(self, room: int) -> UserTimeoutOption | None:
-        """Return the option for a segment that leaves, once: it is not sent again if it is lost.
+        """Return once the option for a segment. It is not repeated if it is lost.
 
-        :param room: octets that other options have left.
+        :param room: the octets left by other options.
         """
         if not self._due or room < 4:
             return None
@@ -96,12 +96,12 @@ class UserTimeout:
         return _option(self._advertised_ns)
 
     def watch(self, now: int, *, waiting: bool, una: int, sent: bool) -> None:
-        """Look at a stream after anything may have happened to it.
+        """Update the timer after a change of the stream.
 
-        :param waiting: some of it is unacknowledged, or cannot be sent.
-        :param una: position up to which it is acknowledged.
-        :param sent: something from there on is sent.  The time behind a closed window and that
-            without an acknowledgment are counted apart, as in Linux.
+        :param waiting: whether data is unacknowledged or cannot be sent.
+        :param una: the position up to which the stream is acknowledged.
+        :param sent: whether data after it was sent. As in Linux, the time of a closed window and
+            the time without an acknowledgment are counted separately.
         """
         if not self._limit_ns:
             return
@@ -113,12 +113,12 @@ class UserTimeout:
         self._reached = reached
 
     def stop(self) -> None:
-        """Wait for nothing any more."""
+        """Stop the timer."""
         self.at = NEVER
 
 
 def _option(timeout_ns: int) -> UserTimeoutOption:
-    """Return the option for a time: in seconds, or in minutes where these are too many."""
+    """Return the option for a time: in seconds, or in minutes if these are too many."""
     seconds = max(1, timeout_ns // _SECOND)
     if seconds <= _MOST_SECONDS:
         return UserTimeoutOption(seconds)

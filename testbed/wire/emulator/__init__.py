@@ -1,1 +1,1 @@
-"""The process that carries frames between the middle ends of wires and shapes them on the way."""
+"""The emulator: a process that forwards and shapes frames between the middle ends of wires."""

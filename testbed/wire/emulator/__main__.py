@@ -30,7 +30,7 @@ from testbed.wire.emulator.messages import (
 
 
 class Server:
-    """Carries out the requests that come over the control socket."""
+    """Executes the requests of the control socket."""
 
     def __init__(self, control: socket.socket, scheduling: str) -> None:
         self._control = control
@@ -39,7 +39,7 @@ class Server:
         self.loop = Loop(control.fileno(), self.serve)
 
     def serve(self) -> bool:
-        """Answer the requests that have arrived; return False when the connection has ended."""
+        """Answer the received requests; return False after the end of the connection."""
         try:
             data = self._control.recv(2**16)
         except ConnectionError:
@@ -88,7 +88,7 @@ class Server:
 
 
 def keep_time() -> str:
-    """Ask for a scheduling that keeps deadlines and return which one was granted."""
+    """Request a scheduling policy that keeps deadlines; return the granted one."""
     set_timer_slack(1)
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))

@@ -1,4 +1,4 @@
-"""The emulator as seen by the process that started it."""
+"""The interface to the emulator for the process that started it."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _TIMEOUT_S: Final = 30.0
 class Emulator:
     """Blocking requests to an emulator process over one end of a stream socket pair.
 
-    The process ends when this end is closed.
+    The emulator ends when this end is closed.
 
-    :param control: connected to the descriptor that :func:`command` was given.
+    :param control: the other end of the descriptor of :func:`command`.
     """
 
     def __init__(self, control: socket.socket) -> None:
@@ -56,13 +56,14 @@ class Emulator:
         middlebox: tuple[Box, ...] = (),
         nodes: tuple[str, str] = ("", ""),
     ) -> None:
-        """Carry frames between interfaces ``a`` and ``b`` of the emulator's namespace.
+        """Forward frames between interfaces ``a`` and ``b`` of the emulator's namespace.
 
         :param half_duplex: both directions share one medium.
-        :param middlebox: what stands on the wire, the first nearest to ``a``.
-        :param nodes: those at the ends ``a`` and ``b``, by the names that the boxes' options have.
-        :raises InputError: options that the emulator cannot carry out (a bad trace file).
-        :raises SandboxError: there is such a link already, or no such interface.
+        :param middlebox: the middleboxes of the wire, the first one nearest to ``a``.
+        :param nodes: the nodes at the ends ``a`` and ``b``, by the names in the options of
+            middleboxes.
+        :raises InputError: the emulator does not support the options, or a trace file is invalid.
+        :raises SandboxError: the link exists already, or an interface does not exist.
         """
         self._do(
             Add(
@@ -81,22 +82,22 @@ class Emulator:
         )
 
     def set(self, link: str, toward: str, netem: Netem) -> None:
-        """Replace the options toward ``a`` or ``b``; what is queued and what is equal stays.
+        """Replace the options toward ``a`` or ``b``. Queued frames and equal options stay.
 
-        :raises InputError: options that the emulator cannot carry out.
-        :raises SandboxError: there is no such link.
+        :raises InputError: the emulator does not support the options.
+        :raises SandboxError: the link does not exist.
         """
         self._do(Set(link=link, toward=toward, netem=netem))
 
     def begin_traces(self) -> None:
-        """Let traces and flapping begin anew.
+        """Restart traces and flapping.
 
-        :raises InputError: a trace cannot be read any more.
+        :raises InputError: a trace can no longer be read.
         """
         self._do(Begin())
 
     def report(self) -> Report:
-        """Return the options and counters of all wires, and the emulator's own cost."""
+        """Return the options and counters of all wires, and the CPU time of the emulator."""
         reply = self._ask(Read())
         if not isinstance(reply, Report):
             raise SandboxError(f"the emulator answered {reply!r} instead of a report")
@@ -135,8 +136,8 @@ class Emulator:
 
 
 def command(fd: int) -> list[str]:
-    """Return the command line of an emulator whose end of the socket pair is descriptor ``fd``.
+    """Return the command line of an emulator with descriptor ``fd`` as control socket.
 
-    It must start in the network namespace that holds the middle interfaces.
+    It must start in the network namespace of the middle interfaces.
     """
     return [sys.executable, "-m", PROGRAM, "--control", str(fd)]

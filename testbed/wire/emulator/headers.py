@@ -1,4 +1,4 @@
-"""The parts of an Ethernet frame that queues look at: the ECN field and the flow.
+"""The fields of an Ethernet frame that queues use: the ECN field and the flow.
 
 Offsets are those of RFC 791, RFC 8200 and the first octets of TCP and UDP.
 """
@@ -19,7 +19,7 @@ _FRAGMENT: Final = 0x1FFF
 
 
 def set_ce(frame: memoryview) -> bool:
-    """Set CE in place; False: the packet is not ECN-capable (RFC 3168, section 5)."""
+    """Set CE in place; return False if the packet is not ECN-capable (RFC 3168, section 5)."""
     kind = bytes(frame[_ETHERTYPE])
     if kind == _IPV4 and len(frame) >= _IP + 20:
         return _set_ce_ipv4(frame)
@@ -46,7 +46,7 @@ def _set_ce_ipv4(frame: memoryview) -> bool:
 
 
 def flow(frame: memoryview) -> int:
-    """Return a number of the addresses, the protocol and the ports."""
+    """Return a hash of the addresses, the protocol and the ports."""
     kind = bytes(frame[_ETHERTYPE])
     if kind == _IPV4 and len(frame) >= _IP + 20:
         return _flow_ipv4(frame)

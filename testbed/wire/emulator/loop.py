@@ -1,4 +1,4 @@
-"""The emulator's event loop: frames in, through the link models, out when they are due."""
+"""The event loop of the emulator: frames in, through the link models, and out when due."""
 
 from __future__ import annotations
 
@@ -49,19 +49,19 @@ class Lane:
         self.poller: Poller | None = None  # the one that watches its source
 
     def lead_through(self, passage: Passage, toward: str, together: tuple[Lane, ...]) -> None:
-        """Let all frames go through middleboxes before they meet the model."""
+        """Pass all frames through middleboxes before the model."""
         self.passage, self.toward = passage, toward
         self.enter = passage.entry(toward)
         self.together = together
 
     def next_ns(self) -> int | None:
-        """Return when something happens by itself; ``None``: nothing will."""
+        """Return the time of the next spontaneous action, or ``None``."""
         due_ns = self.model.next_departure_ns()
         box_ns = None if self.passage is None else self.passage.next_ns()
         return due_ns if box_ns is None or (due_ns is not None and due_ns < box_ns) else box_ns
 
     def counters(self) -> WireCounters:
-        """Return the model's counters, corrected by what the sockets know."""
+        """Return the counters of the model, corrected by those of the sockets."""
         counters = self.model.counters()
         no_memory = 0 if self.passage is None else self.passage.lost[self.toward]
         return msgspec.structs.replace(
@@ -76,13 +76,13 @@ class Lane:
 class Loop:
     """All wires of one namespace.
 
-    Waking up is what costs most, so it is done when a frame has to leave rather than when one
-    comes: frames that will be held for a while anyhow are read on the way.  While anything is held,
-    only the *prompt* poller can end a sleep; the *patient* one, with the sources of all lanes that
-    have a delay, is looked at afterwards.
+    A wake-up is the greatest cost. So the loop wakes up when a frame must leave, not when one
+    arrives: frames that are held for a while anyway are read at such times. While frames are held,
+    only the *prompt* poller ends a sleep. The *patient* poller, with the sources of all lanes with
+    a delay, is checked afterwards.
 
-    :param control_fd: watched beside the wires.
-    :param on_control: called when it has input; returns whether to go on.
+    :param control_fd: a descriptor to watch beside the wires.
+    :param on_control: called when it has input. It returns whether to continue.
     """
 
     def __init__(self, control_fd: int, on_control: Callable[[], bool]) -> None:
@@ -103,11 +103,11 @@ class Loop:
         self._lateness_ns = 0  # of recent wake-ups, on average
 
     def add(self, wire: Add) -> None:
-        """Start to carry frames.
+        """Start to forward frames.
 
-        :raises InputError: options that cannot be carried out.
+        :raises InputError: the options are not supported.
         :raises SandboxError: there is such a link already, or no such interface.
-        :raises OSError: an interface that cannot be listened to.
+        :raises OSError: an interface cannot be opened.
         """
         if (wire.link, "a") in self._lanes:
             raise SandboxError("it exists already")
@@ -138,10 +138,10 @@ class Loop:
             self._watch(lane)
 
     def change(self, link: str, toward: str, netem: Netem) -> None:
-        """Change one direction's options in place.
+        """Change the options of one direction in place.
 
-        :raises InputError: options that cannot be carried out.
-        :raises SandboxError: there is no such link or direction.
+        :raises InputError: the options are not supported.
+        :raises SandboxError: the link or direction does not exist.
         """
         if (link, toward) not in self._lanes:
             raise SandboxError(f"there is no direction {toward!r} of it")
@@ -151,7 +151,7 @@ class Loop:
         self._watch(lane)
 
     def begin_traces(self) -> None:
-        """Let traces and flapping begin anew, in all directions at one moment.
+        """Restart traces and flapping in all directions at one moment.
 
         :raises InputError: a trace cannot be read any more.
         """
@@ -161,7 +161,7 @@ class Loop:
             self._forward(lane, now_ns)
 
     def report(self) -> tuple[Direction, ...]:
-        """Return the state of every direction."""
+        """Return the state of each direction."""
         now_ns = time.monotonic_ns()
         for lane in self._lanes.values():
             lane.model.catch_up(now_ns)
@@ -178,7 +178,7 @@ class Loop:
         )
 
     def work(self) -> dict[str, tuple[Work, ...]]:
-        """Return what the middleboxes of each wire have done."""
+        """Return the counters of the middleboxes of each wire."""
         return {
             link: lane.passage.work()
             for (link, toward), lane in self._lanes.items()
@@ -186,7 +186,7 @@ class Loop:
         }
 
     def run(self) -> None:
-        """Carry frames until the control connection ends."""
+        """Forward frames until the control connection ends."""
         while True:
             ready = self._wait()
             self._forward_due()
@@ -199,12 +199,12 @@ class Loop:
                 return
 
     def _wait(self) -> list[int]:
-        """Wait for input or the next departure and return the descriptors that have input.
+        """Wait for input or the next departure; return the descriptors with input.
 
-        Waking an idle processor takes time, in a virtual machine a few 100 us.  So a sleep before a
-        departure ends earlier by what the last ones were late, and the rest of the time is spent
-        polling: at most an eighth of the wait, so that precision never costs more than an eighth of
-        a processor.  A nap, after which nothing is due yet, may be late.
+        Waking an idle processor takes time, in a virtual machine a few 100 us. So a sleep before a
+        departure ends early by the lateness of the last sleeps, and the rest of the time is spent
+        polling. Polling takes at most an eighth of the wait, so precision costs at most an eighth
+        of a processor. A nap, after which nothing is due yet, may be late.
         """
         if not self._timers:
             if not self._patient.watched:
@@ -227,11 +227,11 @@ class Loop:
         return self._looked(ready)
 
     def _looked(self, ready: list[int]) -> list[int]:
-        """Return what is ready, the patient sources too."""
+        """Return the ready descriptors, including the patient sources."""
         return ready + self._patient.wait(0) if self._patient.watched else ready
 
     def _watch(self, lane: Lane) -> None:
-        """Let the poller that fits the lane's options watch its source."""
+        """Register the source of a lane with the poller that suits its options."""
         poller = self._patient if lane.model.least_delay_ns >= _PATIENCE_NS else self._prompt
         if poller is not lane.poller:
             if lane.poller is not None:
@@ -263,7 +263,7 @@ class Loop:
                 self._forward(lane, now_ns)
 
     def _forward(self, lane: Lane, now_ns: int) -> None:
-        """Send what is due; middleboxes may answer, so where there are some in both directions."""
+        """Send the due frames. With middleboxes do so in both directions, as they may answer."""
         if lane.passage is not None:
             lane.passage.advance(now_ns)
         for each in lane.together:

@@ -1,4 +1,4 @@
-"""What the emulator is told and what it answers: one JSON document per line."""
+"""The requests and replies of the emulator: one JSON document per line."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from testbed.wire.netem import Netem, WireCounters
 
 
 class Add(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Carry frames between interfaces ``a`` and ``b``.
+    """Forward frames between interfaces ``a`` and ``b``.
 
-    What arrives at ``a`` leaves through ``b``, shaped by ``toward_b``, and the other way round.
+    Frames from ``a`` leave through ``b``, shaped by ``toward_b``, and vice versa.
 
-    :param half_duplex: one frame at a time, in whichever direction.
-    :param middlebox: what stands on the wire, the first nearest to ``a``.
-    :param nodes: those at the ends ``a`` and ``b``, by the names that the boxes' options have.
+    :param half_duplex: whether only one frame at a time is on the wire, in either direction.
+    :param middlebox: the middleboxes of the wire, the first one nearest to ``a``.
+    :param nodes: the nodes at the ends ``a`` and ``b``, by the names in the options of middleboxes.
     """
 
     link: str
@@ -35,7 +35,7 @@ class Add(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Set(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Put new options in force for one direction (``a`` or ``b``), in place."""
+    """Apply new options to one direction (``a`` or ``b``) in place."""
 
     link: str
     toward: str
@@ -43,11 +43,11 @@ class Set(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Begin(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Let traces and flapping begin anew, in all directions at one moment."""
+    """Restart traces and flapping in all directions at one moment."""
 
 
 class Read(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Ask for a :class:`Report`."""
+    """Request a :class:`Report`."""
 
 
 Request: TypeAlias = Add | Set | Begin | Read
@@ -56,8 +56,8 @@ Request: TypeAlias = Add | Set | Begin | Read
 class Direction(msgspec.Struct, frozen=True, kw_only=True):
     """The state of one direction of a wire.
 
-    :param in_force: of options that change by themselves.
-    :param half_duplex: the other direction shares its medium.
+    :param in_force: the present values of options that change by themselves.
+    :param half_duplex: whether both directions share one medium.
     """
 
     link: str
@@ -69,9 +69,9 @@ class Direction(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """What all wires have done, and what that cost.
+    """The counters of all wires, and the CPU time.
 
-    :param boxes: of each wire that has some: its boxes, and what each has done.
+    :param boxes: the counters of the middleboxes of each wire with middleboxes.
     """
 
     directions: tuple[Direction, ...]
@@ -81,7 +81,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The request was carried out."""
+    """The request was executed."""
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -1,4 +1,4 @@
-"""The middleboxes of a wire: frames become segments, go through them, and become frames again."""
+"""The middleboxes of a wire: frames are parsed to segments, pass them, and are encoded again."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ _CHECKED: Final = 3  # VIRTIO_NET_HDR_F_NEEDS_CSUM, _DATA_VALID: no checksum to 
 
 
 class Passage:
-    """What the frames of a wire pass before the models of its two directions.
+    """Passes the frames of a wire through middleboxes, before the models of its two directions.
 
-    Only whole TCP segments with right checksums, in IPv4 or IPv6 without extension headers, meet
-    the boxes.  All else, fragments and ICMP too, passes as it is, and so does every frame of which
-    no box changes anything.
+    Only complete TCP segments with correct checksums, in IPv4 or IPv6 without extension headers,
+    pass the middleboxes. All other frames, including fragments and ICMP, pass unchanged, as do
+    frames that no middlebox changes.
 
-    :param row: the first box stands nearest to ``a``.
+    :param row: the middleboxes, the first one nearest to ``a``.
     :param kinds: their names.
-    :param models: of each direction, by where it leads.
-    :ivar lost: frames for which no memory was left, by where they would have gone.
+    :param models: the models of both directions, by the end that they lead to.
+    :ivar lost: the number of frames lost for lack of memory, by their destination.
     """
 
     def __init__(
@@ -57,24 +57,24 @@ class Passage:
         self._now_ns = 0  # boxes see both directions, and no time that goes back
 
     def entry(self, toward: str) -> Enter:
-        """Return what takes the frames of one direction."""
+        """Return the function that processes the frames of one direction."""
         if not self._chain.looks(toward):
             return self._models[toward].enqueue
         return functools.partial(self._enter, toward)
 
     def next_ns(self) -> int | None:
-        """Return when a box does something by itself."""
+        """Return the time of the next spontaneous action of a middlebox."""
         return self._chain.next_timer()
 
     def advance(self, until_ns: int) -> None:
-        """Let boxes do what they do by themselves until a time, each thing at its own."""
+        """Perform the spontaneous actions of middleboxes until a time, each at its own time."""
         while (due_ns := self._chain.next_timer()) is not None and due_ns <= until_ns:
             self._now_ns = max(self._now_ns, due_ns)
             for leaving in self._chain.handle_timer(self._now_ns):
                 self._make(leaving)
 
     def work(self) -> tuple[Work, ...]:
-        """Return what each box has done."""
+        """Return the counters of each middlebox."""
         return self._chain.work(self._kinds)
 
     def _enter(self, toward: str, handle: int, size: int, arrival_ns: int) -> None:
@@ -97,7 +97,7 @@ class Passage:
             self._pool.drop(handle)
 
     def _make(self, leaving: Leaving[bytes]) -> None:
-        """Let the model have a segment that is not in the frame that came."""
+        """Pass a segment to the model that is not in the received frame."""
         frame = leaving.carrier + codec.emit(leaving.segment)
         handle = self._pool.put(frame)
         if handle is None:
@@ -109,14 +109,14 @@ class Passage:
 def made(wire: Add, pool: Pool, models: Mapping[str, LinkModel[int]]) -> Passage:
     """Return the passage of a wire.
 
-    :raises InputError: there is no such box, or it cannot be what was written.
+    :raises InputError: a middlebox does not exist, or its options are invalid.
     """
     row = boxes(wire.middlebox, wire.nodes, wire.mtu, f"{wire.seed}", Random)
     return Passage(row, [box.kind for box in wire.middlebox], pool, models)
 
 
 def _parsed(frame: memoryview) -> Segment | None:
-    """Return the segment in a frame, its virtio header first; ``None``: boxes do not look at it."""
+    """Return the segment of a frame with virtio header; ``None`` if it bypasses middleboxes."""
     if bytes(frame[_KIND]) not in _KINDS:
         return None
     flags, _, _, gso_size = struct.unpack_from("=BBHH", frame)

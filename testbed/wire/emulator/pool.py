@@ -1,11 +1,11 @@
-"""Where frames are kept between their arrival and their departure.
+"""The memory for frames between arrival and departure.
 
-A slot holds one frame as the packet socket delivers it: a ``struct virtio_net_hdr`` and the
-Ethernet frame, up to a full 64 KiB segment.  In front of it stands the ``struct iovec`` that
-system calls take, so the handle of a frame is simply that structure's address.
+A slot holds one frame of a packet socket: a ``struct virtio_net_hdr`` and the Ethernet frame, up to
+a full 64 KiB segment. The ``struct iovec`` for system calls precedes it, and its address is the
+handle of the frame.
 
-All slots lie in one reservation of address space.  Only what frames have touched costs memory, and
-the slot freed last is used first, so memory stays at the largest number of frames ever held.
+All slots are in one reservation of address space. Only touched pages cost memory, and the slot
+freed last is used first, so the memory is that of the largest number of frames ever held.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ _NOTHING_LEFT: Final = bytes(VNET_HEADER)  # to do for the hardware
 
 
 class Pool:
-    """Slots for frames; the owner of the frames that :class:`LinkModel` handles.
+    """The slots for frames, and the owner of the frames of :class:`LinkModel`.
 
-    :param octets: address space to reserve; less if the system does not allow it.
+    :param octets: the address space to reserve, or less if the system does not allow it.
     """
 
     def __init__(self, octets: int = _RESERVATION) -> None:
@@ -49,7 +49,7 @@ class Pool:
         self._end = self._base + len(self._memory) // _STRIDE * _STRIDE
 
     def take(self, count: int) -> list[int]:
-        """Take up to ``count`` empty slots; fewer when memory ends."""
+        """Take up to ``count`` empty slots, fewer if memory is exhausted."""
         free = self._free
         missing = count - len(free)
         if missing > 0:
@@ -67,7 +67,7 @@ class Pool:
         return self._words[((handle - self._base) >> 3) + 1]
 
     def set_lengths(self, handles: list[int], lengths: list[int]) -> None:
-        """Say how long the frames in these slots are."""
+        """Set the lengths of the frames in slots."""
         words, base = self._words, self._base
         for handle, length in zip(handles, lengths, strict=True):
             words[((handle - base) >> 3) + 1] = length
@@ -81,7 +81,7 @@ class Pool:
         return self._frame(handle, self.length(handle))
 
     def put(self, frame: bytes) -> int | None:
-        """Return a slot with an Ethernet frame of whole checksums; ``None``: memory has ended."""
+        """Return a slot with an Ethernet frame; ``None`` if memory is exhausted."""
         if not self._free:
             self._extend(1)
             if not self._free:
@@ -95,7 +95,7 @@ class Pool:
     # What follows is model.Frames.
 
     def copy(self, handle: int) -> int | None:
-        """Return a slot with the same frame, or ``None`` when memory has ended."""
+        """Return a slot with a copy of the frame; ``None`` if memory is exhausted."""
         taken = self.take(1)
         if not taken:
             return None
@@ -105,10 +105,10 @@ class Pool:
         return taken[0]
 
     def corrupt(self, handle: int, chance: float) -> int:
-        """Invert a bit of the frame.
+        """Invert one bit of the frame.
 
-        A checksum that was left to the hardware is completed first (as netem does), or the
-        receiver could not notice.
+        As in netem, a checksum left to the hardware is completed first. Otherwise the receiver
+        could not detect the damage.
         """
         frame = self._frame(handle, self.length(handle))
         complete_checksum(frame)
@@ -121,7 +121,7 @@ class Pool:
         self._free.append(handle)
 
     def mark(self, handle: int) -> int | None:
-        """Set CE in the frame's IP header, if it may be set."""
+        """Set CE in the IP header of the frame, if it is ECN-capable."""
         return handle if headers.set_ce(self._ethernet(handle)) else None
 
     def flow(self, handle: int) -> int:

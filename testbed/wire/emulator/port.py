@@ -1,4 +1,4 @@
-"""A packet socket on one middle interface: whole frames in, whole frames out (packet(7))."""
+"""A packet socket on one middle interface (packet(7))."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _HARMLESS: Final = {errno.EAGAIN, errno.EINTR, errno.ENETDOWN, errno.ENXIO, errn
 
 
 class Batch(NamedTuple):
-    """Frames that were received together: handle, Ethernet length and time of arrival of each."""
+    """Frames that were received together, with handle, Ethernet length and time of arrival."""
 
     handles: list[int]
     sizes: list[int]
@@ -40,7 +40,7 @@ class Batch(NamedTuple):
 
 
 class Receiver:
-    """A batch of empty slots, shared by all ports: one system call fills them."""
+    """A batch of empty slots for all ports, which one system call fills."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -50,9 +50,9 @@ class Receiver:
         self._refill(pool.take(BATCH))
 
     def receive(self, port: Port) -> Batch:
-        """Return the frames that wait at ``port``, at most :data:`BATCH`.
+        """Return the waiting frames of ``port``, at most :data:`BATCH`.
 
-        They arrived when the kernel says, however late this process woke up.
+        Their times of arrival are those of the kernel, however late this process woke up.
         """
         handles, lengths = self._receive(port)
         if not handles:
@@ -62,12 +62,12 @@ class Receiver:
         return Batch(handles, [length - VNET_HEADER for length in lengths], arrivals_ns)
 
     def take(self, port: Port) -> tuple[list[int], int]:
-        """Return frames as :meth:`receive` does, without their times, and all octets of them."""
+        """Return frames as :meth:`receive` does, without times, and the sum of their octets."""
         handles, lengths = self._receive(port)
         return handles, sum(lengths) - VNET_HEADER * len(handles)
 
     def _receive(self, port: Port) -> tuple[list[int], list[int]]:
-        """Return handles and lengths of frames, in slots that others have taken the place of."""
+        """Return handles and lengths of received frames, and replace their slots."""
         try:
             lengths = self._vector.receive(port.fd)
         except OSError as error:
@@ -86,7 +86,7 @@ class Receiver:
         return handles, lengths
 
     def _arrivals(self, count: int, latest_ns: int) -> list[int]:
-        """Return when frames arrived, after ``latest_ns``: none may overtake those before it."""
+        """Return the times of arrival, at least ``latest_ns``: no frame overtakes another."""
         seconds, nanoseconds = self._vector.stamps(count)
         # Stamps are in real time.  One that makes no sense (that clock has been set just now)
         # must not take a frame's delay away, nor must an interruption between these two lines:
@@ -111,12 +111,11 @@ class Receiver:
 class Port:
     """One end of a wire.
 
-    The virtio header in front of each frame carries unfinished checksums and segmentation from
-    one side to the other untouched.
+    The virtio header of each frame passes unfinished checksums and segmentation on unchanged.
 
     :param interface: a middle interface, in this process's network namespace.
-    :raises SandboxError: there is no such interface.
-    :raises OSError: it cannot be listened to.
+    :raises SandboxError: the interface does not exist.
+    :raises OSError: the interface cannot be opened.
     """
 
     def __init__(self, interface: str, pool: Pool) -> None:
@@ -160,7 +159,7 @@ class Port:
         self._socket.close()
 
     def send(self, vector: Vector, handles: list[int]) -> None:
-        """Send frames in order and free their slots; what the kernel refuses is counted."""
+        """Send frames in order and free their slots. Refused frames are counted."""
         for start in range(0, len(handles), BATCH):
             self._send_batch(vector, handles[start : start + BATCH])
         self._pool.give_back(handles)
@@ -179,7 +178,7 @@ class Port:
             handles = handles[sent:]
 
     def overrun(self) -> int:
-        """Return how many frames were lost because they were not taken in time."""
+        """Return how many frames were lost because they were not read in time."""
         # struct tpacket_stats: tp_packets, tp_drops; reading resets both.
         data = self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8)
         self.overrun_frames += struct.unpack("=II", data)[1]

@@ -13,10 +13,10 @@ from testbed.wire.queues.kinds import Codel, FqCodel
 class Control(Generic[H]):
     """The state of CoDel for one queue, RFC 8289, section 5.
 
-    Where the RFC leaves room it does what Linux does (include/net/codel_impl.h): a new dropping
-    state soon after the last one goes on with the count that the last one had reached.
+    Where the RFC leaves a choice it follows Linux (include/net/codel_impl.h): a dropping state soon
+    after the last one continues with its count.
 
-    :param backlog: octets that still wait behind the frame in hand.
+    :param backlog: the octets that wait after the present frame.
     """
 
     __slots__ = (
@@ -47,11 +47,11 @@ class Control(Generic[H]):
         self._sojourn_ns = 0  # of the frame in hand
 
     def strengthen(self, drops: int) -> None:
-        """Signal more strongly: so many packets found no room, as Linux's FQ-CoDel does."""
+        """Increase the count by packets dropped at the limit, as Linux's FQ-CoDel does."""
         self._count += drops
 
     def dequeue(self, take: Callable[[], Waiting[H] | None], now_ns: int) -> Waiting[H] | None:
-        """Return the next frame to send; those before it are dropped.
+        """Return the next frame to send, and drop those before it.
 
         :param take: returns the first frame of the queue.
         """

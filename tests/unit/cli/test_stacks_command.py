@@ -26,7 +26,7 @@ def test_each_option_says_what_it_means() -> None:
     ours = next(stack["options"] for stack in stacks if stack["name"] == "userspace")
     for option, line in ours.items():
         assert re.search(rf"^  {option} +{re.escape(line)}$", shown, re.MULTILINE)
-    assert ours["opportunistic_retransmission"].startswith("send what holds")
+    assert ours["opportunistic_retransmission"].startswith("when the shared window is full")
     assert "Raiciu" in ours["opportunistic_retransmission"]
 
 

@@ -1,7 +1,7 @@
-"""Path managers, by name.  Adding one is adding a module and a line here.
+"""The path managers by name. A new one needs a module and a line here.
 
-Another package adds one by an entry point; a program may register one (:data:`PATH_MANAGERS`)
-before it makes an endpoint.
+Another package adds one by an entry point. A program may register one in :data:`PATH_MANAGERS`
+before it creates an endpoint.
 """
 
 from __future__ import annotations

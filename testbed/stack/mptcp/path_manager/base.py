@@ -1,8 +1,8 @@
-"""The interface of path managers: one decides which addresses are announced, which subflows opened.
+"""The interface of path managers, which announce addresses and open subflows.
 
-A manager belongs to one connection.  It is told what happened, sees the connection through
-:class:`Paths`, and answers with commands; it does nothing itself.  A program gives the same
-commands to :class:`testbed.stack.mptcp.path_control.PathControl`.
+A manager belongs to one connection. The connection calls it after each event. The manager reads the
+connection through :class:`Paths` and returns commands, which the connection executes. Programs
+issue the same commands through :class:`testbed.stack.mptcp.path_control.PathControl`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ NO_IDS: Final[frozenset[int]] = frozenset()  # one for all: each made anew takes
 
 
 class PathError(ValueError):
-    """A command that cannot be carried out; it says why."""
+    """A command cannot be carried out; the message says why."""
 
 
 class PathEndpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """A local address the manager may use, as ``ip mptcp endpoint`` describes one."""
+    """A local address that the manager may use, with the fields of ``ip mptcp endpoint``."""
 
     host: str
     id: int
@@ -35,14 +35,14 @@ class PathEndpoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PathLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """``ip mptcp limits``: further subflows of a connection, and ADD_ADDRs it takes up."""
+    """``ip mptcp limits``: additional subflows of a connection, and ADD_ADDRs that it accepts."""
 
     subflows: int = 8
     add_addr_accepted: int = 8
 
 
 class RemoteAddress(msgspec.Struct, frozen=True):
-    """An address of the peer and the id it gave it; 0 is the one that was connected to first."""
+    """An address of the peer with its id; id 0 is the address of the first subflow."""
 
     id: int
     address: Address
@@ -62,7 +62,7 @@ class SubflowPath(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def flow(self) -> Flow:
-        """Its two ends, by which commands name it."""
+        """Its two ends, which identify it in commands."""
         return Flow(Address(self.local_host, self.local_port), self.remote)
 
 
@@ -75,39 +75,39 @@ class Paths(Protocol):
 
     @property
     def initial(self) -> SubflowPath:
-        """The first subflow's path, open or not: ids 0 at both ends."""
+        """The path of the first subflow, open or not. Both ids are 0."""
 
     @property
     def join_initial_denied(self) -> bool:
-        """Whether the peer takes no join to its initial address (the C flag, section 3.1)."""
+        """Whether the peer accepts no join to its initial address (the C flag, section 3.1)."""
 
     @property
     def open_paths(self) -> Sequence[SubflowPath]:
-        """The subflows there are, those being opened too."""
+        """All subflows, including those that are being opened."""
 
     @property
     def remotes(self) -> Sequence[RemoteAddress]:
-        """The peer's addresses: the initial one and those it has announced, not withdrawn."""
+        """The peer's initial address, and those that it announced and did not withdraw."""
 
     @property
     def local_hosts(self) -> Sequence[str]:
         """The host's own addresses."""
 
     def local_id(self, host: str) -> int | None:
-        """Return the id of a local address, ``None`` if there are no more ids."""
+        """Return the id of a local address, or ``None`` if no id is free."""
 
     def source_for(self, remote_host: str) -> str | None:
-        """Return the address this host would use towards another, ``None`` if there is none."""
+        """Return the source address towards a host, or ``None`` if there is no route."""
 
 
 class Command(msgspec.Struct, frozen=True):
-    """Base of what can be done to the paths of a connection."""
+    """The base class of commands on the paths of a connection."""
 
 
 class OpenSubflow(Command, frozen=True, kw_only=True):
-    """Send MP_JOIN (section 3.2), as soon as the peer has sent a DSS.
+    """Send MP_JOIN (section 3.2) as soon as the peer has sent a DSS.
 
-    There may be several subflows between the same addresses: each has a local port of its own.
+    Several subflows may use the same two addresses. Each has its own local port.
     """
 
     local_host: str
@@ -117,16 +117,16 @@ class OpenSubflow(Command, frozen=True, kw_only=True):
 
 
 class CloseSubflow(Command, frozen=True, kw_only=True):
-    """End a subflow by FIN, after what it was given; one that is not joined yet, by RST."""
+    """Close a subflow by FIN after its data. A subflow that has not joined yet is reset."""
 
     flow: Flow
 
 
 class SetBackup(Command, frozen=True, kw_only=True):
-    """Send MP_PRIO (section 3.3.8): the subflow is a backup, or none any more.
+    """Send MP_PRIO (section 3.3.8): the subflow becomes a backup, or stops being one.
 
-    This side acts on it, too.  The request rides on one ACK: if that is lost, the peer goes on as
-    before, which does no harm; and it need not obey.
+    This side follows it as well. The option travels on one ACK and is not repeated. If it is lost,
+    or the peer ignores it, the peer continues as before, which does no harm.
     """
 
     flow: Flow
@@ -134,7 +134,7 @@ class SetBackup(Command, frozen=True, kw_only=True):
 
 
 class Announce(Command, frozen=True, kw_only=True):
-    """Send ADD_ADDR until its echo comes (section 3.4.1)."""
+    """Send ADD_ADDR until its echo arrives (section 3.4.1)."""
 
     id: int
     host: str
@@ -142,59 +142,59 @@ class Announce(Command, frozen=True, kw_only=True):
 
 
 class Withdraw(Command, frozen=True, kw_only=True):
-    """Send REMOVE_ADDR on each surviving subflow, end those of the address (section 3.4.2)."""
+    """Send REMOVE_ADDR on each other subflow, and end those of the address (section 3.4.2)."""
 
     id: int
 
 
 class PathManager(Protocol):
-    """Decides; told of everything asynchronously, after it happened."""
+    """Returns commands after events. It is called asynchronously, after each event."""
 
     def established(self, paths: Paths) -> Iterable[Command]:
-        """The first subflow is fully established: joins are possible."""
+        """Called when the first subflow is fully established, so that joins are possible."""
 
     def announced(self, paths: Paths, remote: RemoteAddress) -> Iterable[Command]:
-        """The peer has announced an address."""
+        """Called after the peer has announced an address."""
 
     def withdrawn(self, paths: Paths, remote: RemoteAddress) -> Iterable[Command]:
-        """The peer has withdrawn an address; its subflows are closed."""
+        """Called after the peer has withdrawn an address. Its subflows are closed."""
 
     def subflow_closed(self, paths: Paths, path: SubflowPath) -> Iterable[Command]:
-        """A subflow is gone, or could not be opened."""
+        """Called after a subflow has ended or could not be opened."""
 
     def address_added(self, paths: Paths, host: str) -> Iterable[Command]:
-        """The host has a further address."""
+        """Called after the host got an address."""
 
     def address_removed(self, paths: Paths, host: str) -> Iterable[Command]:
-        """The host has an address no more.  That an interface is down is not told."""
+        """Called after the host lost an address. It is not called when an interface goes down."""
 
     def endpoint_added(self, paths: Paths, endpoint: PathEndpoint) -> Iterable[Command]:
-        """There is a further endpoint.
+        """Called after an endpoint was added.
 
-        Before ``established`` what is wanted is not done: that call has its turn yet.
+        Commands that are returned before ``established`` are ignored: that call follows.
         """
 
     def endpoint_changed(
         self, paths: Paths, old: PathEndpoint, new: PathEndpoint
     ) -> Iterable[Command]:
-        """The flags ``backup`` or ``fullmesh`` of an endpoint are others now.
+        """Called after the flag ``backup`` or ``fullmesh`` of an endpoint has changed.
 
-        The peers of its subflows are told of the former, whatever the manager answers.
+        MP_PRIO for ``backup`` is sent on its subflows whatever the manager returns.
         """
 
     def endpoint_removed(self, paths: Paths, endpoint: PathEndpoint) -> Iterable[Command]:
-        """There is an endpoint no more; its subflows are closed."""
+        """Called after an endpoint was removed. Its subflows are closed."""
 
     def accepts_join(self, paths: Paths, local: Address, *, listening: bool) -> bool:
-        """Tell whether the peer may open one more subflow.
+        """Return whether the peer may open one more subflow.
 
-        :param local: where it comes to.
-        :param listening: an application has opened this port.
+        :param local: the local address and port of the join.
+        :param listening: whether an application listens on this port.
         """
 
 
 class Passive:
-    """Answers nothing: what managers inherit that act on few events."""
+    """Returns no commands. Managers that act on few events inherit from it."""
 
     def established(self, paths: Paths) -> Iterable[Command]:
         """Do nothing."""
@@ -209,7 +209,7 @@ class Passive:
         return ()
 
     def subflow_closed(self, paths: Paths, path: SubflowPath) -> Iterable[Command]:
-        """Do nothing: to open a subflow again and again would not mend its path."""
+        """Do nothing: opening a subflow again and again would not repair its path."""
         return ()
 
     def address_added(self, paths: Paths, host: str) -> Iterable[Command]:
@@ -236,5 +236,5 @@ class Passive:
 
 
 def same_family(host: str, other: str) -> bool:
-    """Tell whether two addresses are of one family."""
+    """Return whether two addresses have the same address family."""
     return (":" in host) == (":" in other)

@@ -1,10 +1,10 @@
-"""Programs decide, on a Unix socket: as with net/mptcp/pm_userspace.c of the kernel.
+"""Programs manage the paths, as with the kernel's net/mptcp/pm_userspace.c.
 
-The manager decides nothing.  A program gives commands (:mod:`testbed.stack.mptcp.path_control`),
-and hears of events as any tracer does.  On a real interface it does so through a Unix socket
+The manager returns no commands. A program issues them (:mod:`testbed.stack.mptcp.path_control`) and
+receives the events of a tracer. On a real interface it does so through a Unix socket
 (:mod:`testbed.host.commands`).
 
-Unlike in Linux, joins of the peer are limited by ``limits.subflows``, and are taken also while no
+Unlike in Linux, ``limits.subflows`` limits the joins of the peer, and they are accepted even if no
 program listens to events.
 """
 
@@ -17,13 +17,13 @@ from testbed.stack.mptcp.path_manager.base import Passive, PathEndpoint, PathLim
 
 
 class Commanded(Passive):
-    """One connection's."""
+    """The manager of one connection whose paths programs manage."""
 
     def __init__(self, endpoints: Sequence[PathEndpoint], limits: PathLimits) -> None:
         del endpoints  # it uses what it is told to
         self._limits = limits
 
     def accepts_join(self, paths: Paths, local: Address, *, listening: bool) -> bool:
-        """Tell whether the port is open and the limit leaves room."""
+        """Return whether the port is open and the limit is not reached."""
         del local
         return listening and len(paths.open_paths) <= self._limits.subflows

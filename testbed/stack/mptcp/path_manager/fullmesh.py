@@ -1,10 +1,11 @@
-"""Every address of ours to every address of the peer, opened by the connection's initiator.
+"""The initiator opens a subflow between each local and each remote address.
 
-It needs no configuration: all addresses of the host are used, those of endpoints with their id and
-backup flag.  A subflow that died is not opened again until an address comes or goes.
+It needs no configuration: it uses all addresses of the host. An address of an endpoint has the
+endpoint's id and backup flag. A lost subflow is not opened again until an address is added or
+removed.
 
-Unlike the kernel's it takes joins on every port, not only on those that are open, and IPv4 and IPv6
-subflows in any connection.
+Unlike the kernel's path manager it accepts joins on each port, open or not, and mixes IPv4 and IPv6
+subflows.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from testbed.stack.mptcp.path_manager.base import (
 
 
 class FullMesh:
-    """One connection's."""
+    """The full mesh of one connection."""
 
     def __init__(self, endpoints: Sequence[PathEndpoint], limits: PathLimits) -> None:
         self._limits = limits
@@ -35,38 +36,38 @@ class FullMesh:
         self._withdrawn: set[str] = set()  # addresses whose endpoint was removed
 
     def established(self, paths: Paths) -> Iterable[Command]:
-        """Announce all further addresses, and open what there is to open."""
+        """Announce all additional addresses, and open the missing subflows."""
         for host in paths.local_hosts:
             yield from self._announce(paths, host)
         yield from self._mesh(paths, paths.local_hosts, paths.remotes)
 
     def announced(self, paths: Paths, remote: RemoteAddress) -> Iterable[Command]:
-        """Connect to it from everywhere."""
+        """Connect to the address from all local addresses."""
         return self._mesh(paths, paths.local_hosts, (remote,))
 
     def withdrawn(self, paths: Paths, remote: RemoteAddress) -> Iterable[Command]:
-        """Nothing is left to do."""
+        """Do nothing: the subflows are closed already."""
         return ()
 
     def subflow_closed(self, paths: Paths, path: SubflowPath) -> Iterable[Command]:
-        """Leave it closed."""
+        """Do nothing: the subflow stays closed."""
         return ()
 
     def address_added(self, paths: Paths, host: str) -> Iterable[Command]:
-        """Announce it, and connect from it to everywhere."""
+        """Announce the address, and connect from it to all remote addresses."""
         yield from self._announce(paths, host)
         yield from self._mesh(paths, (host,), paths.remotes)
 
     def address_removed(self, paths: Paths, host: str) -> Iterable[Command]:
-        """Withdraw it."""
+        """Withdraw the address."""
         number = paths.local_id(host)
         if number is not None:
             yield Withdraw(id=number)
 
     def endpoint_added(self, paths: Paths, endpoint: PathEndpoint) -> Iterable[Command]:
-        """Take its address into the mesh again, if it left with its endpoint.
+        """Add its address to the mesh again, if it was removed with its endpoint.
 
-        Whether its subflows are backups goes for those that are opened from now on.
+        The backup flag applies to subflows that are opened later.
         """
         if endpoint.backup:
             self._backup.add(endpoint.host)
@@ -77,20 +78,20 @@ class FullMesh:
     def endpoint_changed(
         self, paths: Paths, old: PathEndpoint, new: PathEndpoint
     ) -> Iterable[Command]:
-        """Note whether its subflows are to be backups; all of them are in the mesh anyway."""
+        """Record the backup flag. The flag ``fullmesh`` has no effect here."""
         self._backup.discard(old.host)
         if new.backup:
             self._backup.add(new.host)
         return ()
 
     def endpoint_removed(self, paths: Paths, endpoint: PathEndpoint) -> Iterable[Command]:
-        """Withdraw it, as an address that is gone."""
+        """Withdraw its address, as if the host had lost it."""
         self._backup.discard(endpoint.host)
         self._withdrawn.add(endpoint.host)
         return self.address_removed(paths, endpoint.host)
 
     def accepts_join(self, paths: Paths, local: Address, *, listening: bool) -> bool:
-        """Tell whether the limit of subflows leaves room."""
+        """Return whether the limit of subflows is not reached."""
         return len(paths.open_paths) <= self._limits.subflows
 
     def _mesh(

@@ -1,10 +1,10 @@
-"""The in-kernel path manager's rules: net/mptcp/pm_kernel.c, ip-mptcp(8).
+"""The rules of the in-kernel path manager: net/mptcp/pm_kernel.c, ip-mptcp(8).
 
-Endpoints flagged ``signal`` are announced; from those flagged ``subflow`` a subflow is opened to
-the peer's initial address.  An announced address is connected to from the ``fullmesh`` endpoints;
-if there are none, from the next ``laminar`` one; if there are none of those either, from the
-address that routing chooses.  Limits bound all of it.  Joins are taken on ports that are open, or
-that were announced, and a connection of IPv4 has subflows of IPv4 alone.
+``signal`` endpoints are announced. From each ``subflow`` endpoint a subflow is opened to the peer's
+initial address. After an ADD_ADDR a subflow is opened from each ``fullmesh`` endpoint; without
+``fullmesh`` endpoints from the next ``laminar`` one; without both from the address that routing
+chooses. The limits apply to all of these. Joins are accepted on open and on announced ports. An
+IPv4 connection has only IPv4 subflows.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from testbed.stack.mptcp.path_manager.base import (
 
 
 class KernelLike:
-    """One connection's endpoints that are still to be used, and its count of accepted addresses."""
+    """The unused endpoints of one connection, and its number of accepted addresses."""
 
     def __init__(self, endpoints: Sequence[PathEndpoint], limits: PathLimits) -> None:
         self._endpoints = list(endpoints)
@@ -41,7 +41,7 @@ class KernelLike:
         self._accepted: list[int] = []  # ids of remote addresses that were taken up
 
     def established(self, paths: Paths) -> Iterable[Command]:
-        """Announce the ``signal`` endpoints, then open the ``subflow`` ones."""
+        """Announce the ``signal`` endpoints, then open subflows from the ``subflow`` ones."""
         initial = paths.initial.local_host
         if any(one.backup and one.host == initial for one in self._endpoints):
             yield SetBackup(flow=paths.initial.flow, backup=True)
@@ -66,33 +66,33 @@ class KernelLike:
             yield OpenSubflow(local_host=host, local_id=number, remote=remote, backup=backup)
 
     def withdrawn(self, paths: Paths, remote: RemoteAddress) -> Iterable[Command]:
-        """Let another announced address take its place."""
+        """Free its place for another announced address."""
         self._unserved.pop(remote.id, None)
         if remote.id in self._accepted:
             self._accepted.remove(remote.id)
         return ()
 
     def subflow_closed(self, paths: Paths, path: SubflowPath) -> Iterable[Command]:
-        """Leave it closed: opening it again and again would not mend the path.
+        """Keep it closed: opening it again and again would not repair the path.
 
-        Its laminar endpoint is free for an address that found none.  In Linux an attempt without a
-        route has failed before an ADD_ADDR is looked at.
+        Its laminar endpoint becomes free for an address that found none. In Linux an attempt
+        without a route fails before the next ADD_ADDR is processed.
         """
         unserved, self._unserved = self._unserved, {}
         for remote in unserved.values():
             yield from self.announced(paths, remote)
 
     def address_added(self, paths: Paths, host: str) -> Iterable[Command]:
-        """Announce it or open a subflow from it, if it is an endpoint."""
+        """Announce the address or open a subflow from it, if it is an endpoint."""
         added = [one for one in self._endpoints if one.host == host]
         yield from self._announce(added)
         yield from self._open(paths, added)
 
     def endpoint_added(self, paths: Paths, endpoint: PathEndpoint) -> Iterable[Command]:
-        """Announce it or open a subflow from it.
+        """Announce the endpoint or open a subflow from it.
 
-        The initial subflow's address is known to the peer.  Only where no subflow uses it any
-        more, as after its endpoint was removed, is one opened from it again.
+        The peer knows the address of the initial subflow. A subflow from it is opened only if none
+        uses it, as after the removal of its endpoint.
         """
         self._endpoints.append(endpoint)
         if endpoint.host not in paths.local_hosts:
@@ -106,7 +106,7 @@ class KernelLike:
     def endpoint_changed(
         self, paths: Paths, old: PathEndpoint, new: PathEndpoint
     ) -> Iterable[Command]:
-        """Go by what it is now: subflows of another mesh take the place of those there are."""
+        """Apply the new flags. With ``fullmesh``, other subflows replace the present ones."""
         self._endpoints[self._endpoints.index(old)] = new
         if old.fullmesh == new.fullmesh or not new.subflow or new not in self._usable(paths):
             return
@@ -116,7 +116,7 @@ class KernelLike:
         yield from self._open(paths, [new], leaving)
 
     def endpoint_removed(self, paths: Paths, endpoint: PathEndpoint) -> Iterable[Command]:
-        """Withdraw its id, 0 of the initial subflow's address, if the peer can know it."""
+        """Withdraw its id if the peer can know it. The id of the initial address is 0."""
         self._endpoints.remove(endpoint)
         used = any(path.local_host == endpoint.host for path in paths.open_paths)
         if used or endpoint.id in self._announced:
@@ -125,7 +125,7 @@ class KernelLike:
         self._announced -= {endpoint.id}
 
     def address_removed(self, paths: Paths, host: str) -> Iterable[Command]:
-        """Withdraw its id, and that of the initial subflow if that used it."""
+        """Withdraw its id, and id 0 if the initial subflow used the address."""
         if host == paths.initial.local_host:
             yield Withdraw(id=0)
         for one in self._endpoints:
@@ -133,7 +133,7 @@ class KernelLike:
                 yield Withdraw(id=one.id)
 
     def accepts_join(self, paths: Paths, local: Address, *, listening: bool) -> bool:
-        """Tell whether the port is open or was announced, and the limit leaves room."""
+        """Return whether the port is open or announced, and the limit is not reached."""
         announced = any(
             one.signal and one.port == local.port and one.host == local.host
             for one in self._endpoints
@@ -155,9 +155,9 @@ class KernelLike:
         endpoints: Sequence[PathEndpoint],
         leaving: Sequence[SubflowPath] = (),
     ) -> Iterator[Command]:
-        """Open what endpoints ask for and is not there.
+        """Open the missing subflows of the endpoints.
 
-        :param leaving: subflows that will not be there any more.
+        :param leaving: subflows that are about to end.
         """
         left = self._left(paths) + len(leaving)
         there = {(one.local_host, one.remote) for one in paths.open_paths if one not in leaving}
@@ -174,14 +174,14 @@ class KernelLike:
                 )
 
     def _targets(self, paths: Paths, endpoint: PathEndpoint) -> Iterator[RemoteAddress]:
-        """Yield where a subflow from an endpoint goes: ``fullmesh`` ones to every address."""
+        """Yield the remote addresses for an endpoint; for a ``fullmesh`` one all of them."""
         for remote in paths.remotes if endpoint.fullmesh else paths.remotes[:1]:
             denied = remote.id == 0 and paths.join_initial_denied
             if not denied and self._go_together(paths, endpoint.host, remote.address.host):
                 yield remote
 
     def _sources(self, paths: Paths, remote: RemoteAddress) -> Iterator[tuple[str, int, bool]]:
-        """Yield where subflows to an announced address come from: host, id, backup."""
+        """Yield the sources of subflows to an announced address: host, id, backup."""
         host = remote.address.host
         usable = self._usable(paths)
         fitting = [one for one in usable if self._go_together(paths, one.host, host)]
@@ -210,9 +210,9 @@ class KernelLike:
             yield source, number, bool(number and known and known.backup)
 
     def _replaces(self, paths: Paths) -> bool:
-        """Tell whether an announced address stands for the initial one, which takes no joins.
+        """Return whether an announced address replaces the initial one, which accepts no joins.
 
-        That is the kernel's rule, from 6.18 on, where no ADD_ADDR is accepted otherwise.
+        This is the kernel's rule since 6.18 for a limit of 0 accepted ADD_ADDRs.
         """
         if not paths.join_initial_denied or self._limits.add_addr_accepted:
             return False
@@ -222,7 +222,7 @@ class KernelLike:
         return any(path.local_id == endpoint.id for path in paths.open_paths)
 
     def _go_together(self, paths: Paths, host: str, remote_host: str) -> bool:
-        """Tell whether a subflow may join two addresses: those of IPv4 stay among themselves."""
+        """Return whether a subflow may connect two addresses: IPv4 only with IPv4."""
         if ":" in host and ":" not in paths.initial.local_host:
             return False
         return same_family(host, remote_host)

@@ -1,12 +1,11 @@
-"""Several subflows between two addresses, told apart by ports (Raiciu et al., SIGCOMM 2011).
+"""Several subflows between the same two addresses (Raiciu et al., SIGCOMM 2011).
 
-There are as many as the limit allows, all between the first two addresses.  In a data centre equal
-paths are chosen by a hash of addresses and ports, so each subflow may take another one.  The
-initiator opens them; no address is announced, and none that the peer announces is used.  A subflow
-that has ended is not opened again.
+The initiator opens as many as the limit allows, with different local ports. In a data centre, ECMP
+selects the path by a hash of addresses and ports, so each subflow may take another path. No address
+is announced, and announced addresses are ignored. A subflow that has ended is not opened again.
 
-C. Raiciu et al., "Improving Datacenter Performance and Robustness with Multipath TCP", 2011;
-the name is that of the path manager of the MPTCP that was outside of Linux.
+C. Raiciu et al., "Improving Datacenter Performance and Robustness with Multipath TCP", SIGCOMM
+2011. The out-of-tree MPTCP of Linux had a path manager of this name.
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ from testbed.stack.mptcp.path_manager.base import (
 
 
 class DifferentPorts(Passive):
-    """One connection's."""
+    """The subflows of one connection."""
 
     def __init__(self, endpoints: Sequence[PathEndpoint], limits: PathLimits) -> None:
         self._limits = limits
         self._backup = {one.host for one in endpoints if one.backup}
 
     def established(self, paths: Paths) -> Iterator[Command]:
-        """Open all of them, unless the peer takes no joins to its address."""
+        """Open all subflows, unless the peer accepts no joins to its address."""
         host, remote = paths.initial.local_host, paths.remotes[0]
         if not paths.initiator or paths.join_initial_denied:
             return
@@ -42,7 +41,7 @@ class DifferentPorts(Passive):
             )
 
     def accepts_join(self, paths: Paths, local: Address, *, listening: bool) -> bool:
-        """Tell whether the port is open and the limit leaves room."""
+        """Return whether the port is open and the limit is not reached."""
         del local
         return listening and self._left(paths) > 0
 

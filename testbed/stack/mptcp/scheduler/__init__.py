@@ -1,7 +1,7 @@
-"""Schedulers, by name.  Adding one is adding a module and a line here.
+"""The schedulers by name. A new one needs a module and a line here.
 
-Another package adds one by an entry point; a program may register one (:data:`SCHEDULERS`) before
-it makes an endpoint.
+Another package adds one by an entry point. A program may register one in :data:`SCHEDULERS` before
+it creates an endpoint.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""The interface of schedulers: one belongs to a connection, and says which subflow gets which data.
+"""The interface of schedulers, which assign data to subflows.
 
-It is shown a :class:`View` and answers with a :data:`Grant`, again and again until it grants
-nothing.  A position is as in :mod:`testbed.stack.mptcp.streams`: 0 is the first octet of the data.
+A scheduler belongs to one connection. The connection passes it a :class:`View` and gets a
+:data:`Grant`, repeatedly until it grants nothing. Positions are those of
+:mod:`testbed.stack.mptcp.streams`: 0 is the first octet of the data.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ NO_LIMIT: Final = (1 << 62) - 1  # see NEVER of testbed.stack.deadlines
 
 
 class Candidate(Protocol):
-    """A subflow that works.  All times are nanoseconds, all amounts octets."""
+    """A working subflow. Times are in nanoseconds, amounts in octets."""
 
     @property
     def number(self) -> int:
-        """Counts the subflows of a connection in the order they were made."""
+        """The number of the subflow, in the order of creation."""
 
     @property
     def smoothed_rtt_ns(self) -> int | None:
@@ -33,30 +34,30 @@ class Candidate(Protocol):
 
     @property
     def in_flight(self) -> int:
-        """The data that was sent and is neither acknowledged nor lost."""
+        """The octets that were sent and are neither acknowledged nor lost."""
 
     @property
     def queued(self) -> int:
-        """The data that it was given and has not sent once."""
+        """The octets that it was given and has never sent."""
 
     @property
     def segment_size(self) -> int:
         """The payload of a full segment; at least 1."""
 
     def expected_ns(self, octets: int = 0) -> int | None:
-        """Return how long it takes until what it has, and so many octets more, is acknowledged.
+        """Return the time until its data and this many octets more are acknowledged.
 
         ``None`` before the first sample of the round-trip time.
         """
 
     def sending_ns(self, octets: int) -> int:
-        """Return how long so many octets take to leave, beside what it has already."""
+        """Return the time to send its data and this many octets more."""
 
     def within(self, ns: int) -> int:
-        """Return how many octets more could be acknowledged in a time: at least one segment."""
+        """Return how many octets more could be acknowledged in a time; at least one segment."""
 
     def lacks(self, start: int, end: int) -> tuple[int, int] | None:
-        """Return the first piece between two positions that was not given to it, if any."""
+        """Return the first piece between two positions that it was not given, if any."""
 
 
 C = TypeVar("C", bound=Candidate)
@@ -73,13 +74,15 @@ that were granted before are sent once more.  A subflow that is full queues what
 class View(Generic[C]):
     """The data to send, and the subflows that may carry it.
 
-    :ivar ready: subflows that can send a full segment, or all there is, at once.
-    :ivar full: subflows that work but cannot.  Backups are in neither, unless nothing else works.
-    :ivar una: everything before was acknowledged at the data level.
-    :ivar first: the first octet that no subflow was given.
-    :ivar end: everything before was written; ``edge`` is where the peer's window ends.
-    :ivar unsent: octets written that no subflow was given; ``sendable`` of them the window allows.
-    :ivar window: the largest window there was.
+    :ivar ready: the subflows that can send a full segment, or all data, at once.
+    :ivar full: the working subflows that cannot. Neither has backups, unless nothing else works.
+    :ivar una: the position before which everything has a Data ACK.
+    :ivar first: the position of the first octet that no subflow was given.
+    :ivar end: the position before which everything was written. ``edge`` is the end of the peer's
+        window.
+    :ivar unsent: how many written octets no subflow was given. The window allows ``sendable`` of
+        them.
+    :ivar window: the largest window so far.
     """
 
     __slots__ = ("_gaps", "_next", "edge", "end", "first", "full", "ready", "sendable", "una",
@@ -99,7 +102,8 @@ class View(Generic[C]):
     ) -> None:
         """Make one.
 
-        :param next: no subflow was given anything from here on; before, none was given ``gaps``.
+        :param next: the position from which no subflow was given anything. Before it, no subflow
+            was given the ``gaps``.
         """
         self.ready = ready
         self.full = full
@@ -115,7 +119,7 @@ class View(Generic[C]):
         self.sendable = max(0, min(end, edge) - next) + left_out
 
     def after(self, position: int) -> int:
-        """Return the first position, not before another one, that no subflow was given."""
+        """Return the first position at or after another one that no subflow was given."""
         for start, stop in self._gaps:
             if position < stop:
                 return max(start, position)
@@ -123,27 +127,27 @@ class View(Generic[C]):
 
     @property
     def last(self) -> tuple[int, int]:
-        """The last piece that no subflow was given, as far as the window of the peer goes."""
+        """The last piece inside the peer's window that no subflow was given."""
         edge = min(self.end, self.edge)
         return (self._next, edge) if self._next < edge or not self._gaps else self._gaps[-1]
 
 
 class Scheduler(Protocol):
-    """Chooses."""
+    """Assigns the data of one connection to its subflows."""
 
     def select(self, candidates: Sequence[C]) -> C:
-        """Return one of the candidates, of which there is at least one.
+        """Return one of the candidates. There is at least one.
 
-        It gets data that is sent again, or a probe of the peer's window.
+        The chosen one gets reinjected data, or a probe of the peer's window.
         """
 
     def assign(self, view: View[C]) -> Grant[C] | None:
-        """Return which subflow gets which data next, or that all had better wait."""
+        """Return which subflow gets which data next, or nothing if all must wait."""
 
 
 def fastest(candidates: Sequence[C]) -> C:
-    """Return the one with the smallest round-trip time, the oldest of equals.
+    """Return the candidate with the smallest round-trip time, the oldest of equals.
 
-    One without a sample counts as the fastest, so that it gets one.
+    A candidate without a sample counts as the fastest, so that it gets one.
     """
     return min(candidates, key=lambda one: (one.smoothed_rtt_ns or 0, one.number))

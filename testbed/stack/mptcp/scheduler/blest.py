@@ -1,8 +1,8 @@
 """BLEST, blocking estimation: Ferlin et al., IFIP Networking 2016.
 
 S. Ferlin, O. Alay, O. Mehani, R. Boreli, "BLEST: Blocking Estimation-based MPTCP Scheduler for
-Heterogeneous Networks", IFIP Networking 2016, section III.  The factor lambda begins at 1, moves by
-0.01 in a round trip and stays between 1 and 1.3, the bounds of the authors' code for Linux.
+Heterogeneous Networks", IFIP Networking 2016, section III. The factor lambda starts at 1, changes
+by 0.01 in a round trip and stays between 1 and 1.3, as in the authors' code for Linux.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ _LEAST, _MOST = 1.0, 1.3
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Blest:
-    """Keeps a slow subflow from taking the room in the peer's window that a fast one will need."""
+    """Keeps room in the peer's window for the data that a faster subflow will send."""
 
     def __init__(self) -> None:
         self._factor = _LEAST
         self._round_end = 0
-        self._blocked = False  # in this round trip the window kept everything waiting
+        self._blocked = False  # whether the window blocked all data in this round trip
 
     def select(self, candidates: Sequence[C]) -> C:
-        """Return the fastest."""
+        """Return the fastest candidate."""
         return fastest(candidates)
 
     def assign(self, view: View[C]) -> Grant[C] | None:
-        """Return the fastest that has room, if that blocks no faster one."""
+        """Return the fastest subflow with room, unless it would block a faster one."""
         self._learn(view)
         if not view.sendable or not view.ready:
             return None
@@ -45,10 +45,10 @@ class Blest:
         room = view.edge - view.una - slow.in_flight - slow.queued - slow.segment_size
         if needed * self._factor > room:
             return None
-        return slow, view.first, slow.segment_size  # there may be another choice for the next
+        return slow, view.first, slow.segment_size  # the next segment may go elsewhere
 
     def _learn(self, view: View[C]) -> None:
-        """Be more careful after a round trip with a block, and less after one without."""
+        """Increase lambda after a round trip with a block, and decrease it after one without."""
         self._blocked |= bool(view.ready) and view.unsent > 0 and not view.sendable
         if view.una >= self._round_end:
             step = _STEP if self._blocked else -_STEP

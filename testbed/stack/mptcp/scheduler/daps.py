@@ -1,9 +1,9 @@
-"""DAPS, what is sent on paths of different delays arrives in order: Kuhn et al., ICC 2014.
+"""DAPS, in-order arrival over paths of different delays: Kuhn et al., ICC 2014.
 
 N. Kuhn, E. Lochin, A. Mifdaoui, G. Sarwar, O. Mehani, R. Boreli, "DAPS: Intelligent Delay-Aware
-Packet Scheduling for Multipath Transport", ICC 2014.  The paper makes a plan for the least common
-multiple of the delays, in which each path sends a window in each of its round-trip times.  Here the
-same order is worked out for one grant at a time, by the windows and times of that moment.
+Packet Scheduling for Multipath Transport", ICC 2014. The paper computes a schedule for the least
+common multiple of the delays, in which each path sends a window in each of its round-trip times.
+Here the same order is computed for one grant at a time, from the present windows and times.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from testbed.stack.mptcp.scheduler.base import NO_LIMIT, C, Grant, View, fastest
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Daps:
-    """Gives a slow subflow data that lies behind what faster ones deliver before it does."""
+    """Gives a slow subflow the data that follows the data of faster ones until it delivers."""
 
     def select(self, candidates: Sequence[C]) -> C:
-        """Return the fastest."""
+        """Return the fastest candidate."""
         return fastest(candidates)
 
     def assign(self, view: View[C]) -> Grant[C] | None:
-        """Return the fastest that has room, and where in the data its turn comes."""
+        """Return the fastest subflow with room, and the position of its data."""
         if not view.sendable or not view.ready:
             return None
         chosen = fastest(view.ready)
@@ -33,7 +33,7 @@ class Daps:
 
 
 def _ahead(chosen: C, paths: Sequence[C]) -> int:
-    """Return how many octets faster paths deliver between now and when the chosen one has."""
+    """Return how many octets faster paths deliver before the chosen one does."""
     octets = 0
     rtt = chosen.smoothed_rtt_ns or 0
     for one in paths:

@@ -1,8 +1,8 @@
-"""DEMS, paths meet in the middle of the data: Guo et al., MobiCom 2017.
+"""DEMS, which sends a chunk from both ends: Guo et al., MobiCom 2017.
 
 Y. E. Guo, A. Nikravesh, Z. M. Mao, F. Qian, S. Sen, "Accelerating Multipath Transport Through
-Balanced Subflow Completion", MobiCom 2017.  A chunk of the paper is here what the application has
-written.  The paper also sends some data twice, in case the estimates are wrong; that is left out.
+Balanced Subflow Completion", MobiCom 2017. A chunk of the paper is the written data here. The paper
+also sends some data twice, in case the estimates are wrong. This is left out.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from testbed.stack.mptcp.scheduler.base import NO_LIMIT, C, Grant, View, fastest
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Dems:
-    """Lets the fastest send the data from its beginning, and the others from its end."""
+    """The fastest subflow sends the data from its start, the others from its end."""
 
     def select(self, candidates: Sequence[C]) -> C:
-        """Return the fastest."""
+        """Return the fastest candidate."""
         return fastest(candidates)
 
     def assign(self, view: View[C]) -> Grant[C] | None:
-        """Return the fastest that has room; a slower one has to be done no later than it."""
+        """Return the fastest subflow with room, or a slower one that finishes no later."""
         if not view.sendable or not view.ready:
             return None
         chosen = fastest(view.ready)

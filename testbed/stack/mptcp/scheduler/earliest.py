@@ -1,10 +1,10 @@
-"""Where data is acknowledged first, at the rates that paths deliver: testbed's own, the default.
+"""The earliest acknowledgment by measured delivery rates: testbed's own, the default.
 
-It waits for one that has no room yet, as ECF and BLEST do, but by rates that were measured in place
-of a congestion window per round-trip time, and by the shortest round-trip time in place of the
-smoothed one.  A window that was not used up lately, because the peer's window was the limit, says
-little: as much as it allows may fill the path's queue for long.  This project's own; see ``ecf.py``
-and ``blest.py`` for where the thoughts come from.
+Like ECF and BLEST it may wait for a subflow that has no room yet. It uses measured delivery rates
+instead of a congestion window per round trip, and the shortest round-trip time instead of the
+smoothed one. The reason: if the peer's window was the limit, the congestion window was not used
+lately, and using it in full could fill the queue of the path for long. See ``ecf.py`` and
+``blest.py`` for the origin of the idea.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from testbed.stack.mptcp.scheduler.base import NO_LIMIT, C, Grant, View
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Earliest:
-    """A subflow without a sample counts as the fastest, so that it gets one."""
+    """Chooses the subflow that finishes first. One without a sample counts as the fastest."""
 
     def select(self, candidates: Sequence[C]) -> C:
-        """Return the candidate that is done first with what it has, the oldest of equals."""
+        """Return the candidate that finishes its data first, the oldest of equals."""
         return min(candidates, key=lambda one: (one.expected_ns() or 0, one.number))
 
     def assign(self, view: View[C]) -> Grant[C] | None:
-        """Return the one that is done first, with what neither bound takes away."""
+        """Return the subflow that finishes first, and its data within both bounds."""
         if not view.sendable or not view.ready:
             return None
         chosen = self.select(view.ready)
@@ -36,22 +36,22 @@ class Earliest:
 
 
 def _turn(chosen: C, candidates: Sequence[C]) -> int:
-    """Return how much keeps the chosen one no longer than the next has to do already.
+    """Return the amount with which the chosen one finishes no later than the next one.
 
-    So what the peer's window allows at once is spread, and arrives nearly in order.
+    So a burst that the peer's window allows is spread, and arrives nearly in order.
     """
     others = [one.expected_ns() or 0 for one in candidates if one is not chosen]
     return chosen.within(min(others)) if others else NO_LIMIT
 
 
 def _share(chosen: C, full: Sequence[C], unsent: int, window: int) -> int:
-    """Return what the chosen one is done with earlier than a full one with all the rest.
+    """Return the amount that the chosen one finishes before a full one could finish the rest.
 
-    So a transfer does not end with a fast path that idles while a slow one empties its queue.  Nor
-    may a fast path come to the end of the peer's window because a slow one has not yet delivered
-    where that begins.
+    So at the end of a transfer no fast path idles while a slow one empties its queue. And a fast
+    path does not reach the end of the peer's window while a slow one has not delivered the start of
+    that window.
 
-    :param window: octets that may leave behind new data before that is acknowledged.
+    :param window: how many octets may follow new data before it is acknowledged.
     """
     slow = chosen.expected_ns()
     if slow is None:

@@ -19,17 +19,17 @@ _BETA: Final = 0.25
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Ecf:
-    """Takes the fastest subflow, and waits for it while all that is left is done earlier there."""
+    """Uses the fastest subflow, and waits for it if it would finish the rest earlier."""
 
     def __init__(self) -> None:
         self._waiting = False
 
     def select(self, candidates: Sequence[C]) -> C:
-        """Return the fastest."""
+        """Return the fastest candidate."""
         return fastest(candidates)
 
     def assign(self, view: View[C]) -> Grant[C] | None:
-        """Return the fastest if it has room, else the next one or nothing."""
+        """Return the fastest subflow if it has room, else the next one or nothing."""
         if not view.sendable or not view.ready:
             return None
         slow = fastest(view.ready)
@@ -38,10 +38,10 @@ class Ecf:
             return slow, view.first, NO_LIMIT
         if self._waits(fast, slow, view.unsent):
             return None
-        return slow, view.first, slow.segment_size  # there may be another choice for the next
+        return slow, view.first, slow.segment_size  # the next segment may go elsewhere
 
     def _waits(self, fast: C, slow: C, left: int) -> bool:
-        """Tell whether the fast one, once it has room, is done with all before the slow one is."""
+        """Return whether the fast one finishes all data before the slow one would."""
         rtt_fast, rtt_slow = fast.smoothed_rtt_ns or 0, slow.smoothed_rtt_ns or 0
         delta = max(fast.rtt_variance_ns, slow.rtt_variance_ns)
         rounds = 1 + max(1.0, left / max(1, fast.cwnd))

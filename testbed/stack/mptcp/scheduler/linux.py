@@ -1,9 +1,9 @@
-"""The least queue for its rate, for 64 KiB: net/mptcp/protocol.c of Linux 6.18.
+"""The shortest queue per rate, in bursts of 64 KiB: net/mptcp/protocol.c of Linux 6.18.
 
-See ``mptcp_subflow_get_send`` there.  Its pacing rate is a multiple of a
-congestion window per round-trip time.  The multiple is left out here: Linux has another one in slow
-start.  Data queues in the subflow up to twice its window, which is where Linux' tuning of the
-socket's buffer keeps it (``tcp_sndbuf_expand``).
+See ``mptcp_subflow_get_send`` there. Linux uses the pacing rate, a multiple of a congestion window
+per round trip. The multiple is left out here, as Linux uses another one in slow start. Data queues
+in the subflow up to twice its window, as Linux's tuning of the send buffer allows
+(``tcp_sndbuf_expand``).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _S: Final = 1_000_000_000
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Linux:
-    """Remembers whose burst it is, and each subflow's rate, averaged over what it was given."""
+    """Keeps the subflow of the present burst, and the average rate of each subflow."""
 
     def __init__(self) -> None:
         self._rates: dict[int, float] = {}
@@ -29,11 +29,11 @@ class Linux:
         self._burst_end = 0
 
     def select(self, candidates: Sequence[C]) -> C:
-        """Return the one with the least queue for its rate, the oldest of equals."""
+        """Return the candidate with the shortest queue per rate, the oldest of equals."""
         return min(candidates, key=lambda one: (_ahead(one) / self._rate(one), one.number))
 
     def assign(self, view: View[C]) -> Grant[C] | None:
-        """Return the rest of a burst, or a new one; nothing if its subflow takes no more."""
+        """Return the rest of a burst, or a new burst; nothing if its subflow is full."""
         if not view.sendable:
             return None
         paths = [*view.ready, *view.full]
@@ -60,7 +60,7 @@ def _ahead(one: Candidate) -> int:
 
 
 def _pace(one: Candidate) -> float:
-    """Return a window per round-trip time; in octets per second, and never 0."""
+    """Return a congestion window per round trip in octets per second, at least 1."""
     return max(1, one.cwnd) * _S / max(1, one.smoothed_rtt_ns or 1)
 
 

@@ -1,9 +1,9 @@
-"""OTIAS, each segment where it arrives first: Yang et al., AINA workshops 2014.
+"""OTIAS, each segment on the subflow where it arrives first: Yang et al., AINA workshops 2014.
 
 F. Yang, Q. Wang, P. Amer, "Out-of-Order Transmission for In-Order Arrival Scheduling for Multipath
-TCP", AINA workshops 2014.  Each segment goes where it arrives first.  If that is on a subflow
-without room, it waits there.  No more than a window waits in a subflow: what is further ahead would
-be planned for paths as they are now, and for none that is opened later.
+TCP", AINA workshops 2014. Each segment goes to the subflow on which it arrives first. If that one
+has no room, the segment waits there. At most a window waits in a subflow: a longer plan would
+ignore later changes of the paths and later subflows.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from testbed.stack.mptcp.scheduler.base import C, Grant, View
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Otias:
-    """Looks at all subflows, whether or not they have room."""
+    """Considers all subflows, with or without room."""
 
     def select(self, candidates: Sequence[C]) -> C:
-        """Return the one on which the next segment arrives first, the oldest of equals."""
+        """Return the candidate on which the next segment arrives first, the oldest of equals."""
         return min(candidates, key=lambda one: (_arrival_ns(one), one.number))
 
     def assign(self, view: View[C]) -> Grant[C] | None:
@@ -34,9 +34,9 @@ class Otias:
 
 
 def _arrival_ns(one: C) -> int:
-    """Return when a segment arrives: half a round trip after its window has come.
+    """Return when a segment arrives: half a round trip after its window opens.
 
-    What does not fit in the window now waits a round trip for each window that is before it.
+    A segment outside the present window waits a round trip for each window before it.
     """
     rtt = one.smoothed_rtt_ns or 0
     beyond = one.queued + one.in_flight + one.segment_size - one.cwnd

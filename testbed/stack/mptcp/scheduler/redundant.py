@@ -1,8 +1,8 @@
-"""Everything on every subflow, the first copy counts: Frommgen et al., ICC 2016.
+"""All data on each subflow, the first copy counts: Frommgen et al., ICC 2016.
 
 A. Frommgen, T. Erbshaeusser, A. Buchmann, T. Zimmermann, K. Wehrle, "ReMP TCP: Low Latency
-Multipath TCP", ICC 2016.  Each subflow sends, at its own pace, what it was not given before and the
-peer has not acknowledged; so a slow one leaves out what a fast one has delivered meanwhile.
+Multipath TCP", ICC 2016. Each subflow sends at its own pace the data that it was not given yet and
+that has no Data ACK. So a slow subflow skips the data that a fast one has delivered meanwhile.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from testbed.stack.mptcp.scheduler.base import C, Grant, View, fastest
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Redundant:
-    """Needs no memory: a subflow knows what it carries."""
+    """Keeps no state: each subflow knows what it carries."""
 
     def select(self, candidates: Sequence[C]) -> C:
-        """Return the fastest."""
+        """Return the fastest candidate."""
         return fastest(candidates)
 
     def assign(self, view: View[C]) -> Grant[C] | None:
-        """Return the fastest that lacks something, and the first piece that it lacks."""
+        """Return the fastest subflow that lacks data, and the first piece that it lacks."""
         limit = min(view.end, view.edge)
         lacking = {one: piece for one in view.ready if (piece := one.lacks(view.una, limit))}
         if not lacking:

@@ -1,6 +1,6 @@
-"""Congestion control: the controls there are, by name.
+"""The congestion controls by name.
 
-Adding one is one module, and its line here; another package adds one by an entry point.
+A new one needs a module and a line here. Another package adds one by an entry point.
 """
 
 from __future__ import annotations

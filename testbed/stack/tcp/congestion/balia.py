@@ -18,10 +18,10 @@ _MOST: Final = 1.5
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Balia(Coupled):
-    """Between LIA and OLIA: friendly to TCP, and quick to take what becomes free.
+    """A compromise of LIA and OLIA: friendly to TCP, and responsive.
 
-    With x_p = w_p / rtt_p and a = max(x_p) / x_r, the window of path r grows for b octets
-    acknowledged, and shrinks at a loss, by::
+    With x_p = w_p / rtt_p and a = max(x_p) / x_r, the window of path r grows for b acknowledged
+    octets, and shrinks at a loss, by::
 
         b MSS_r  x_r / (rtt_r (sum of x_p)^2)  (1 + a)/2  (4 + a)/5
         w_r / 2  min(a, 1.5)
@@ -41,7 +41,7 @@ class Balia(Coupled):
         return own / (self.rtt * total * total) * (1 + a) / 2 * (4 + a) / 5
 
     def on_loss(self, used: int, now: int) -> None:
-        """Take off from a half, on the fastest path, to three quarters."""
+        """Reduce by a half on the fastest path, and by up to three quarters on others."""
         self._remember()
         a = 1.0
         if self.rtt:

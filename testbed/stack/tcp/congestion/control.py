@@ -1,6 +1,6 @@
-"""The interface of congestion controls: the news they get, and the answers they give.
+"""The interface of congestion controls: their inputs and outputs.
 
-All amounts are octets, all times nanoseconds.
+Amounts are in octets, times in nanoseconds.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ NO_THRESHOLD: Final = 1 << 40
 
 
 class Loss(msgspec.Struct, frozen=True, gc=False):
-    """A segment that was found lost.
+    """A segment that was marked lost.
 
-    :param start: position of its first octet; ``end`` that after its last.
-    :param tx_in_flight: octets in flight just after it had left, its own among them.
-    :param lost: octets found lost since it left, its own among them.
-    :param app_limited: the application was the limit when it left.
+    :param start: the position of its first octet. ``end`` is the position after its last.
+    :param tx_in_flight: the octets in flight just after it was sent, including its own.
+    :param lost: the octets marked lost since it was sent, including its own.
+    :param app_limited: whether sending was application-limited when it was sent.
     """
 
     start: int
@@ -31,29 +31,29 @@ class Loss(msgspec.Struct, frozen=True, gc=False):
 
 
 class Sample(msgspec.Struct, frozen=True, gc=False):
-    """The news of an ACK.
+    """What an ACK reports.
 
-    :param delivered: octets that it reports as delivered, selectively or not.
-    :param lost: octets found lost since the sample before.
-    :param growable: the window may grow: it was the limit (RFC 7661), SND.UNA has advanced or the
-        path is known to reorder, and no loss is being repaired (RFC 5681, section 3.1).
-    :param flight: octets from SND.UNA to SND.NXT.
-    :param in_flight: of those, neither selectively acknowledged nor lost.
-    :param rtt: the latest round-trip time, ``None`` before the first; ``smoothed`` is SRTT,
-        ``minimum`` the shortest of late.
-    :param rate: octets per second that the path has delivered since the newest segment
-        acknowledged was sent; 0 if that cannot be told (draft-ietf-ccwg-bbr, section 4.1).
-    :param round: counts round trips.
-    :param app_limited: the rate was limited by the application.
-    :param total: octets that the connection has delivered so far; ``prior`` of them before the
-        newest segment acknowledged was sent.
-    :param tx_in_flight: octets in flight just after that segment had left.
-    :param lost_since: octets found lost since it left.
-    :param losses: the segments found lost since the sample before.
-    :param cwnd_limited: the window was used up within the last round trip.
-    :param recovering: losses are being repaired.
-    :param selective: the peer tells of losses by SACK, so that there can be many in a round trip.
-    :param marked: of ``delivered``, what an ACK with ECN-Echo reports.
+    :param delivered: the octets that it acknowledges, selectively or not.
+    :param lost: the octets marked lost since the previous sample.
+    :param growable: whether the window may grow: it was the limit (RFC 7661), SND.UNA has advanced
+        or the path is known to reorder, and there is no loss recovery (RFC 5681, section 3.1).
+    :param flight: the octets from SND.UNA to SND.NXT.
+    :param in_flight: those of them that are neither selectively acknowledged nor lost.
+    :param rtt: the latest round-trip time, ``None`` before the first. ``smoothed`` is SRTT,
+        ``minimum`` the shortest recent one.
+    :param rate: the delivery rate in octets per second since the newest acknowledged segment was
+        sent; 0 if unknown (draft-ietf-ccwg-bbr, section 4.1).
+    :param round: the number of the round trip.
+    :param app_limited: whether the rate was application-limited.
+    :param total: the octets that the connection has delivered. ``prior`` of them were delivered
+        before the newest acknowledged segment was sent.
+    :param tx_in_flight: the octets in flight just after that segment was sent.
+    :param lost_since: the octets marked lost since that segment was sent.
+    :param losses: the segments marked lost since the previous sample.
+    :param cwnd_limited: whether the window was used up within the last round trip.
+    :param recovering: whether there is loss recovery.
+    :param selective: whether SACK is in use, which can report many losses in a round trip.
+    :param marked: those of the ``delivered`` octets that an ACK with ECN-Echo reports.
     """
 
     now: int
@@ -80,64 +80,64 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
 
 
 class CongestionControl(Protocol):
-    """Decides how much may be in flight, and how fast it leaves; TCP finds losses.
+    """Determines the congestion window and the pacing rate. TCP detects losses.
 
-    An object belongs to one connection, and alone writes its state.  If it has a
-    true attribute ``needs_ecn``, ECN is asked for, and each mark is echoed by itself (RFC 8257).
+    An object belongs to one connection. Only the object writes its state. If it has a true
+    attribute ``needs_ecn``, ECN is requested, and each mark is echoed separately (RFC 8257).
     """
 
     @property
     def window(self) -> int:
-        """The octets that may be in flight; 0 before :meth:`start`."""
+        """The congestion window in octets; 0 before :meth:`start`."""
 
     @property
     def threshold(self) -> int:
-        """Below it, slow start; after a reduction, what ``window`` is going to be."""
+        """The slow start threshold. After a reduction, the target of ``window``."""
 
     @property
     def pacing_rate(self) -> int:
-        """Octets per second that may leave; 0: as many as the window lets go."""
+        """The pacing rate in octets per second; 0 if only the window limits."""
 
     @property
     def proportional(self) -> bool:
         """Whether TCP spreads a reduction over a round trip (RFC 9937)."""
 
     def start(self, mss: int, segments: int) -> None:
-        """Begin with a window of so many segments: the connection is established."""
+        """Start with a window of segments after the handshake."""
 
     def resize(self, mss: int) -> None:
-        """Keep the window in segments: the path takes smaller ones."""
+        """Scale the window to smaller segments."""
 
     def on_sent(self, octets: int, in_flight: int, now: int) -> None:
-        """Octets have left, for the first time or again."""
+        """Process the transmission of octets, new or retransmitted."""
 
     def on_ack(self, sample: Sample) -> None:
-        """An ACK has reported octets as delivered."""
+        """Process an ACK that reports delivered octets."""
 
     def on_loss(self, used: int, now: int) -> None:
-        """A loss was detected, or ECN-Echo came: called once for a window of data.
+        """Process a loss or ECN-Echo. TCP calls it once for a window of data.
 
-        :param used: the most octets of the window that were in flight within the last round trip:
-            the whole window, unless the application did not send enough.
+        :param used: the greatest number of octets in flight within the last round trip: the whole
+            window, unless the application sent too little.
         """
 
     def on_timeout(self, used: int, now: int, *, again: bool) -> None:
-        """The retransmission timer has expired.
+        """Process the expiry of the retransmission timer.
 
-        :param again: for a segment for which it did before.
+        :param again: whether it expired before for the same segment.
         """
 
     def on_idle(self, timeouts: int, now: int) -> None:
-        """Nothing was sent for so many whole timeouts (RFC 5681, section 4.1)."""
+        """Process a silence of this many whole timeouts (RFC 5681, section 4.1)."""
 
     def on_undo(self) -> None:
-        """The last reduction was for nothing."""
+        """Undo the last reduction, which was spurious."""
 
 
 class Group:
-    """The controls of all paths of one connection, for those that couple them (RFC 6356).
+    """The controls of all paths of one connection, for coupled ones (RFC 6356).
 
-    One of plain TCP is alone in its group.  A control that has not started has a window of 0.
+    A control of plain TCP is alone in its group. A control that has not started has a window of 0.
     """
 
     __slots__ = ("_members",)
@@ -150,7 +150,7 @@ class Group:
         self._members.append(control)
 
     def leave(self, control: CongestionControl) -> None:
-        """Remove that of a path which has ended."""
+        """Remove the control of a path that has ended."""
         if control in self._members:
             self._members.remove(control)
 

@@ -1,10 +1,10 @@
 """The common part of the controls that couple the subflows of one connection.
 
-Each is a Reno, with its slow start, but for how far the window grows for an ACK in congestion
-avoidance and, for some, how far it shrinks after a loss.  All of them take windows in octets and
-round-trip times in nanoseconds; the units cancel out in every formula but where it says so.
+Each is a Reno, except for the growth of the window in congestion avoidance and, for some, its
+reduction after a loss. Windows are in octets and round-trip times in nanoseconds. The units cancel
+out in each formula unless it says otherwise.
 
-A control that is alone, as that of plain TCP is, has the increase of Reno.
+A control that is alone, such as that of plain TCP, has the increase of Reno.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _QUIET_NS: Final = 1_000_000_000
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Coupled(Reno):
-    """Grows by what :meth:`gain` says.
+    """Grows by :meth:`gain`.
 
     :ivar rtt: the smoothed round-trip time; 0 before the first.
-    :ivar heard: when the last ACK of data came.
+    :ivar heard: when the last ACK of data was received.
     """
 
-    least_segments: ClassVar[int] = 1  # what is taken off a path, the others carry
+    least_segments: ClassVar[int] = 1  # the other paths carry the traffic that leaves this one
 
     __slots__ = ("_credit", "_group", "_peak", "_peak_before", "_round", "heard", "rtt")
 
@@ -44,31 +44,31 @@ class Coupled(Reno):
 
     @property
     def used(self) -> int:
-        """Octets of the window that were in use in the last two round trips.
+        """How many octets of the window were in use in the last two round trips.
 
-        RFC 6356, section 3, asks for that: a window that the application does not fill is no rate.
+        RFC 6356, section 3, requires that: an unused window does not reflect a rate.
         """
         return min(self.window, max(self._peak, self._peak_before, self.mss))
 
     @property
     def rate(self) -> float:
-        """Octets per nanosecond."""
+        """The rate in octets per nanosecond."""
         return self.used / self.rtt
 
     def gain(self, paths: Sequence[Self]) -> float:
-        """Return by how many segments the window grows for each octet acknowledged.
+        """Return by how many segments the window grows for each acknowledged octet.
 
         It may be negative.
 
-        :param paths: those in use, this one among them.
+        :param paths: the controls of the paths in use, including this one.
         """
         del paths
         return 1 / self.window
 
     def paths(self, now: int) -> list[Self]:
-        """Return those of the connection's controls whose paths are in use, this one among them.
+        """Return the connection's controls of paths in use, including this one.
 
-        Not in use is one that has had no ACK of data for two round trips and a second.
+        A path is unused if it had no ACK of data for two round trips and a second.
         """
         kind = type(self)
         return [
@@ -81,11 +81,11 @@ class Coupled(Reno):
         ]
 
     def on_sent(self, octets: int, in_flight: int, now: int) -> None:  # noqa: ARG002
-        """Note how much of the window is used."""
+        """Record how much of the window is used."""
         self._peak = max(self._peak, in_flight)
 
     def on_ack(self, sample: Sample) -> None:
-        """Double each round trip in slow start, grow as coupled after it."""
+        """Double each round trip in slow start, grow by :meth:`gain` after it."""
         self._note(sample)
         if not sample.growable:
             return
@@ -100,7 +100,7 @@ class Coupled(Reno):
                 self.window = max(self.window - self.mss, self.least_segments * self.mss)
 
     def _note(self, sample: Sample) -> bool:
-        """Keep what the other paths want to know of this one; tell whether a round trip is over."""
+        """Update the values for the other paths; return whether a round trip is over."""
         self.rtt = sample.smoothed or self.rtt
         self.heard = sample.now
         if sample.round == self._round:

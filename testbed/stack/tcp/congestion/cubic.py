@@ -32,7 +32,7 @@ class Cubic(Reno):
         self.k = 0.0
         self.epoch_ns: int | None = None  # start of the current congestion avoidance stage
         self._hystart = HyStart()
-        self._credit = 0.0  # octets the window has grown by that make no whole one yet
+        self._credit = 0.0  # growth of the window that is no whole segment yet
         self._cubic_before: tuple[float, float, float, int | None] = (0.0, 0.0, 0.0, None)
 
     def on_ack(self, sample: Sample) -> None:
@@ -63,7 +63,7 @@ class Cubic(Reno):
         self.window += whole
 
     def _slow_start_watched(self, sample: Sample) -> int:
-        """Grow as HyStart allows, which watches the first slow start only (RFC 9406, 4.3)."""
+        """Grow as HyStart allows. It watches only the first slow start (RFC 9406, 4.3)."""
         octets = growth = sample.delivered
         if self.threshold == NO_THRESHOLD:
             growth = self._hystart.growth(sample, self.window // self.mss)
@@ -93,11 +93,11 @@ class Cubic(Reno):
         self._reduce_to(int(min(self.window, used) * _BETA))
 
     def on_idle(self, timeouts: int, now: int) -> None:
-        """Shrink as Reno does; the time without data does not count (section 5.8)."""
+        """Reduce as Reno does. The idle time does not count (section 5.8)."""
         super().on_idle(timeouts, now)
         self.epoch_ns = None
 
     def on_undo(self) -> None:
-        """Go back to where the last reduction began (section 4.9)."""
+        """Restore the state before the last reduction (section 4.9)."""
         super().on_undo()
         self.w_max, self.w_est, self.k, self.epoch_ns = self._cubic_before

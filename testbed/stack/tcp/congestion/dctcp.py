@@ -1,4 +1,4 @@
-"""DCTCP, for queues that mark early: RFC 8257."""
+"""DCTCP, for queues with a low marking threshold: RFC 8257."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _GAIN: Final = 1 / 16  # section 4.2
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Dctcp(Reno):
-    """Reno that reduces by how much of a round trip's data was marked, not by a half.
+    """Reno with a reduction in proportion to the marked data of a round trip.
 
-    Both ends must have it, as it needs each mark echoed by itself.  It is for data centers: beside
+    Both ends must use it, as each mark must be echoed separately. It is for data centres: beside
     other controls it takes more than its share (section 5).
 
-    :ivar alpha: the part of the octets that met congestion, smoothed.
+    :ivar alpha: the smoothed share of marked octets.
     """
 
     needs_ecn: ClassVar[bool] = True
@@ -35,7 +35,7 @@ class Dctcp(Reno):
         self._full = 0  # the window before a reduction by marks, until the next ACK
 
     def on_ack(self, sample: Sample) -> None:
-        """Estimate how much is marked, once a round trip (section 3.3); grow as Reno does."""
+        """Update the estimate once a round trip (section 3.3); grow as Reno does."""
         if self._full and sample.losses:  # what the last ACK echoed was no mere mark (section 3.5)
             self._reduce_to(self._full // 2)
         self._full = 0
@@ -49,7 +49,7 @@ class Dctcp(Reno):
         super().on_ack(sample)
 
     def on_loss(self, used: int, now: int) -> None:
-        """Reduce by half of what is marked; after a loss, by a half (sections 3.3 and 3.5)."""
+        """Reduce by half of ``alpha`` after a mark, by a half after a loss (section 3.3, 3.5)."""
         if not self._echoed:
             super().on_loss(used, now)
             return

@@ -16,10 +16,10 @@ from testbed.stack.tcp.congestion.coupled import Coupled
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Ewtcp(Coupled):
-    """Each of n subflows takes 1/n of what a TCP would: fair, but it moves no traffic.
+    """Each of n subflows takes 1/n of a TCP's share. It is fair but does not shift traffic.
 
-    For b octets acknowledged the window grows by a b MSS / w, and a loss halves.  In balance such a
-    window is as the root of a, so a weight of 1/n needs a = 1/n^2.
+    For b acknowledged octets the window grows by a b MSS / w, and a loss halves it. In equilibrium
+    the window is proportional to the root of a, so a weight of 1/n needs a = 1/n^2.
     """
 
     least_segments = 2

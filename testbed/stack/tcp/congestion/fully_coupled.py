@@ -16,11 +16,11 @@ from testbed.stack.tcp.congestion.coupled import Coupled
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class FullyCoupled(Coupled):
-    """All traffic goes to the least congested path; the others get one segment.
+    """Shifts all traffic to the least congested path. The others keep one segment.
 
-    For b octets acknowledged the window grows by b MSS / w_total, and a loss takes off w_total / 2,
-    down to one segment.  It is optimal where nothing changes: on a path that it has left it sees
-    little, so it is slow to come back, and between equal paths it flaps.
+    For b acknowledged octets the window grows by b MSS / w_total, and a loss reduces it by w_total
+    / 2, down to one segment. It is optimal in a static network. It returns slowly to a path that it
+    has left, and it flaps between equal paths.
     """
 
     __slots__ = ()
@@ -30,7 +30,7 @@ class FullyCoupled(Coupled):
         return 1 / sum([path.used for path in paths])
 
     def on_loss(self, used: int, now: int) -> None:
-        """Take off half of all windows from this one."""
+        """Reduce this window by half of the sum of all windows."""
         self._remember()
         others = sum([path.used for path in self.paths(now) if path is not self])
         self._reduce_to(used - (used + others) // 2)

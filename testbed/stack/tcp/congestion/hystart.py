@@ -1,7 +1,7 @@
-"""Leave slow start before the queue is full: HyStart++ (RFC 9406), and the ACK train of HyStart.
+"""The early exit from slow start: HyStart++ (RFC 9406), and the ACK train of HyStart.
 
-S. Ha, I. Rhee, "Taming the elephants: New TCP slow start", Computer Networks 55 (2011).  RFC 9406
-has only the delay of it, which tells of a queue a round trip after it has begun.
+S. Ha, I. Rhee, "Taming the elephants: New TCP slow start", Computer Networks 55 (2011). RFC 9406
+has only its delay test, which detects a queue a round trip late.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ _INFINITY: Final = (1 << 62) - 1  # see NEVER of testbed.stack.deadlines
 
 
 class HyStart:
-    """Watches the round-trip times of slow start, round by round.
+    """Watches the round-trip times and ACK trains of slow start.
 
-    A round is over when what was in flight at its beginning is acknowledged.  When a round's least
-    time has risen, slow start goes on cautiously (conservative slow start, CSS) for a few rounds,
-    and ends if the times do not fall again.
+    A round ends when the data in flight at its start is acknowledged. When the smallest round-trip
+    time of a round has risen, slow start continues cautiously (conservative slow start, CSS) for a
+    few rounds, and ends unless the times fall again.
 
-    ACKs that come one shortly after the other are a train.  They come at the rate of the path, so a
-    train that is as long as half of the least round-trip time means that the window, which doubles
-    from one end of the round to the other, fills the path: slow start ends at once.
+    Closely spaced ACKs form a train. They arrive at the rate of the path. If a train lasts half of
+    the smallest round-trip time, the window, which doubles within a round, fills the path, and slow
+    start ends at once.
 
-    :ivar ended: slow start is to end.
+    :ivar ended: whether slow start must end.
     """
 
     __slots__ = ("_baseline", "_begun_ns", "_cautious_rounds", "_current", "_last", "_left",
@@ -45,7 +45,7 @@ class HyStart:
         self.ended = False
         self._left = 0  # octets of the round
         self._begun_ns = 0
-        self._train_ns = 0  # the last ACK of the train with which the round began
+        self._train_ns = 0  # the last ACK of the train at the start of the round
         self._samples = 0
         self._current = _INFINITY  # currentRoundMinRTT
         self._last = _INFINITY  # lastRoundMinRTT
@@ -53,9 +53,9 @@ class HyStart:
         self._cautious_rounds = 0  # rounds of CSS begun; 0: not in CSS
 
     def growth(self, sample: Sample, segments: int) -> int:
-        """Return by how much to grow for what a sample tells of (section 4.2).
+        """Return the growth of the window for a sample (section 4.2).
 
-        :param segments: the congestion window.
+        :param segments: the congestion window in segments.
         """
         octets = sample.delivered
         if self._left <= 0:
@@ -87,7 +87,7 @@ class HyStart:
     def _judge(self) -> None:
         if self._cautious_rounds:
             if self._current < self._baseline:
-                self._cautious_rounds = 0  # it was but a moment: slow start goes on
+                self._cautious_rounds = 0  # the increase was temporary: slow start continues
                 self._baseline = _INFINITY
         elif self._last < _INFINITY:
             threshold = max(_MIN_RTT_THRESH, min(self._last // _MIN_RTT_DIVISOR, _MAX_RTT_THRESH))

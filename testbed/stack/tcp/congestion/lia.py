@@ -16,14 +16,14 @@ from testbed.stack.tcp.congestion.coupled import Coupled
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Lia(Coupled):
-    """All subflows together are as fast as one TCP on the best path.
+    """All subflows together are as aggressive as one TCP on the best path.
 
-    For b octets acknowledged on path i the window grows (section 3, equations 1 and 2) by::
+    For b acknowledged octets on path i the window grows (section 3, equations 1 and 2) by::
 
         min(alpha b MSS_i / cwnd_total, b MSS_i / cwnd_i)
         alpha = cwnd_total max(cwnd_p / rtt_p^2) / (sum of cwnd_p / rtt_p)^2
 
-    In this quotient cwnd_total cancels out, so there is no alpha here.  A loss halves.
+    In this quotient cwnd_total cancels out, so the code has no alpha. A loss halves the window.
     """
 
     least_segments = 2

@@ -17,21 +17,21 @@ from testbed.stack.tcp.congestion.coupled import Coupled
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Olia(Coupled):
-    """Balances congestion as the fully coupled control does, and still probes every path.
+    """Balances congestion like the fully coupled control, and still probes each path.
 
-    For b octets acknowledged on path r, with windows w, the window grows by::
+    For b acknowledged octets on path r, with windows w, the window grows by::
 
         b MSS_r ( (w_r / rtt_r^2) / (sum of w_p / rtt_p)^2 + alpha_r / w_r )
 
-    With l_p the octets delivered between the last two losses of a path, or since the last one if
-    that is more, the best paths are those with the largest l_p / rtt_p^2, as a TCP there would be
-    fastest.  The n paths are given::
+    Let l_p be the octets delivered between the last two losses of a path, or since the last one if
+    that is more. The best paths are those with the largest l_p / rtt_p^2, where a TCP would be
+    fastest. The n paths have::
 
         alpha_r =  1 / (n |C|)   r in C: a best path whose window is not the largest
         alpha_r = -1 / (n |M|)   r in M, those with the largest window, where C is not empty
         alpha_r =  0             else
 
-    A loss halves, down to one segment.
+    A loss halves the window, down to one segment.
     """
 
     __slots__ = ("_between", "_lost_before", "_since")
@@ -44,16 +44,16 @@ class Olia(Coupled):
 
     @property
     def quality(self) -> float:
-        """How well a TCP would do on this path, as l / rtt^2; for comparisons only."""
+        """The expected rate of a TCP on this path, as l / rtt^2; for comparisons only."""
         return max(self._between, self._since) / (self.rtt * self.rtt)
 
     def on_ack(self, sample: Sample) -> None:
-        """Count what arrives between losses."""
+        """Count the octets between losses."""
         self._since += sample.delivered
         super().on_ack(sample)
 
     def gain(self, paths: Sequence[Self]) -> float:
-        """Return the increase, which is negative where a better path is to get the window."""
+        """Return the increase. It is negative if a better path must get the window."""
         total = best = 0.0
         largest = 0
         for path in paths:
@@ -72,13 +72,13 @@ class Olia(Coupled):
         return linked
 
     def on_loss(self, used: int, now: int) -> None:
-        """Halve, and begin to count again."""
+        """Halve, and start to count again."""
         self._lost_before = (self._between, self._since)
         self._between, self._since = self._since, 0
         super().on_loss(used, now)
 
     def on_undo(self) -> None:
-        """Count as if there had been no loss."""
+        """Restore the counts before the loss."""
         super().on_undo()
         between, since = self._lost_before
         self._between, self._since = between, since + self._since

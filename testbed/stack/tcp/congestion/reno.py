@@ -28,20 +28,20 @@ class Reno:
         self._before = (0, 0)
 
     def start(self, mss: int, segments: int) -> None:
-        """Begin with a window of so many segments."""
+        """Start with a window of segments."""
         self.mss = mss
         self.window = segments * mss
 
     def resize(self, mss: int) -> None:
-        """Keep the window in segments."""
+        """Scale the window to another segment size."""
         self.window = max(mss, self.window // self.mss * mss)
         self.mss = mss
 
     def on_sent(self, octets: int, in_flight: int, now: int) -> None:
-        """Do nothing: what counts is what arrives."""
+        """Do nothing: only ACKs count."""
 
     def on_ack(self, sample: Sample) -> None:
-        """Double each round trip in slow start, add one segment each after it."""
+        """Double each round trip in slow start, add one segment each round trip after it."""
         if not sample.growable:
             return
         octets = self._slow_start(sample.delivered, sample.delivered)
@@ -52,7 +52,7 @@ class Reno:
                 self.window += self.mss
 
     def _slow_start(self, octets: int, growth: int) -> int:
-        """Grow up to the threshold and return what octets are left for congestion avoidance."""
+        """Grow up to the threshold; return the octets that remain for congestion avoidance."""
         room = self.threshold - self.window
         if room <= 0:
             return octets
@@ -65,7 +65,7 @@ class Reno:
         self._reduce_to(used // 2)
 
     def on_timeout(self, used: int, now: int, *, again: bool) -> None:
-        """Start again from one segment; the threshold stays if that is so already."""
+        """Restart from one segment. The threshold stays if this is a repeated timeout."""
         if not again:
             self.on_loss(used, now)
         self.window = self.mss
@@ -77,7 +77,7 @@ class Reno:
         self.window = max(restart, self.window >> min(timeouts, 32))
 
     def on_undo(self) -> None:
-        """Go back to where the last reduction began, if that is more."""
+        """Restore the window before the last reduction, if it was larger."""
         window, threshold = self._before
         self.window, self.threshold = max(self.window, window), max(self.threshold, threshold)
 

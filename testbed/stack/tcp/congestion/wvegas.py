@@ -19,10 +19,10 @@ _GAMMA_SEGMENTS: Final = 1
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class WVegas(Coupled):
-    """Moves traffic away from a path when its queue grows, which is before anything is lost.
+    """Shifts traffic away from a path when its queue grows, before any loss.
 
-    Once a round trip, with the window w in segments, the mean round-trip time rtt of the round, the
-    least one ever, base, and the paths' rates x = w / rtt::
+    It acts once a round trip. With the window w in segments, the mean round-trip time rtt of the
+    round, the smallest one ever, base, and the rates x = w / rtt of the paths::
 
         diff = w (rtt - base) / rtt     the segments that this subflow has in the queue
         slow start: ends where diff > 1, with a window that leaves the queue empty
@@ -30,8 +30,8 @@ class WVegas(Coupled):
         diff > alpha: w - 1;  diff < alpha: w + 1
         diff > alpha, and rtt - base at least twice its least since the last time: w base / (2 rtt)
 
-    The last empties the queue, so that base is seen again.  A loss halves.  What it balances is the
-    delay of queues, where the others balance losses.
+    The last rule drains the queue, so that base can be measured again. A loss halves the window. It
+    balances queueing delays, whereas the others balance losses.
     """
 
     __slots__ = ("_alpha", "_base", "_count", "_delay", "_sum")
@@ -44,7 +44,7 @@ class WVegas(Coupled):
         self._sum = self._count = 0  # of the round-trip times of this round
 
     def on_ack(self, sample: Sample) -> None:
-        """Grow in slow start; once a round trip, look at the queue."""
+        """Grow in slow start. Adjust to the queue once a round trip."""
         new = self._note(sample)
         if sample.rtt is not None:
             self._base = min(self._base or sample.rtt, sample.rtt)
@@ -76,7 +76,7 @@ class WVegas(Coupled):
             self.window += self.mss
 
     def _drain(self, rtt: float, delay: float) -> None:
-        """Empty the queue once it has doubled, so that ``base`` is that of the path alone."""
+        """Drain the queue once it has doubled, so that ``base`` is the delay of the path alone."""
         self._delay = min(self._delay or delay, delay)
         if delay >= 2 * self._delay:
             self._shrink_to(self.window / self.mss * self._base / (2 * rtt))

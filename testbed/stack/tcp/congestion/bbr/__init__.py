@@ -1,8 +1,8 @@
-"""BBR version 3, of which ``machine`` is the state machine.
+"""BBR version 3. ``machine`` is its state machine.
 
-``model`` is its model of the path: ``path`` has what is measured, ``bounds`` what losses forbid.
-``pipe`` tells whether the path is full, ``cycle`` when to probe.  Sections are those of
-draft-ietf-ccwg-bbr-06.
+``model`` is its model of the path: ``path`` has the measurements, ``bounds`` the limits from
+losses. ``pipe`` detects whether the path is full, ``cycle`` schedules the probes. Sections are
+those of draft-ietf-ccwg-bbr-06.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The bounds that follow losses: draft-ietf-ccwg-bbr-06, sections 5.3.3 and 5.5.10."""
+"""The bounds that losses set: draft-ietf-ccwg-bbr-06, sections 5.3.3 and 5.5.10."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _MOST_DOUBLINGS: Final = 30
 
 
 def too_high(lost: int, tx_in_flight: int, mss: int, *, selective: bool) -> bool:
-    """Tell whether losses say that too much was in flight (IsInflightTooHigh).
+    """Return whether losses show that too much was in flight (IsInflightTooHigh).
 
-    One lost segment is no rate: with fewer than 50 in flight it would always be more than 2 %.
-    There must be two, as in the BBR of google/quiche, one of the implementations that the draft
+    One lost segment is no loss rate: with fewer than 50 in flight it would always exceed 2 %. At
+    least two are needed, as in the BBR of google/quiche, one of the implementations that the draft
     names (``quic_bbr2_default_probe_bw_full_loss_count`` in ``quic_protocol_flags_list.h``).
     """
     if not selective:
@@ -27,10 +27,11 @@ def too_high(lost: int, tx_in_flight: int, mss: int, *, selective: bool) -> bool
 
 
 def inflight_at_loss(loss: Loss) -> int:
-    """Return what was in flight where the losses came to be too many (InflightAtLoss).
+    """Return the octets in flight at which the losses became too many (InflightAtLoss).
 
-    A record may be a burst of many segments of which only the last ones were too much.  If there
-    were too many losses before it, all of it was (``bbr_inflight_hi_from_lost_skb`` in google/bbr).
+    A record may be a burst of many segments of which only the last ones were too many. If there
+    were too many losses before it, the whole record was (``bbr_inflight_hi_from_lost_skb`` in
+    google/bbr).
     """
     size = loss.end - loss.start
     before, lost = loss.tx_in_flight - size, loss.lost - size
@@ -38,11 +39,11 @@ def inflight_at_loss(loss: Loss) -> int:
 
 
 class LossRound:
-    """The deliveries of late, and whether something was lost (section 5.5.10.3).
+    """The deliveries and losses of the present round trip (section 5.5.10.3).
 
-    :ivar lossy: something was lost in this round trip.
-    :ivar over: the last ACK has ended it.
-    :ivar rate: the greatest rate of it, and ``delivered`` the greatest amount.
+    :ivar lossy: whether data was lost in this round trip.
+    :ivar over: whether the last ACK has ended the round trip.
+    :ivar rate: its greatest delivery rate. ``delivered`` is its greatest delivered amount.
     """
 
     __slots__ = ("_end", "_gain", "_gain_before", "delivered", "lossy", "over", "rate")
@@ -54,9 +55,9 @@ class LossRound:
         self._gain = self._gain_before = 1.0
 
     def take(self, sample: Sample, gain: float) -> None:
-        """Take an ACK, before the model is changed; one without a rate tells of nothing.
+        """Process an ACK before the model is updated. An ACK without a rate is ignored.
 
-        :param gain: at which segments leave now.
+        :param gain: the present pacing gain.
         """
         self._gain = min(self._gain, gain)
         self.over = False
@@ -70,39 +71,40 @@ class LossRound:
 
     @property
     def allowed(self) -> int:
-        """The rate that the path was seen to deliver, had segments left at the rate of the model.
+        """The rate that the path would have delivered, had segments left at the rate of the model.
 
-        Of what leaves at 0.99 of it, or less where a queue is drained, no more can be delivered.
-        Of the segments that this round trip's ACKs are for, some have left in the one before.
+        Segments leave at 0.99 of that rate, or less while a queue is drained, so the measured
+        delivery cannot exceed that. Some of the segments that this round trip's ACKs report left in
+        the round trip before.
         """
         return int(self.rate / (MARGIN * min(self._gain, self._gain_before)))
 
     def note(self, total: int) -> None:
-        """Note a loss; the round trip of the first one begins here."""
+        """Record a loss. The first one starts a round trip."""
         if not self.lossy:
             self._end = total
         self.lossy = True
 
     def forgive(self) -> None:
-        """Take that nothing was lost."""
+        """Forget the loss."""
         self.lossy = False
 
     def advance(self, sample: Sample) -> None:
-        """Take an ACK, after the model was changed."""
+        """Process an ACK after the model was updated."""
         if self.over:
             self._gain_before, self._gain = self._gain, 1.0
             self.rate, self.delivered = sample.rate, sample.total - sample.prior
 
     def restart(self) -> None:
-        """Begin anew: what follows is sent in another way."""
+        """Start again, because the sending rate changes."""
         self.lossy = False
         self.rate = self.delivered = 0
 
 
 class ShortTerm:
-    """The rate and the amount that this probing cycle's losses allow.
+    """The rate and the amount that the losses of this probing cycle allow.
 
-    :ivar rate: bw_shortterm of the draft, ``inflight`` its inflight_shortterm.
+    :ivar rate: bw_shortterm of the draft. ``inflight`` is its inflight_shortterm.
     """
 
     __slots__ = ("inflight", "rate")
@@ -111,16 +113,16 @@ class ShortTerm:
         self.rate = self.inflight = INFINITE
 
     def reset(self) -> None:
-        """Forget what losses have said."""
+        """Remove both limits."""
         self.rate = self.inflight = INFINITE
 
     def adapt(self, latest: LossRound, rate: int, window: int) -> None:
-        """Go down to what was delivered in a lossy round trip, at most by 30 %.
+        """Reduce to what was delivered in a lossy round trip, by at most 30 %.
 
-        The draft's answer to the loss of X % is to send X % less (section 5.3.3.8).  So what was
-        not delivered because this side has not sent it is no reason to send less.
+        The draft reduces by X % for a loss of X % (section 5.3.3.8). Data that was not delivered
+        because this side did not send it is no reason to reduce.
 
-        :param rate: to begin with, as ``window``.
+        :param rate: the initial rate. ``window`` is the initial amount.
         """
         before = rate if self.rate == INFINITE else self.rate
         self.rate = max(latest.allowed, int(BETA * before))
@@ -162,7 +164,7 @@ class LongTerm:
         self.inflight = octets
 
     def raise_to(self, octets: int) -> None:
-        """Take that so much was safe, or that a limit was for nothing."""
+        """Record that so much was safe, or that a limit was for nothing."""
         self.inflight = max(self.inflight, octets)
 
     def refill(self) -> None:

@@ -31,7 +31,7 @@ class State(enum.Enum):
 
 
 class Feedback(enum.Enum):
-    """The news of ACKs for probes for bandwidth: ack_phase (section 2.14)."""
+    """The part of a bandwidth probe that ACKs reflect: ack_phase (section 2.14)."""
 
     NONE = enum.auto()
     REFILLING = enum.auto()
@@ -41,10 +41,10 @@ class Feedback(enum.Enum):
 
 
 class ProbeWait:
-    """How long a cycle waits before it probes: by the clock, or by Reno's (section 5.3.3.8).
+    """The wait of a cycle before its probe, by time or by the growth of Reno (section 5.3.3.8).
 
-    The draft asks for random numbers, so that flows do not probe in step.  The stack has none: the
-    time at which an ACK comes, in nanoseconds, is as good.
+    The draft requires random numbers, so that flows do not probe at the same time. The stack uses
+    the arrival times of ACKs in nanoseconds instead.
     """
 
     __slots__ = ("_ends", "_round")
@@ -54,24 +54,24 @@ class ProbeWait:
         self._round = 0  # from which on round trips are counted
 
     def begin(self, now: int, rounds: int) -> None:
-        """Wait from now on (PickProbeWait); so many round trips are over."""
+        """Start the wait (PickProbeWait) after a number of round trips."""
         digits = (now * _MIXING & _BITS) >> 32
         self._round = rounds - digits % 2
         self._ends = now + _WAIT_NS + (digits >> 1) % 1000 * _MS
 
     def over(self, now: int, rounds: int, segments: int) -> bool:
-        """Tell whether it is time to probe (IsTimeToProbeBW).
+        """Return whether it is time to probe (IsTimeToProbeBW).
 
-        :param segments: in flight, as Reno would have them: one more in each round trip.
+        :param segments: the segments in flight. Reno would add one in each round trip.
         """
         return now > self._ends or rounds - self._round >= min(segments, _RENO_ROUNDS)
 
 
 class Memory:
-    """The state before losses, for the case that there were none (section 5.5.11.1).
+    """The state before losses, in case that they are spurious (section 5.5.11.1).
 
-    :ivar window: the last one that was good (SaveCwnd).
-    :ivar left: the state that losses have ended, if they did.
+    :ivar window: the last window without a loss (SaveCwnd).
+    :ivar left: the state that losses have ended, or ``None``.
     """
 
     __slots__ = ("_bounds", "left", "window")
@@ -82,20 +82,20 @@ class Memory:
         self._bounds = (INFINITE, INFINITE, INFINITE)
 
     def keep_window(self, window: int, *, reduced: bool) -> None:
-        """Keep a window; one that is reduced counts only if it is larger (SaveCwnd)."""
+        """Save a window. A reduced one is saved only if it is larger (SaveCwnd)."""
         self.window = max(self.window, window) if reduced else window
 
     def keep(self, short: ShortTerm, long: LongTerm) -> None:
-        """Keep the bounds: loss recovery begins (SaveStateUponLoss)."""
+        """Save the bounds at the start of loss recovery (SaveStateUponLoss)."""
         self.left = None
         self._bounds = (short.rate, short.inflight, long.inflight)
 
     def leave(self, state: State) -> None:
-        """Note that losses have ended a state."""
+        """Record that losses have ended a state."""
         self.left = state
 
     def restore(self, short: ShortTerm, long: LongTerm) -> State | None:
-        """Put the bounds back; return the state that losses have ended."""
+        """Restore the bounds; return the state that losses have ended."""
         rate, inflight, long_term = self._bounds
         short.raise_to(rate, inflight)
         long.raise_to(long_term)

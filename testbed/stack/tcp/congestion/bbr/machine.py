@@ -41,10 +41,10 @@ _LEAVING_ROOM: Final = frozenset({State.CRUISE, State.PROBE_RTT})
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Bbr:
-    """Sends at the rate that the path delivers, with about as much in flight as fills it.
+    """Sends at the rate that the path delivers, with about a bandwidth-delay product in flight.
 
-    :ivar state: where it is in the state machine.
-    :ivar model: what it knows of the path.
+    :ivar state: the state of the state machine.
+    :ivar model: the model of the path.
     """
 
     proportional: ClassVar[bool] = False
@@ -65,27 +65,27 @@ class Bbr:
         self._wait = ProbeWait()
         self._memory = Memory()
         self._feedback = Feedback.NONE
-        self._initial = 0  # the window to begin with
+        self._initial = 0  # the initial window
         self._drain_round = 0
         self._probing = False  # samples are those of a probe for bandwidth: is_bw_probe_sample
         self._too_high = False  # the last probe was: prev_probe_too_high
-        self._cautious = False  # it ended before it could be: prev_probe_precautionary
-        self._limited_until = 0  # what leaves before so much is delivered is no sample
+        self._cautious = False  # the last probe ended before that: prev_probe_precautionary
+        self._limited_until = 0  # data that leaves before this much is delivered is no sample
         self._probe_rtt_window = 0  # SaveProbeRTTCwnd
-        self._idle = False  # sending has begun again after a silence
+        self._idle = False  # sending has resumed after a silence
         self._recovering = False
 
     def start(self, mss: int, segments: int) -> None:
-        """Begin with a window of so many segments, as fast as if a round trip took 1 ms.
+        """Start with a window of segments, paced as if a round trip took 1 ms.
 
-        The first ACK tells how long it takes.
+        The first ACK measures the round trip.
         """
         self.mss = mss
         self.window = self._initial = segments * mss
         self._pace_first(_FIRST_RTT_NS)
 
     def resize(self, mss: int) -> None:
-        """Keep the window in segments."""
+        """Scale the window to another segment size."""
         self.window = max(mss, self.window // self.mss * mss)
         self.mss = mss
 
@@ -101,7 +101,7 @@ class Bbr:
             self._end_probe_rtt(now)
 
     def on_ack(self, sample: Sample) -> None:
-        """Update the model, the state, and what follows from them (UpdateOnACK, section 5.2.3)."""
+        """Update the model, the state, and the control parameters (UpdateOnACK, section 5.2.3)."""
         if sample.prior < self._limited_until:
             sample = msgspec.structs.replace(sample, app_limited=True)
         if not self.model.total and sample.smoothed:
@@ -118,13 +118,13 @@ class Bbr:
         self._set_window(sample)
 
     def on_loss(self, used: int, now: int) -> None:  # noqa: ARG002
-        """Remember the model: loss recovery begins (OnEnterFastRecovery, section 5.6.4.4)."""
+        """Save the model at the start of loss recovery (OnEnterFastRecovery, section 5.6.4.4)."""
         self._remember()
         self.model.note_loss()
         self._recovering = True
 
     def on_timeout(self, used: int, now: int, *, again: bool) -> None:  # noqa: ARG002
-        """Go on with one segment in flight (OnEnterRTO, section 5.6.4.4)."""
+        """Continue with one segment in flight (OnEnterRTO, section 5.6.4.4)."""
         if not again:
             self._remember()
         self._recovering = True
@@ -134,7 +134,7 @@ class Bbr:
         """Do nothing: the rate of the path is known (section 5.4.2)."""
 
     def on_undo(self) -> None:
-        """Go back to what was before the losses (HandleSpuriousLossDetection, section 5.5.11.2)."""
+        """Restore the state before the losses (HandleSpuriousLossDetection, section 5.5.11.2)."""
         self._recovering = False
         self.window = max(self.window, self._memory.window)
         self.model.latest.forgive()
@@ -150,7 +150,7 @@ class Bbr:
     # Losses (section 5.5.10).
 
     def _lost(self, loss: Loss, sample: Sample) -> None:
-        """Take a segment found lost (HandleLostPacket, section 5.5.10.2)."""
+        """Process a lost segment (HandleLostPacket, section 5.5.10.2)."""
         self.model.note_loss()
         self._loss_ranges.take(loss)
         selective = sample.selective
@@ -162,7 +162,7 @@ class Bbr:
         return too_high(lost, flight, self.mss, selective=sample.selective)
 
     def _went_too_high(self, inflight: int, now: int, *, limited: bool) -> None:
-        """End a probe that caused congestion with so much in flight (HandleInflightTooHigh)."""
+        """End a probe that caused congestion with this much in flight (HandleInflightTooHigh)."""
         self._too_high = True
         self._probing = False
         if not limited:
@@ -172,7 +172,7 @@ class Bbr:
             self._go_down(now)
 
     def _remember(self) -> None:
-        """Remember what an undo is to restore (SaveCwnd, SaveStateUponLoss)."""
+        """Save the state for an undo (SaveCwnd, SaveStateUponLoss)."""
         reduced = self._recovering or self.state is State.PROBE_RTT
         self._memory.keep_window(self.window, reduced=reduced)
         self._memory.keep(self.model.short, self.model.long)
@@ -180,7 +180,7 @@ class Bbr:
     # The states (section 5.3).
 
     def _update_model(self, sample: Sample) -> None:
-        """Take what an ACK measures, and look whether the path is full (CheckFullBWReached)."""
+        """Update the measurements, and check whether the path is full (CheckFullBWReached)."""
         accelerating = self.state in _ACCELERATING
         starting = not self._pipe.reached
         gain = _GAINS[self.state][0]
@@ -189,7 +189,7 @@ class Bbr:
             self._pipe.take(sample.rate)
 
     def _update_state(self, sample: Sample) -> None:
-        """Go to another state if it is time."""
+        """Change the state if it is time."""
         if not self._pipe.reached:
             self._check_startup_losses(sample)
         if self.state is State.STARTUP and self._pipe.reached:
@@ -208,7 +208,7 @@ class Bbr:
         self._check_probe_rtt(sample)
 
     def _check_startup_losses(self, sample: Sample) -> None:
-        """Take the path for full if too much gets lost (CheckStartupHighLoss, section 5.3.1.3)."""
+        """Consider the path full if too much is lost (CheckStartupHighLoss, section 5.3.1.3)."""
         ended = self.model.latest.over and sample.recovering
         many = self._loss_ranges.many or not sample.selective
         if sample.marked or (ended and many and self._lost_too_much(sample)):
@@ -219,14 +219,14 @@ class Bbr:
             self._loss_ranges.restart()
 
     def _drained(self, sample: Sample) -> bool:
-        """Tell whether the queue of the start is gone (CheckDrainDone, section 5.3.2)."""
+        """Return whether the queue of STARTUP is drained (CheckDrainDone, section 5.3.2)."""
         late = self.model.rounds.count > self._drain_round + _DRAIN_ROUNDS
         return late or sample.in_flight <= self._with_quanta(self._bdp())
 
     def _end_feedback(self, sample: Sample) -> bool:
-        """Note when ACKs begin and end to tell of a probe (AdaptLongTermModel, section 5.3.3.9).
+        """Record when ACKs start and stop to reflect a probe (AdaptLongTermModel, section 5.3.3.9).
 
-        Tell whether the next probe begins at once: the last one was cautious, and did no harm.
+        Return whether the next probe starts at once, as the last one was cautious and did no harm.
         """
         if not self.model.rounds.begun:
             return False
@@ -245,7 +245,7 @@ class Bbr:
         return False
 
     def _adapt_long_term(self, sample: Sample) -> None:
-        """Learn from a sample what is safe (AdaptLongTermModel)."""
+        """Update the safe limits from a sample (AdaptLongTermModel)."""
         if sample.marked and (self._probing or self.state is State.REFILL):
             self._went_too_high(sample.tx_in_flight, sample.now, limited=sample.app_limited)
         elif self.model.long.known and not self._lost_too_much(sample):
@@ -256,7 +256,7 @@ class Bbr:
                     self.model.long.steeper(self.window, self.mss)
 
     def _go_on(self, sample: Sample) -> None:
-        """Go round the cycle of probes for bandwidth (UpdateProbeBWCyclePhase)."""
+        """Advance the cycle of bandwidth probes (UpdateProbeBWCyclePhase)."""
         state = self.state
         if state is State.REFILL:
             if self.model.rounds.begun:
@@ -298,13 +298,13 @@ class Bbr:
         self.state = State.UP
 
     def _is_time_to_cruise(self, sample: Sample) -> bool:
-        """Tell whether there is room for others, and no queue (IsTimeToCruise)."""
+        """Return whether there is headroom and no queue (IsTimeToCruise)."""
         if sample.in_flight > max(self.model.long.with_headroom(self.mss), self._min_pipe):
             return False
         return sample.in_flight <= self._with_quanta(self.model.bdp(self.model.bandwidth.value))
 
     def _is_time_to_go_down(self, sample: Sample) -> bool:
-        """Tell whether a probe is over (IsTimeToGoDown, section 5.3.3.7)."""
+        """Return whether a probe is over (IsTimeToGoDown, section 5.3.3.7)."""
         if self._too_high and sample.in_flight >= self.model.long.inflight:
             self._cautious = True
             return True
@@ -314,13 +314,13 @@ class Bbr:
         return self._pipe.now
 
     def _limited_by_long_term(self, sample: Sample) -> bool:
-        """Tell whether a probe is kept from more by what was safe before."""
+        """Return whether the safe limit of former probes limits this probe."""
         return sample.cwnd_limited and self.window >= self.model.long.inflight
 
     # ProbeRTT (section 5.3.4).
 
     def _check_probe_rtt(self, sample: Sample) -> None:
-        """Look for the shortest round trip if it is time (CheckProbeRTT, HandleProbeRTT)."""
+        """Probe the shortest round trip if it is time (CheckProbeRTT, HandleProbeRTT)."""
         if self.state is not State.PROBE_RTT and self.model.min_rtt.expired and not self._idle:
             self._memory.keep_window(self.window, reduced=self._recovering)
             self.model.min_rtt.begin()
@@ -338,7 +338,7 @@ class Bbr:
             self._end_probe_rtt(sample.now)
 
     def _end_probe_rtt(self, now: int) -> None:
-        """Go on as before (ExitProbeRTT, section 5.3.4.4)."""
+        """Return to the previous operation (ExitProbeRTT, section 5.3.4.4)."""
         self.window = max(self.window, self._memory.window)
         self.model.short.reset()
         if self._pipe.reached:
@@ -350,17 +350,17 @@ class Bbr:
     # What follows for the sender (section 5.6).
 
     def _pace_first(self, rtt: int) -> None:
-        """Pace by the window to begin with (InitPacingRate, section 5.6.2)."""
+        """Pace by the initial window (InitPacingRate, section 5.6.2)."""
         self.pacing_rate = int(_GAINS[State.STARTUP][0] * self._initial * _NS / rtt)
 
     def _pace(self, gain: float) -> None:
-        """Pace by the rate of the path; before it is full, only faster (SetPacingRateWithGain)."""
+        """Pace by the path's rate; only faster until it is full (SetPacingRateWithGain)."""
         rate = int(gain * self.model.rate * MARGIN)
         if rate and (self._pipe.reached or rate > self.pacing_rate):
             self.pacing_rate = rate
 
     def _set_window(self, sample: Sample) -> None:
-        """Grow by what is acknowledged, up to what the model needs (SetCwnd, section 5.6.4.6)."""
+        """Grow by acknowledged data, up to the target of the model (SetCwnd, section 5.6.4.6)."""
         most = self._bdp(_GAINS[self.state][1]) + self.model.aggregation.extra
         most = self._with_quanta(most)
         if self._pipe.reached:
@@ -371,7 +371,7 @@ class Bbr:
 
     @property
     def _most_window(self) -> int:
-        """The bounds of the window that do not depend on the path's need.
+        """The bounds of the window from the state and the losses.
 
         BoundCwndForProbeRTT and BoundCwndForModel, sections 5.6.4.5 and 5.6.4.7.
         """
@@ -386,21 +386,21 @@ class Bbr:
 
     @property
     def _min_pipe(self) -> int:
-        """The data that keeps a path busy whose receiver acknowledges every other segment."""
+        """The octets that keep a path busy while the receiver acknowledges every second segment."""
         return _MIN_PIPE_SEGMENTS * self.mss
 
     @property
     def _target(self) -> int:
-        """The data to be in flight, unless congestion has cut the window (TargetInflight)."""
+        """The target of octets in flight, unless congestion has cut the window (TargetInflight)."""
         return min(self._bdp(), self.window)
 
     def _bdp(self, gain: float = 1.0) -> int:
-        """Return how much fills the path so many times (BDPMultiple, section 5.6.4.2)."""
+        """Return a multiple of the bandwidth-delay product (BDPMultiple, section 5.6.4.2)."""
         model = self.model
         return self._initial if model.min_rtt.value is None else int(gain * model.bdp(model.rate))
 
     def _with_quanta(self, octets: int) -> int:
-        """Return no less than bursts need at both ends (QuantizationBudget)."""
+        """Return at least what bursts need at both ends (QuantizationBudget)."""
         burst = _OFFLOAD_QUANTA * quantum(self.pacing_rate, self.mss)
         octets = max(octets, burst, self._min_pipe)
         return octets + 2 * self.mss if self.state is State.UP else octets

@@ -15,11 +15,12 @@ _AGGREGATION_ROUNDS: Final = 10  # ExtraAckedFilterLen
 class Model:
     """The capacity of a path, and the part of it that may be used.
 
-    :ivar rate: octets per second that it is believed to deliver now.
-    :ivar total: octets delivered.
-    :ivar bandwidth: the most that it delivers; ``aggregation`` of ACKs.
-    :ivar latest: what it has delivered of late.
-    :ivar short: what losses allow until the next probe; ``long`` what was safe in the last ones.
+    :ivar rate: the estimated delivery rate in octets per second.
+    :ivar total: the number of delivered octets.
+    :ivar bandwidth: the greatest delivery rate. ``aggregation`` is that of ACKs.
+    :ivar latest: the recent deliveries.
+    :ivar short: the limits of losses until the next probe. ``long`` are the safe limits of the last
+        probes.
     """
 
     __slots__ = ("aggregation", "bandwidth", "latest", "long", "min_rtt", "rate", "rounds", "short",
@@ -39,13 +40,13 @@ class Model:
     def take(
         self, sample: Sample, window: int, gain: float, *, starting: bool, accelerating: bool
     ) -> None:
-        """Take what an ACK measures, before the state is looked at.
+        """Update the measurements of an ACK, before the state is updated.
 
         UpdateLatestDeliverySignals, UpdateCongestionSignals and UpdateACKAggregation.
 
-        :param gain: of the rate, at which segments leave now.
-        :param starting: the path has not been full yet.
-        :param accelerating: losses are for the probe to judge, not for the short term.
+        :param gain: the present pacing gain.
+        :param starting: whether the path was not full yet.
+        :param accelerating: whether the probe judges losses, instead of the short-term limits.
         """
         latest = self.latest
         self.total = sample.total
@@ -63,18 +64,18 @@ class Model:
         )
 
     def settle(self, sample: Sample) -> None:
-        """Take that the state is decided (AdvanceLatestDeliverySignals, BoundBWForModel)."""
+        """Finish an update (AdvanceLatestDeliverySignals, BoundBWForModel)."""
         self.latest.advance(sample)
         self.rate = min(self.bandwidth.value, self.short.rate)
 
     def begin_round(self) -> None:
-        """Have a round trip begin with what leaves from now on (StartRound)."""
+        """Start a round trip with the next data sent (StartRound)."""
         self.rounds.restart(self.total)
 
     def note_loss(self) -> None:
-        """Note that something was lost (NoteLoss)."""
+        """Record a loss (NoteLoss)."""
         self.latest.note(self.total)
 
     def bdp(self, rate: int) -> int:
-        """Return what fills the path at a rate, 0 if its length is not known."""
+        """Return the bandwidth-delay product at a rate, 0 if the delay is unknown."""
         return rate * (self.min_rtt.value or 0) // _NS

@@ -1,7 +1,7 @@
-"""BBR's measurements of a path: its rate, its delay, and how ACKs bunch together.
+"""BBR's measurements of a path: its rate, its delay, and the aggregation of ACKs.
 
-draft-ietf-ccwg-bbr-06, sections 5.5.1 to 5.5.9.  Amounts are octets, times nanoseconds, rates
-octets per second.
+draft-ietf-ccwg-bbr-06, sections 5.5.1 to 5.5.9. Amounts are in octets, times in nanoseconds, rates
+in octets per second.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ _PROBE_RTT_DURATION_NS: Final = _NS // 5
 
 
 class Rounds:
-    """Round trips, counted by packets (section 5.5.1).
+    """The packet-timed round trips (section 5.5.1).
 
-    :ivar count: of those that are over.
-    :ivar begun: the last ACK has begun another one.
+    :ivar count: the number of completed round trips.
+    :ivar begun: whether the last ACK has started another one.
     """
 
     __slots__ = ("_end", "begun", "count")
@@ -29,9 +29,10 @@ class Rounds:
         self._end = 0
 
     def take(self, prior: int, total: int, *, valid: bool) -> None:
-        """Take an ACK; see :class:`~testbed.stack.tcp.congestion.control.Sample`.
+        """Process an ACK; see :class:`~testbed.stack.tcp.congestion.control.Sample`.
 
-        :param valid: it is known of which transmission it is; else it begins nothing.
+        :param valid: whether the acknowledged transmission is known. Otherwise no round trip
+            starts.
         """
         self.begun = valid and prior >= self._end
         if self.begun:
@@ -39,12 +40,12 @@ class Rounds:
             self.count += 1
 
     def restart(self, total: int) -> None:
-        """Have a round trip begin with what leaves from now on."""
+        """Start a round trip with the next data sent."""
         self._end = total
 
 
 class MaxBandwidth:
-    """The greatest rate of this probing cycle and of the one before (sections 5.5.2 to 5.5.6)."""
+    """The greatest rate of this probing cycle and the previous one (sections 5.5.2 to 5.5.6)."""
 
     __slots__ = ("_before", "_current")
 
@@ -53,27 +54,27 @@ class MaxBandwidth:
 
     @property
     def value(self) -> int:
-        """Octets per second, 0 before a sample."""
+        """The rate in octets per second, 0 before a sample."""
         return max(self._before, self._current)
 
     def take(self, rate: int, *, limited: bool) -> None:
-        """Take a sample; one that the application has limited counts only if it is greater."""
+        """Process a sample. An application-limited one counts only if it is greater."""
         if rate >= self.value or not limited:
             self._current = max(self._current, rate)
 
     def advance(self) -> None:
-        """Begin another cycle, unless this one has no sample."""
+        """Start another cycle, unless this one has no sample."""
         if self._current:
             self._before, self._current = self._current, 0
 
 
 class MinRtt:
-    """The shortest round-trip time of 10 s, and when to look for it (section 5.3.4.3).
+    """The shortest round-trip time of 10 s, and its probes (section 5.3.4.3).
 
-    Both times are 10 s in the text of the working group since May 2026, as in version 1.
+    Both times are 10 s in the working group's text since May 2026, as in version 1.
 
-    :ivar value: ``None`` before a sample.
-    :ivar expired: there was none as short as before for 10 s.
+    :ivar value: the shortest time; ``None`` before a sample.
+    :ivar expired: whether no sample was as short for 10 s.
     """
 
     __slots__ = ("_at", "_ends", "_lasted", "expired", "value")
@@ -86,24 +87,24 @@ class MinRtt:
         self._lasted = False  # it has, for a round trip
 
     def look(self, now: int) -> bool:
-        """Tell whether the next sample counts whatever it is (UpdateMinRTT)."""
+        """Return whether the next sample replaces the value (UpdateMinRTT)."""
         self.expired = self.value is not None and now > self._at + _MIN_RTT_NS
         return self.expired
 
     def take(self, rtt: int | None, now: int) -> None:
-        """Take a sample, if there is one (UpdateMinRTT)."""
+        """Process a sample, if there is one (UpdateMinRTT)."""
         if rtt is not None and (self.value is None or rtt < self.value or self.expired):
             self.value, self._at = rtt, now
 
     def begin(self) -> None:
-        """Begin a probe: less is sent, until the queue is gone."""
+        """Start a probe: less is sent until the queue is drained."""
         self._ends = None
 
     def hold(self, *, little: bool, begun: bool, now: int) -> bool:
-        """Take an ACK during a probe; tell whether its time begins here (HandleProbeRTT).
+        """Process an ACK during a probe; return whether its duration starts (HandleProbeRTT).
 
-        :param little: as little is in flight as there should be.
-        :param begun: the ACK has begun another round trip.
+        :param little: whether the octets in flight have reached the target.
+        :param begun: whether the ACK has started another round trip.
         """
         if self._ends is None and little:
             self._ends = now + _PROBE_RTT_DURATION_NS
@@ -113,9 +114,9 @@ class MinRtt:
         return False
 
     def done(self, now: int, *, idle: bool = False) -> bool:
-        """Tell whether the probe is over; the next is then due in 10 s (CheckProbeRTTDone).
+        """Return whether the probe is over. The next one is due in 10 s (CheckProbeRTTDone).
 
-        :param idle: nothing is in flight, which is as good as a round trip.
+        :param idle: whether nothing is in flight, which counts as a round trip.
         """
         if self._ends is None or now <= self._ends or not (self._lasted or idle):
             return False
@@ -124,9 +125,9 @@ class MinRtt:
 
 
 class Aggregation:
-    """How much more is acknowledged at a time than the rate accounts for (section 5.5.9).
+    """The data acknowledged in excess of the rate (section 5.5.9).
 
-    :ivar extra: octets, the most of the last round trips.
+    :ivar extra: the greatest excess of the last round trips in octets.
     """
 
     __slots__ = ("_begun_ns", "_delivered", "_greatest", "extra")
@@ -138,14 +139,14 @@ class Aggregation:
         self._greatest: deque[tuple[int, int]] = deque()  # (round, octets): later ones are less
 
     def restart(self, now: int) -> None:
-        """Measure from now on: nothing was in flight before."""
+        """Start again, as nothing was in flight before."""
         self._begun_ns = now
 
     def take(self, acked: int, rate: int, window: int, rounds: int, length: int, now: int) -> None:
-        """Take what an ACK reports as delivered.
+        """Process the delivered octets of an ACK.
 
-        :param rate: at which it should be; ``window`` the most that can be extra.
-        :param rounds: round trips counted; of ``length`` of them the greatest amount is kept.
+        :param rate: the expected rate. ``window`` limits the excess.
+        :param rounds: the number of round trips. The maximum is over ``length`` of them.
         """
         expected = rate * (now - self._begun_ns) // _NS
         if self._delivered <= expected:

@@ -1,4 +1,4 @@
-"""Whether the path carries all it can: draft-ietf-ccwg-bbr-06, sections 5.3.1.2 and 5.3.1.3."""
+"""The detection of a full path: draft-ietf-ccwg-bbr-06, sections 5.3.1.2 and 5.3.1.3."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _LOSS_RANGES: Final = 6  # BBRStartupFullLossCnt
 
 
 class FullPipe:
-    """Looks for a rate that does not grow any more, though more is sent.
+    """Detects that the delivery rate no longer grows although more is sent.
 
-    :ivar reached: the path has been full at some time.
-    :ivar now: it has been so since the last look began.
+    :ivar reached: whether the path was full at some time.
+    :ivar now: whether it was full since the last restart.
     """
 
     __slots__ = ("_best", "_count", "now", "reached")
@@ -27,12 +27,12 @@ class FullPipe:
         self._count = 0  # round trips without growth
 
     def look(self, rate: int = 0) -> None:
-        """Begin to look, from a rate."""
+        """Restart the detection at a rate."""
         self.now = False
         self._best, self._count = rate, 0
 
     def take(self, rate: int) -> None:
-        """Take the rate of a round trip that the application has not limited."""
+        """Process the rate of a round trip that was not application-limited."""
         if self.now:
             return
         if rate >= self._best * _GROWTH:
@@ -43,16 +43,16 @@ class FullPipe:
         self.reached |= self.now
 
     def fill(self) -> None:
-        """Take from elsewhere that it is full."""
+        """Mark the path as full."""
         self.reached = True
 
     def doubt(self) -> None:
-        """Take back that it has been full."""
+        """Mark the path as not full."""
         self.reached = False
 
 
 class LossRanges:
-    """Counts the ranges lost in a round trip that do not touch one another."""
+    """Counts the discontiguous lost ranges of a round trip."""
 
     __slots__ = ("_count", "_end")
 
@@ -61,15 +61,15 @@ class LossRanges:
         self._end = -1
 
     def take(self, loss: Loss) -> None:
-        """Count a segment unless it continues the one before."""
+        """Count a lost segment, unless it continues the previous one."""
         self._count += loss.start != self._end
         self._end = loss.end
 
     @property
     def many(self) -> bool:
-        """Whether there are too many for chance."""
+        """Whether there are too many to be random losses."""
         return self._count >= _LOSS_RANGES
 
     def restart(self) -> None:
-        """Begin another round trip."""
+        """Start another round trip."""
         self._count = 0
