@@ -64,7 +64,7 @@ def test_it_is_given_its_job_and_told_to_stop():
 @pytest.mark.parametrize(
     ("said", "kind", "words"),
     [
-        (b"", SandboxError, "without a word"),
+        (b"", SandboxError, "without a message"),
         (
             b'{"event": "stopped", "summary": ' + json.dumps(SUMMARY).encode() + b"}\n",
             SandboxError,
