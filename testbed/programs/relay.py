@@ -31,7 +31,7 @@ from typing import Final
 from testbed.stack.connection import Connection
 from testbed.streams import StreamTransport
 
-BUFFER: Final = 64 * 1024  # octets of SO_SNDBUF of each end; the kernel doubles it
+BUFFER: Final = 128 * 1024  # octets of SO_SNDBUF of each end; the kernel doubles it
 _MARK: Final = 1  # octet
 _INT: Final = struct.Struct("=i")
 _READ: Final = 256 * 1024  # octets taken from the program at once
