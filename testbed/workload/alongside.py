@@ -1,4 +1,4 @@
-"""Do several things of one half at the same time."""
+"""Concurrent tasks of one half."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Any
 
 @contextlib.asynccontextmanager
 async def tasks() -> AsyncIterator[asyncio.TaskGroup]:
-    """Wait in the end until all tasks of the group have ended.
+    """Provide a task group, and wait at the end until all its tasks have ended.
 
-    When one fails, the others are stopped, and its error is raised by itself, not in a group.
+    When a task fails, the others are cancelled, and its error is raised by itself, not in an
+    exception group.
     """
     try:
         async with asyncio.TaskGroup() as group:
@@ -22,7 +23,7 @@ async def tasks() -> AsyncIterator[asyncio.TaskGroup]:
 
 
 async def alongside(*ways: Coroutine[Any, Any, object]) -> None:
-    """Wait until all have ended.  When one fails, the others are stopped, and its error raised."""
+    """Run coroutines until all have ended. If one fails, cancel the others and raise its error."""
     async with tasks() as group:
         for way in ways:
             group.create_task(way)

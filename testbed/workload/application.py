@@ -1,4 +1,4 @@
-"""Workloads like those of applications, as they stand in an experiment's YAML."""
+"""The YAML specs of workloads that resemble applications."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from testbed.workload.spec import Many
 
 
 class Rpc(PairedSpec, frozen=True, kw_only=True, tag="rpc"):
-    """Requests that begin at the times of ``arrivals``, whether or not others are answered.
+    """Requests that begin at the times of ``arrivals``, whether or not earlier ones are answered.
 
-    :param request: octets, or a distribution of them; ``response`` likewise.
-    :param connections: number of connections; they take turns in the order of the requests.
+    :param request: the size in octets, or a distribution of sizes; so is ``response``.
+    :param connections: the number of connections. They take turns in the order of the requests.
     """
 
     request: Quantity | Sizes = 64
@@ -39,7 +39,7 @@ class Rpc(PairedSpec, frozen=True, kw_only=True, tag="rpc"):
 
     @property
     def longest_ns(self) -> int:
-        """The time from the start of the run before which it cannot be over."""
+        """The earliest time, from the start of the run, at which the workload can end."""
         return self.stop_ns or self.start_ns
 
     def sessions(self, seed: int) -> tuple[Session, ...]:
@@ -62,14 +62,14 @@ class Rpc(PairedSpec, frozen=True, kw_only=True, tag="rpc"):
 
 
 class Http(PairedSpec, frozen=True, kw_only=True, tag="http"):
-    """Pages of ``objects`` objects over HTTP/1.1, one page after the other.
+    """Pages of ``objects`` objects each over HTTP/1.1, one page after the other.
 
-    :param size: octets of an object, or a distribution of them.
-    :param connections: at most so many at a time.
-    :param pages: how many.
-    :param think_time: from the end of a page to the start of the next.
-    :param keep_alive: a connection carries one object after the other, also of later pages; else
-        each object has a connection of its own.
+    :param size: the size of an object in octets, or a distribution of sizes.
+    :param connections: the largest number of connections at a time.
+    :param pages: the number of pages.
+    :param think_time: the time from the end of a page to the start of the next.
+    :param keep_alive: whether a connection carries several objects in turn, also those of later
+        pages. Otherwise each object has its own connection.
     """
 
     objects: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 20
@@ -91,11 +91,11 @@ class Http(PairedSpec, frozen=True, kw_only=True, tag="http"):
 
     @property
     def brief(self) -> bool:
-        """Whether its connections may end before they have a second subflow."""
+        """Whether the connections may end before they have a second subflow."""
         return not self.keep_alive
 
     def sessions(self, seed: int) -> tuple[Session, ...]:
-        """Return what the client loads; ``seed`` chooses payloads and sizes."""
+        """Return the session of the client; ``seed`` chooses payloads and sizes."""
         sizes = random.Random(f"{seed} sizes")
         job = http.Job(
             pages=tuple(
@@ -115,12 +115,12 @@ class Http(PairedSpec, frozen=True, kw_only=True, tag="http"):
 
 
 class Web(PairedSpec, frozen=True, kw_only=True, tag="web"):
-    """A page that a file describes, over HTTP/1.1, ``pages`` times, one after the other.
+    """A page that a file describes, loaded ``pages`` times in turn over HTTP/1.1.
 
-    :param page: the file, as :class:`testbed.workload.page.PageSpec` has it.
-    :param connections: at most so many at a time.
-    :param think_time: from the end of a page to the start of the next.
-    :param keep_alive: as of :class:`Http`.
+    :param page: the name of the file, whose format is :class:`testbed.workload.page.PageSpec`.
+    :param connections: the largest number of connections at a time.
+    :param think_time: the time from the end of a page to the start of the next.
+    :param keep_alive: as in :class:`Http`.
     """
 
     files: ClassVar[Mapping[str, Callable[[Path], object]]] = {"page": pages.load}
@@ -137,15 +137,15 @@ class Web(PairedSpec, frozen=True, kw_only=True, tag="web"):
 
     @property
     def brief(self) -> bool:
-        """Whether its connections may end before they have a second subflow."""
-        return True  # one that is opened late may carry a single object
+        """Whether the connections may end before they have a second subflow."""
+        return True  # a connection that is opened late may carry a single object
 
     @property
     def _think_ns(self) -> int:
         return parsed(parse_time, "think_time", self.think_time, zero=True)
 
     def sessions(self, seed: int) -> tuple[Session, ...]:
-        """Return what the client loads; ``seed`` chooses payloads.  Raises InputError."""
+        """Return the session of the client; ``seed`` chooses payloads. Raises InputError."""
         job = http.WebJob(
             pages=(pages.load(Path(self.page)),) * self.pages,
             connections=self.connections,
@@ -158,13 +158,14 @@ class Web(PairedSpec, frozen=True, kw_only=True, tag="web"):
 
 
 class Video(PairedSpec, frozen=True, kw_only=True, tag="video"):
-    """``segments`` of ``segment`` each, at the bit rate that BBA-0 chooses for each.
+    """A video of ``segments`` segments, each ``segment`` long, at bit rates that BBA-0 chooses.
 
-    :param ladder: bit rates, the lowest first.
-    :param buffer: how much the player keeps at most.
-    :param reservoir: up to this level of the buffer the lowest bit rate is chosen.
-    :param cushion: from so much above it on the highest one.  The default values are to the highest
-        level, ``buffer`` less ``segment``, what 90 s and 126 s are to the 240 s of the paper.
+    :param ladder: the bit rates, the lowest first.
+    :param buffer: the largest play time that the player buffers.
+    :param reservoir: the buffer level up to which the lowest bit rate is chosen.
+    :param cushion: how far above the reservoir the highest bit rate is chosen. The default values
+        are to the highest level, ``buffer`` minus ``segment``, as 90 s and 126 s are to the 240 s
+        of the paper.
     """
 
     ladder: Annotated[tuple[Quantity, ...], msgspec.Meta(min_length=1, max_length=50)]
@@ -191,18 +192,18 @@ class Video(PairedSpec, frozen=True, kw_only=True, tag="video"):
 
     @property
     def longest_ns(self) -> int:
-        """The time from the start of the run before which it cannot be over."""
+        """The earliest time, from the start of the run, at which the workload can end."""
         job = self._job(seed=0)
         return self.start_ns + max(0, job.segments * job.segment_ns - job.buffer_ns)
 
     def sessions(self, seed: int) -> tuple[Session, ...]:
-        """Return what the player does; ``seed`` chooses the payload."""
+        """Return the session of the player; ``seed`` chooses the payload."""
         return (Session(at_ns=self.start_ns, job=self._job(seed)),)
 
     def _job(self, seed: int) -> video.Job:
         buffer_ns = parsed(parse_time, "buffer", self.buffer)
         segment_ns = parsed(parse_time, "segment", self.segment)
-        most_ns = max(1, buffer_ns - segment_ns)  # in the buffer, when a segment is asked for
+        most_ns = max(1, buffer_ns - segment_ns)  # the highest level at a request
 
         def part(name: str, quantity: Quantity | None, usual: int) -> int:
             return usual if quantity is None else parsed(parse_time, name, quantity)
@@ -219,8 +220,8 @@ class Video(PairedSpec, frozen=True, kw_only=True, tag="video"):
 
 
 def drawn(name: str, size: Quantity | Sizes, rng: random.Random) -> int:
-    """Return a size in octets, or the next one of a distribution.
+    """Return a size in octets, or draw one from a distribution.
 
-    :raises ValueError: it is none; the message names the field.
+    :raises ValueError: the value is no size. The message names the field.
     """
     return size.draw(rng) if isinstance(size, Sizes) else parsed(parse_size, name, size)

@@ -1,4 +1,4 @@
-"""The keys that workloads of every kind have in YAML."""
+"""The YAML keys that all kinds of workloads share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 
 class Workload(Open):
-    """A workload of any kind, as the type of a field: what is in it is a :class:`WorkloadSpec`."""
+    """The field type for a workload of any kind. Its values are :class:`WorkloadSpec` objects."""
 
     __slots__ = ()
 
@@ -42,7 +42,7 @@ class Workload(Open):
 
     @classmethod
     def stranger(cls) -> type[Any]:
-        """Return what stands for the kinds of packages that are not here."""
+        """Return the spec that represents kinds of packages that are not installed."""
         return StrangerSpec
 
     @property
@@ -52,12 +52,12 @@ class Workload(Open):
 
     @property
     def gives(self) -> tuple[str, ...]:
-        """The metrics that its runs can give, what it is mostly run for first."""
+        """The metrics that runs can report, the main metric first."""
         return KINDS.take(self.kind).gives
 
     @property
     def usual_port(self) -> int:
-        """The port it has if none is given and it is free."""
+        """The default port, used if no other flow has it."""
         return 5001
 
     @property
@@ -72,28 +72,28 @@ class Workload(Open):
 
     @property
     def longest_ns(self) -> int:
-        """The time from the start of the run before which it cannot be over."""
+        """The earliest time, from the start of the run, at which the workload can end."""
         return self.start_ns
 
     @property
     def end_ns(self) -> int | None:
-        """When it ends, from the start of the run, where that does not depend on the network."""
+        """The end time, from the start of the run, or ``None`` if it depends on the network."""
         return None
 
     @property
     def brief(self) -> bool:
-        """Whether its connections may end before they have a second subflow."""
+        """Whether the connections may end before they have a second subflow."""
         return False
 
     @property
     def endless(self) -> bool:
-        """Whether it goes on until the other flows are over."""
+        """Whether the workload runs until all other flows have ended."""
         return False
 
     def check_times(self) -> None:
-        """Check ``start`` and ``stop``, as the ``__post_init__`` of every kind does.
+        """Check ``start`` and ``stop``. The ``__post_init__`` of every kind calls this.
 
-        :raises ValueError: one is no time, or they are in the wrong order.
+        :raises ValueError: ``start`` or ``stop`` is no time, or ``stop`` is not after ``start``.
         """
         if self.stop_ns is not None and self.stop_ns <= self.start_ns:
             raise ValueError("`stop` must come after `start`")
@@ -108,19 +108,19 @@ class WorkloadSpec(
     tag_field=TAG,
     rename={"source": "from", "target": "to"},
 ):
-    """The ends of a flow.  ``source`` connects, ``target`` listens.
+    """The ends of a flow. ``source`` connects, and ``target`` listens.
 
-    ``files`` of a kind are its keys that name files, each with the function that reads one to check
-    it.  An experiment's loader makes the names absolute.
+    ``files`` maps each key that names a file to the function that reads the file to check it. The
+    loader of an experiment makes the names absolute.
 
-    :param via: the link whose address of the target is dialled; by default the first.
-    :param port: where the target listens; by default 5001 (iperf3: 5201), or the next port that no
-        other flow has.
-    :param stack: the stack of this flow, where it is not the one under test, written as in
-        ``stacks``: a rival.
-    :param start: when it begins, from the start of the run.
-    :param stop: when it is to end at the latest, likewise.
-    :param background: it must work, but it is not what the run is about.
+    :param via: the link on which the target has the address to connect to; by default the first.
+    :param port: the port on which the target listens; by default 5001 (iperf3: 5201), or the next
+        port that no other flow has.
+    :param stack: the stack of this flow, written as in ``stacks``, if it is a rival of the stack
+        under test.
+    :param start: the time at which the flow begins, from the start of the run.
+    :param stop: the latest time at which the flow ends, from the start of the run.
+    :param background: whether the flow must work but is not the subject of the run.
     """
 
     files: ClassVar[Mapping[str, Callable[[Path], object]]] = {}
@@ -140,16 +140,16 @@ class PairedSpec(WorkloadSpec, frozen=True, kw_only=True):
     """A workload with two halves, which run on any stack, in a sandbox and in a simulation."""
 
     def sessions(self, seed: int) -> tuple[Session, ...]:
-        """Return the sessions of the two halves; equal seeds give equal ones."""
+        """Return the sessions of the two halves. Equal seeds give equal sessions."""
         raise NotImplementedError
 
 
 class StrangerSpec(WorkloadSpec, frozen=True, kw_only=True, tag=False, forbid_unknown_fields=False):
-    """A workload of a result folder whose kind is of a package that is not here."""
+    """A workload of a result folder whose kind belongs to a package that is not installed."""
 
     kind: str
 
     @property
     def gives(self) -> tuple[str, ...]:
-        """The metrics of every kind with two halves; its package would know more."""
+        """The metrics of every kind with two halves. The missing package may define more."""
         return COMMON

@@ -1,6 +1,6 @@
-"""Bulk transfer: as much as one connection carries.
+"""Bulk transfer: as many octets as a connection can carry.
 
-Each side that sends half-closes when it is done, and so tells the other that this was all.
+Each side that sends half-closes the connection after its last octet.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from testbed.workload.transfer import (
 
 
 class Job(kinds.Job, msgspec.Struct, frozen=True, kw_only=True, tag_field=kinds.TAG, tag="bulk"):
-    """``octets`` each way that is asked for, or whatever is taken within ``duration_ns``.
+    """A transfer of ``octets`` in each chosen direction, or for ``duration_ns``.
 
-    With neither, it goes on until it is told to finish.
+    Without either, the transfer goes on until it is told to finish.
 
-    :param forward: client to server.
-    :param timed: how long each transfer takes is what one wants to know.
+    :param forward: whether the client sends to the server.
+    :param timed: whether the completion time of each transfer is reported.
     """
 
     octets: int | None
@@ -85,13 +85,13 @@ async def _send(transfer: Transfer, writer: asyncio.StreamWriter, job: Job) -> N
         async with asyncio.timeout(seconds) as timer:
             await transfer.send(writer, job.octets)
     except TimeoutError:
-        if not timer.expired():  # it is the network's: ETIMEDOUT
+        if not timer.expired():  # a TimeoutError of the network: ETIMEDOUT
             raise
     transfer.half_close(writer)
 
 
 def evaluate(sessions: Sequence[Both]) -> Findings:
-    """Return the goodput of each direction where there are two, and completion times of flows."""
+    """Return the goodput of each direction if there are two, and the completion times."""
     metrics: dict[str, float] = {}
     samples: dict[str, tuple[int, ...]] = {}
     first: Job = sessions[0].job

@@ -1,4 +1,4 @@
-"""Run flows that are ready, side by side, until the run is over."""
+"""Run prepared flows concurrently until the run is over."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ Running = asyncio.Task[WorkloadResult]
 
 
 class Prepared(Protocol):
-    """A flow whose programs are there, and wait."""
+    """A flow whose programs have started and wait."""
 
     def run(self, zero_ns: int) -> Awaitable[WorkloadResult]:
-        """Let the run start at a moment of the loop's clock, and wait for the flow's end."""
+        """Start the run at a time of the loop's clock, and wait for the end of the flow."""
 
     async def finish(self) -> None:
-        """End the flow, if it has no end of its own."""
+        """Tell the flow to end, if it has no end of its own."""
 
 
 def no_progress(_: object) -> None:
-    """Do nothing with progress."""
+    """Ignore progress."""
 
 
 async def carry_out(flows: Sequence[Flow], ready: Mapping[str, Prepared], zero_ns: int) -> Results:
-    """Run flows that are ready from ``zero_ns`` on; those without an end finish after the others.
+    """Run prepared flows from ``zero_ns`` on; endless flows finish after the others.
 
-    :raises WorkloadError: one of them failed; the others are stopped.
+    :raises WorkloadError: a flow failed. The others are stopped.
     """
     running = {
         flow.name: asyncio.ensure_future(_named(flow, flows, ready[flow.name], zero_ns))
@@ -52,7 +52,7 @@ async def carry_out(flows: Sequence[Flow], ready: Mapping[str, Prepared], zero_n
 
 
 async def _ended(running: Mapping[str, Running], wanted: Iterable[str]) -> None:
-    """Wait until the flows of some names have ended; any flow that fails is an error at once."""
+    """Wait until the named flows have ended. If any flow fails, raise its error at once."""
     pending = set(running.values())
     for task in [running[name] for name in wanted]:
         while not task.done():
@@ -71,7 +71,7 @@ async def _named(
 
 @contextlib.contextmanager
 def naming(flow: Flow, flows: Sequence[Flow]) -> Iterator[None]:
-    """Where there are several flows, say in an error which one it is about."""
+    """Add the name of the flow to errors if there are several flows."""
     try:
         yield
     except WorkloadError as error:

@@ -29,7 +29,7 @@ from testbed.workload.transfer import sleep_until
 
 Running = list[tuple[Program, Capture]]
 
-SAID: Final = 64 * 1024  # characters of each output that go into the result: the last ones
+SAID: Final = 64 * 1024  # the last characters of each output that go into the result
 
 
 @contextlib.asynccontextmanager
@@ -41,11 +41,11 @@ async def prepared(
     timeout_ns: int,
     on_progress: OnProgress,
 ) -> AsyncIterator[Programs]:
-    """Start all programs but the last in order, each when the one before is ready.
+    """Start all programs except the last in order, each after the previous one is ready.
 
-    Inside of the context all that the last one needs is there.
+    Inside the context all programs that the last one needs are ready.
 
-    :raises WorkloadError: a program did not get ready in time, or failed.
+    :raises WorkloadError: a program failed, or was not ready in time.
     """
     words = {
         "{address}": flow.address,
@@ -54,7 +54,7 @@ async def prepared(
     }
     source, target = (stack(end.name, end.decoded) for end in flow.stack.ends)
     stacks = {workload.source: source, workload.target: target}
-    with ReportFolder() as reports:  # they are read when the programs have ended
+    with ReportFolder() as reports:  # reports are read after the programs have ended
         async with contextlib.AsyncExitStack() as exits:
             programs = Programs(
                 workload,
@@ -77,10 +77,11 @@ async def prepared(
 
 
 class Programs:
-    """The programs of a flow, and those that are still to be started.
+    """The programs of a flow, started or not.
 
-    :param stacks: of the source and the target; elsewhere a program uses that of the source.
-    :param timeout_ns: how long :meth:`run` may take; ``on_progress`` is told how far it is.
+    :param stacks: the stacks of the source and the target. Programs on other nodes use the stack of
+        the source.
+    :param timeout_ns: how long :meth:`run` may take.
     """
 
     def __init__(
@@ -108,7 +109,7 @@ class Programs:
         self._on_progress = on_progress
 
     async def start(self, spec: Program) -> None:
-        """Start one; it is stopped with the others."""
+        """Start a program. It is stopped together with the others."""
         self._begun += 1
         self._name = spec.argv[0]
         stack = self._stacks.get(spec.node, self._stacks[self._workload.source])
@@ -121,21 +122,21 @@ class Programs:
         self._running.append((spec, capture))
 
     async def until_ready(self) -> None:
-        """Wait until the one that was started last is ready."""
+        """Wait until the program that was started last is ready."""
         await _until_ready(self._launcher, *self._running[-1])
 
     def not_ready(self) -> WorkloadError:
-        """Return the error that the one that was started last was not ready in time."""
+        """Return the error for the last started program if it was not ready in time."""
         starting = self._starting()
         late = f"{starting} had not started" if starting else _not_ready(*self._running[-1])
         return WorkloadError(f"{late} after {self._timeout_ns / 1e9:g} s")
 
     def _starting(self) -> str | None:
-        """Return the name of the program that is being started, if one is."""
+        """Return the name of the program that is being started, or ``None``."""
         return None if self._begun == len(self._running) else self._name
 
     async def run(self, zero_ns: int) -> WorkloadResult:
-        """Start the last program at its time, wait until the flow is over, and stop the others."""
+        """Start the last program on time, wait until the flow is over, and stop the others."""
         workload = self._workload
         try:
             async with asyncio.timeout((self._timeout_ns + workload.start_ns) / 1e9):
@@ -147,7 +148,7 @@ class Programs:
             late = f"{self._unfinished()} after {self._timeout_ns / 1e9:g} s"
             raise WorkloadError(late) from None
         finished_ns = time.monotonic_ns()
-        await self._exits.aclose()  # what was stopped has said how much it cost
+        await self._exits.aclose()  # stopped programs have reported their CPU time
         running = self._running
         reports = self._reports.read()
         ended = [
@@ -184,7 +185,7 @@ class Programs:
         return f"{', '.join(capture.program.name for capture in running)} had not ended"
 
     async def finish(self) -> None:
-        """Do nothing: programs end by themselves."""
+        """Do nothing, because programs end by themselves."""
 
 
 def _filled(argument: str, words: Mapping[str, str]) -> str:
@@ -201,7 +202,7 @@ async def _until_ready(launcher: Launcher, spec: Program, capture: Capture) -> N
 
 
 async def _until_end(running: Running) -> dict[Capture, Exit]:
-    """Wait for a program that ends the run, or for all; any failure is an error at once."""
+    """Wait for a program that ends the run, or for all. Raise any failure at once."""
     waiting = {asyncio.ensure_future(capture.ended()): (spec, capture) for spec, capture in running}
     exits: dict[Capture, Exit] = {}
     pending = set(waiting)
@@ -228,7 +229,7 @@ def _not_ready(spec: Program, capture: Capture) -> str:
 
 
 def _own(running: Running) -> dict[str, float]:
-    """Return the numbers that programs printed."""
+    """Return the metrics that programs printed."""
     found: dict[str, float] = {}
     for spec, capture in running:
         found |= own.read(spec.metrics, capture.text, capture.program.name)
@@ -244,7 +245,7 @@ def _details(spec: Program, capture: Capture, exit_: Exit | None) -> dict[str, A
     return {
         "node": spec.node,
         "program": capture.program.name,
-        "exit_status": None if exit_ is None else exit_.returncode,  # None: it was stopped
+        "exit_status": None if exit_ is None else exit_.returncode,  # None if it was stopped
         "stdout": capture.text[-SAID:],
         "stderr": capture.program.stderr[-SAID:],
     }

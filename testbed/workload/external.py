@@ -1,4 +1,4 @@
-"""The common part of the workloads that run other people's programs."""
+"""The common part of the workloads that run external programs."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ OUTPUT_LIMIT: Final = 16 * 1024 * 1024  # octets of standard output that are kep
 
 
 class Capture:
-    """A program's standard output as it grows; reading goes on past the limit, keeping does not.
+    """The standard output of a program. Octets above the limit are read but not kept.
 
-    :param wanted: a regular expression; :attr:`found` is set once it is in the output.
+    :param wanted: a regular expression. :attr:`found` is set after a line of the output matches.
     """
 
     def __init__(self, program: Program, wanted: str | None = None) -> None:
@@ -38,7 +38,7 @@ class Capture:
         return self._kept.decode(errors="replace")
 
     async def ended(self) -> Exit:
-        """Wait until the program has ended and all its output is here."""
+        """Wait until the program has ended and all its output has been read."""
         exit_ = await self.program.wait()
         await self._reading
         return exit_
@@ -59,7 +59,7 @@ class Capture:
 async def captured(
     launcher: Launcher, node: str, argv: tuple[str, ...], *, wanted: str | None = None
 ) -> AsyncIterator[Capture]:
-    """Start a program with nothing to read and capture its output; it has ended at the end."""
+    """Start a program with empty input and capture its output; the context ends the program."""
     name = f"`{' '.join(argv)}` on {node}"
     async with launched(launcher, node, argv, name, empty_input=True) as program:
         capture = Capture(program, wanted)
@@ -72,7 +72,7 @@ async def captured(
 async def until_listening(launcher: Launcher, capture: Capture, node: str, port: int) -> None:
     """Wait until a program listens on ``port`` of ``node``.
 
-    :raises WorkloadError: ``capture``'s program, which was to do so, has ended.
+    :raises WorkloadError: the program of ``capture`` ended without listening.
     """
     argv = (sys.executable, "-m", "testbed.workload.listening", str(port))
     async with launched(
@@ -82,7 +82,7 @@ async def until_listening(launcher: Launcher, capture: Capture, node: str, port:
 
 
 async def before_end(capture: Capture, event: Awaitable[object], what: str) -> None:
-    """Wait for an event that must come before a program's end."""
+    """Wait for an event that must happen before a program ends."""
     waiting = asyncio.ensure_future(event)
     ended = asyncio.ensure_future(capture.ended())
     try:
@@ -96,7 +96,7 @@ async def before_end(capture: Capture, event: Awaitable[object], what: str) -> N
 
 
 def complaint(capture: Capture, exit_: Exit) -> str:
-    """Say how a program ended and what it said last."""
+    """Return a text with the exit of a program and its last message."""
     said = (capture.program.stderr.strip() or capture.text.strip()).splitlines()
     last = f" saying {said[-1]!r}" if said else ""
     return f"{capture.program.name} {ending(exit_)}{last}"
@@ -104,7 +104,7 @@ def complaint(capture: Capture, exit_: Exit) -> str:
 
 @contextlib.contextmanager
 def progress_of_time(on_progress: OnProgress, total_s: float | None) -> Iterator[int]:
-    """Report seconds as they pass; gives the time of the start in nanoseconds."""
+    """Report the elapsed seconds at intervals; yield the start time in nanoseconds."""
     started_ns = time.monotonic_ns()
 
     def tell() -> None:

@@ -1,4 +1,4 @@
-"""A flow of a run: a workload with everything that is needed to carry it out."""
+"""A flow of a run: a workload with everything that its execution needs."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import msgspec
 from testbed.workload.base import Workload
 from testbed.workload.stacks.choice import StackChoice
 
-WORKLOAD = "workload"  # what the one flow of the short form is called
+WORKLOAD = "workload"  # the name of the single flow of the short form
 
 
 class Flow(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the workloads of a run.
+    """A flow of a run.
 
-    :param name: as the experiment calls it.
-    :param workload: with its port.
-    :param stack: what both ends use.
-    :param rival: the stack is not the one under test.
-    :param address: of the target, to be dialled.
+    :param name: its name in the experiment.
+    :param workload: its workload, with the port.
+    :param stack: the stack of both ends.
+    :param rival: whether the stack is not the one under test.
+    :param address: the address of the target to connect to.
     """
 
     name: str

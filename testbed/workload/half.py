@@ -21,17 +21,17 @@ from testbed.workload.transfer import (
 
 CLIENT: Final = "client"
 SERVER: Final = "server"
-_NUMBER: Final = 8  # octets that tell which session a connection belongs to
+_NUMBER: Final = 8  # octets of the number that identifies the session of a connection
 
 
 class Half:
     """The task of one end.
 
-    :param role: client (dials ``address``) or server (listens on it).
-    :param limit_ns: for the whole, from when it is run.
-    :param on_ready: called once: the server listens.
+    :param role: client (connects to ``address``) or server (listens on it).
+    :param limit_ns: the time limit of each session, from the start of the run.
+    :param on_ready: called once, when the server listens.
     :param on_start: called when a session starts.
-    :param meet: returns when the other half of the session of that number has called it too.
+    :param meet: waits until the other half of the session with that number has called it too.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Half:
 
     @property
     def doing(self) -> Doing | None:
-        """How far it is, once the first session has started."""
+        """The progress, or ``None`` before the first session has started."""
         started = [it.started_ns for it in self._activities if it.started_ns is not None]
         if not started:
             return None
@@ -79,15 +79,17 @@ class Half:
         )
 
     def finish(self) -> None:
-        """End the flow, if it has no end of its own."""
+        """Tell the flow to end, if it has no end of its own."""
         self._over.set()
 
     async def run(self, zero: Callable[[], Awaitable[int]]) -> tuple[Report, ...]:
-        """Carry out every session; the client begins each at its time.
+        """Run all sessions. The client begins each at its time.
 
-        :param zero: waits for the start of the run, and returns it.  It is called here: a task
-            that is cancelled before its first step would leave an awaitable that nobody awaits.
-        :raises WorkloadError: a session failed, or this was cancelled; the first one's story.
+        :param zero: a function whose awaitable gives the start of the run. It is called here,
+            because a task that is cancelled before its first step would leave an awaitable that is
+            never awaited.
+        :raises WorkloadError: a session failed, or the task was cancelled. The error is that of the
+            first failed session.
         """
         began: asyncio.Future[int] = asyncio.ensure_future(zero())
         if len(self._sessions) == 1:
@@ -106,7 +108,7 @@ class Half:
             done, _ = await asyncio.wait(halves, return_when=asyncio.FIRST_EXCEPTION)
             failed = [error for half in done if (error := half.exception()) is not None]
         except asyncio.CancelledError:
-            pass  # the halves say what they were waiting for
+            pass  # the errors of the halves report what they were waiting for
         finally:
             for half in halves:
                 half.cancel()
@@ -134,9 +136,9 @@ class Half:
 
 
 class _Switchboard:
-    """Many sessions on one port: the first octets of a connection tell which one it is.
+    """Several sessions on one port. The first octets of a connection identify its session.
 
-    They are no part of what is measured.
+    These octets are not measured.
     """
 
     def __init__(self, stack: Transport) -> None:
@@ -145,7 +147,7 @@ class _Switchboard:
         self._arriving: set[asyncio.Task[None]] = set()
 
     def line(self, number: int) -> _Line:
-        """Return the stack as the session of a number sees it."""
+        """Return the stack for the session with a number."""
         return _Line(self, number)
 
     async def listen(self, local: tuple[str, int]) -> Server:
@@ -153,7 +155,7 @@ class _Switchboard:
         return await self.stack.listen(self._accept, local)
 
     def take(self, number: int, on_connection: OnConnection) -> None:
-        """Give the connections of a session to it."""
+        """Set the function that takes the connections of a session."""
         self._lines[number] = on_connection
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -170,25 +172,25 @@ class _Switchboard:
 
 
 class _Line:
-    """One session's view of a stack that it shares with others."""
+    """The view that a session has of a stack that it shares with others."""
 
     def __init__(self, board: _Switchboard, number: int) -> None:
         self._board = board
         self._number = number
 
     async def connect(self, remote: tuple[str, int], data: bytes = b"") -> Streams:
-        """Open a connection that says whose it is."""
+        """Open a connection that starts with the number of the session."""
         number = self._number.to_bytes(_NUMBER, "big")
         return await self._board.stack.connect(remote, number + data)
 
     async def listen(self, on_connection: OnConnection, local: tuple[str, int]) -> Server:
-        """Take this session's connections from the port that is open."""
+        """Accept the connections of this session on the open port."""
         del local
         self._board.take(self._number, on_connection)
         return _Open()
 
     def inspect(self, writer: asyncio.StreamWriter) -> dict[str, Any]:
-        """Return the stack's view."""
+        """Return the stack's view of a connection."""
         return self._board.stack.inspect(writer)
 
     def used(self, writer: asyncio.StreamWriter) -> dict[str, Scalar]:
@@ -197,14 +199,14 @@ class _Line:
 
 
 class _Open:
-    """A line needs no closing: the port is the switchboard's."""
+    """The server of a line. Its ``close`` does nothing: the port belongs to the switchboard."""
 
     def close(self) -> None:
         """Do nothing."""
 
 
 def first(errors: Sequence[BaseException]) -> BaseException:
-    """Return what failed halves say together; an error that is no workload's comes first."""
+    """Return one error for all failed halves; an error other than WorkloadError has priority."""
     for error in errors:
         if not isinstance(error, WorkloadError):
             return error

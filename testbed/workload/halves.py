@@ -1,4 +1,4 @@
-"""The common result of the two ends of a flow with two halves, wherever they ran."""
+"""The common result of the two halves of a flow, whether they ran in workers or in one process."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from testbed.workload.session import Session
 from testbed.workload.stacks.model import Look
 from testbed.workload.transfer import BIN_NS, Both, Report
 
-# Any local address: with MPTCP, subflows arrive at addresses other than the one that was dialled.
+# Any local address: MPTCP subflows also arrive at addresses the client did not connect to first.
 ANY_ADDRESS: Final = {Family.IPV4: "0.0.0.0", Family.IPV6: "::"}  # noqa: S104 - nodes are private
 _ROLES: Final = {"source": "client", "target": "server"}
 
 
 class Tally:
-    """Adds up what the two ends say."""
+    """Adds up the progress that the two ends report."""
 
     def __init__(self, sessions: Sequence[Session], on_progress: OnProgress) -> None:
         goals = [session.job.goal for session in sessions]
@@ -38,12 +38,12 @@ class Tally:
         self._started_ns: int | None = None
 
     def client(self, doing: Doing) -> None:
-        """Take what the client says."""
+        """Add a progress report of the client."""
         self._started_ns = doing.started_ns
         self._take("client", doing)
 
     def server(self, doing: Doing) -> None:
-        """Take what the server says."""
+        """Add a progress report of the server."""
         self._take("server", doing)
 
     def _take(self, role: str, doing: Doing) -> None:
@@ -62,9 +62,9 @@ class Tally:
 def paired(
     sessions: Sequence[Session], clients: Sequence[Report], servers: Sequence[Report]
 ) -> tuple[Both, ...]:
-    """Put the two halves of each session together, and compare what was sent and received.
+    """Pair the two halves of each session, and compare the sent with the received data.
 
-    :raises WorkloadError: they differ, by as little as one bit.
+    :raises WorkloadError: the sent and the received data differ, even in a single bit.
     """
     found = tuple(
         Both.of(session.job, reports)
@@ -77,9 +77,9 @@ def paired(
 
 
 def verify(client: Report, server: Report, which: str = "") -> None:
-    """Compare what was sent with what was received, both ways.
+    """Compare the sent with the received data in both directions.
 
-    :raises WorkloadError: they differ, by as little as one bit.
+    :raises WorkloadError: the sent and the received data differ, even in a single bit.
     """
     ways = (
         ("the client", client.sent, "the server", server.received),
@@ -103,11 +103,11 @@ def result(
     looks: Mapping[str, Sequence[Look]] | None = None,
     counters: Mapping[str, dict[str, int]] | None = None,
 ) -> WorkloadResult:
-    """Put together what the two ends report.
+    """Combine the reports of the two ends.
 
-    :param cpu: CPU seconds, by the name of the metric; empty where they say nothing of a stack.
-    :param looks: how the connections of each end, ``source`` and ``target``, were.
-    :param counters: what the stack of each end has counted, if the kernel has not.
+    :param cpu: CPU seconds by the name of the metric, or empty if they do not measure a stack.
+    :param looks: the observed states of the connections of each end, ``source`` and ``target``.
+    :param counters: the counters of the stack of each end, unless it is the kernel's.
     """
     nodes = {"source": workload.source, "target": workload.target}
     findings = kind_of(sessions[0].job).evaluate(sessions)
@@ -156,7 +156,7 @@ def _common(sessions: Sequence[Both]) -> dict[str, float]:
 
 
 def _series(nodes: Mapping[str, str], sessions: Sequence[Both]) -> Iterator[Series]:
-    """Yield the octets that each end read, of all its connections together."""
+    """Yield the octets that each end read on all its connections."""
     for end, node in nodes.items():
         reports = [getattr(both, _ROLES[end]) for both in sessions]
         reports = [report for report in reports if report.bins]
@@ -186,7 +186,7 @@ def _pauses(nodes: Mapping[str, str], sessions: Sequence[Both]) -> Iterator[Paus
 
 
 def look_records(node: str, look: Look) -> Iterator[Record]:
-    """Yield what a look at a connection is to those who read the records of probes."""
+    """Yield a look at a connection as records of probes."""
     about: dict[str, Any] = {
         "t_ns": look.t_ns,
         "node": node,
@@ -200,7 +200,7 @@ def look_records(node: str, look: Look) -> Iterator[Record]:
 
 
 def _details(node: str, reports: Sequence[Report]) -> dict[str, Any]:
-    """Return what an end says of its first connection, and of the further ones."""
+    """Return the details of the first and the further connections of an end."""
     first, *further = (
         {"node": node, **connection} for report in reports for connection in _connections(report)
     )

@@ -1,7 +1,7 @@
-"""Pages over HTTP/1.1 (RFC 9112): objects over several connections, which are kept or not.
+"""Pages over HTTP/1.1 (RFC 9112): objects over several connections, persistent or not.
 
-What is here is when each object is wanted, which connection it goes over, and the times.  The kinds
-``http`` and ``web`` differ in where their pages come from only.
+This module decides when each object is requested and on which connection, and measures the times.
+The kinds ``http`` and ``web`` differ only in the source of their pages.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from testbed.workload.transfer import (
     sleep_until,
 )
 
-# The samples of a page that come before those of its objects.
+# The samples of a page that precede those of its objects.
 _OF_PAGE: Final = ("page_load_time", "first_octet_time", "first_object_time")
 
 
 class Job(kinds.Job, msgspec.Struct, frozen=True, kw_only=True, tag_field=kinds.TAG, tag="http"):
     """Pages, one after the other.
 
-    :param pages: the objects of each.
-    :param think_ns: from the end of a page to the start of the next.
-    :param until_ns: no page begins later than this after the first.
-    :param keep_alive: a connection carries one object after the other; else one only.
+    :param pages: the objects of each page.
+    :param think_ns: the time from the end of a page to the start of the next.
+    :param until_ns: the time after the start of the first page from which no page begins.
+    :param keep_alive: whether a connection carries several objects in turn, or only one.
     """
 
     pages: tuple[tuple[Object, ...], ...]
@@ -53,12 +53,12 @@ class Job(kinds.Job, msgspec.Struct, frozen=True, kw_only=True, tag_field=kinds.
 
     @property
     def goal(self) -> Goal:
-        """What the halves' activities add up to at the end."""
+        """The sum of the halves' activities at the end."""
         return Goal(unit="objects", total=sum(map(len, self.pages)))
 
 
 class WebJob(Job, frozen=True, kw_only=True, tag="web"):
-    """The same of the kind ``web``."""
+    """The job of the kind ``web``."""
 
 
 async def connect(
@@ -66,8 +66,8 @@ async def connect(
 ) -> Report:
     """The client's half.
 
-    ``Report.samples_ns`` are, page by page, the time of the page, to its first octet and to the end
-    of its first object, and then the times of its objects.
+    ``Report.samples_ns`` has for each page its load time, the time to its first octet, the time to
+    the end of its first object, and then the times of its objects.
     """
     with Several(stack, activity, f"{job.seed} client") as several:
         client = Client(several, remote, activity, keep_alive=job.keep_alive)
@@ -75,7 +75,7 @@ async def connect(
 
 
 async def serve(stack: Transport, local: tuple[str, int], job: Job, activity: Activity) -> Report:
-    """The server's half: it ends when the client has all it wants."""
+    """The server's half. It ends when the client needs no more objects."""
     every = [each for page in job.pages for each in page]
     sizes, thinks_ns = [each.octets for each in every], [each.think_ns for each in every]
     return await serve_objects(stack, local, sizes, job.seed, activity, thinks_ns)
@@ -99,7 +99,7 @@ async def _load(client: Client, job: Job, activity: Activity) -> list[int]:
 class _Page:
     """A page that is being loaded.
 
-    :param number: of its first object.
+    :param number: the number of its first object.
     """
 
     def __init__(
@@ -113,9 +113,9 @@ class _Page:
         self._times_ns = [0] * len(objects)
         self._first_octet_ns: int | None = None
         self._first_object_ns = 0
-        self._came = [asyncio.Event() for _ in objects]  # all that each of them waits for
+        self._came = [asyncio.Event() for _ in objects]  # everything that each object waits for
         self._missing = [len(each.after) for each in objects]
-        self._waiting: list[list[tuple[int, int]]] = [[] for _ in objects]  # octets, for whom
+        self._waiting: list[list[tuple[int, int]]] = [[] for _ in objects]  # octets, index
         for index, each in enumerate(objects):
             for other, octets in each.after:
                 self._waiting[other].append((octets, index))
@@ -123,9 +123,9 @@ class _Page:
                 self._came[index].set()
 
     async def load(self, connections: int) -> list[int]:
-        """Load it, and return its samples."""
+        """Load the page, and return its samples."""
         began_ns = now_ns()
-        free = asyncio.Semaphore(connections)  # who has waited longest goes first
+        free = asyncio.Semaphore(connections)  # the longest wait is served first
         await alongside(*(self._fetch(index, free) for index in range(len(self._objects))))
         marks_ns = (now_ns(), self._first_octet_ns or began_ns, self._first_object_ns)
         return [*(mark - began_ns for mark in marks_ns), *self._times_ns]
@@ -142,7 +142,7 @@ class _Page:
         self._activity.samples += 1
 
     def _take(self, index: int, octets: int) -> None:
-        """Take that some octets of an object have come."""
+        """Record that octets of an object have arrived."""
         if self._first_octet_ns is None:
             self._first_octet_ns = now_ns()
         self._received[index] += octets

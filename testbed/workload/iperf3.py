@@ -1,4 +1,4 @@
-"""iperf3(1) at both ends, asked for its own account in JSON."""
+"""iperf3(1) at both ends, with its reports in JSON."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from testbed.workload.transfer import sleep_until
 
 PROGRAM: Final = "iperf3"
 _OPTION: Final = {"forward": (), "reverse": ("--reverse",), "both": ("--bidir",)}
-# For each direction and way: which end's account has what was received, and under which name.
+# For each direction and way: the end whose report has the received octets, and their key.
 _RECEIVED: Final = {
     "forward": {"forward": ("target", "sum_received")},
     "reverse": {"reverse": ("source", "sum_received")},
@@ -45,10 +45,10 @@ _RECEIVED: Final = {
 async def prepared(
     flow: Flow, workload: Iperf3, launcher: Launcher, timeout_ns: int, on_progress: OnProgress
 ) -> AsyncIterator[Test]:
-    """Start a server for one test: inside of the context it listens.
+    """Start a server for one test. Inside the context it listens.
 
-    :raises PlatformError: there is no iperf3.
-    :raises WorkloadError: it does not listen in time.
+    :raises PlatformError: iperf3 is not installed.
+    :raises WorkloadError: the server does not listen in time.
     """
     if shutil.which(PROGRAM) is None:
         raise PlatformError(
@@ -68,9 +68,9 @@ async def prepared(
 
 
 class Test:
-    """One test: its server, and the client that is still to be started."""
+    """A test: its running server, and the client to start."""
 
-    __test__ = False  # the name starts with "Test"; it is not one of ours
+    __test__ = False  # the name starts with "Test", but this is no test class
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class Test:
         self._client: tuple[str, ...] = ()
 
     async def listen(self, programs: contextlib.AsyncExitStack, stack: Stack) -> None:
-        """Start the server, which ends with ``programs``, and wait until it listens."""
+        """Start the server, and wait until it listens. It ends with ``programs``."""
         workload, launcher = self._workload, self._launcher
         argv = await self._on_stack(stack, workload.target, _server(workload))
         self._server = await programs.enter_async_context(captured(launcher, workload.target, argv))
@@ -98,13 +98,13 @@ class Test:
         await until_listening(launcher, self._server, workload.target, _port(workload))
 
     async def get_ready(self, stack: Stack, address: str) -> None:
-        """Find out how the client is started."""
+        """Determine the command line of the client."""
         workload = self._workload
         argv = _client(workload, address)
         self._client = await self._on_stack(stack, workload.source, argv)
 
     async def _on_stack(self, stack: Stack, node: str, argv: tuple[str, ...]) -> tuple[str, ...]:
-        """Use iperf3's own option for the stack where it has one, else the stack's wrapper."""
+        """Use iperf3's own option for the stack if it has one, else the stack's wrapper."""
         if stack.program_option is not None:
             async with captured(self._launcher, node, (PROGRAM, "--help")) as usage:
                 await usage.ended()
@@ -113,7 +113,7 @@ class Test:
         return stack.command(argv, self._reports.further(node))
 
     async def run(self, zero_ns: int) -> WorkloadResult:
-        """Start the client at its time, wait, and read what both say."""
+        """Start the client on time, wait for its end, and read both reports."""
         workload = self._workload
         with self.limited():
             async with asyncio.timeout((self._timeout_ns + workload.start_ns) / 1e9):
@@ -139,11 +139,11 @@ class Test:
         )
 
     async def finish(self) -> None:
-        """Do nothing: a test ends by itself."""
+        """Do nothing, because a test ends by itself."""
 
     @contextlib.contextmanager
     def limited(self) -> Iterator[None]:
-        """Turn a time-out into an error that says what was waited for."""
+        """Turn a timeout into an error that names the awaited event."""
         try:
             yield
         except TimeoutError:
@@ -154,7 +154,7 @@ class Test:
 
 
 class _Account(msgspec.Struct, frozen=True):
-    """The report of one end, and its cost."""
+    """The report and the CPU time of one end."""
 
     program: str
     json: dict[str, Any]
@@ -193,7 +193,7 @@ def _client(workload: Iperf3, address: str) -> tuple[str, ...]:
 
 
 async def _account(capture: Capture) -> _Account:
-    """Wait for the end and the JSON; iperf3 puts its errors there, and may still exit with 0."""
+    """Wait for the program and parse its JSON, which may have an error despite exit status 0."""
     exit_ = await capture.ended()
     try:
         said: dict[str, Any] = msgspec.json.decode(capture.text)
@@ -210,9 +210,9 @@ async def _account(capture: Capture) -> _Account:
 
 
 def _metrics(direction: str, source: dict[str, Any], target: dict[str, Any]) -> dict[str, float]:
-    """Return iperf3's numbers: received octets by the receiver's own count and clock.
+    """Return iperf3's results: received octets by the receiver's own count and clock.
 
-    Its goodput is over the time of the test, which does not hold the connection's handshake.
+    Its goodput is over the time of the test, which excludes the connection's handshake.
     """
     ends = {"source": source, "target": target}
     ways = {way: ends[end][name] for way, (end, name) in _RECEIVED[direction].items()}

@@ -1,6 +1,6 @@
-"""The kinds of workloads: what one is, and which there are.
+"""The kinds of workloads: their interface and their registry.
 
-A kind that this package brings is a line in :data:`KINDS`; another package adds one by an entry
+Each kind of this package is a line in :data:`KINDS`. Another package adds a kind with an entry
 point of the group ``testbed.workloads`` that names its :class:`PairedKind`.
 """
 
@@ -24,9 +24,9 @@ TAG: Final = "kind"
 
 
 class Job(Open):
-    """What a client's and a server's half do together; every kind has a struct of its own.
+    """The common task of a client's and a server's half. Every kind has its own struct.
 
-    It is made with ``tag_field="kind"`` and the name of the kind as ``tag``.
+    The struct is defined with ``tag_field="kind"`` and the name of the kind as ``tag``.
     """
 
     __slots__ = ()
@@ -35,22 +35,22 @@ class Job(Open):
 
     @classmethod
     def struct(cls, name: str) -> type[Any]:
-        """Return the job of a kind."""
+        """Return the job struct of a kind."""
         return paired(KINDS.take(name)).job
 
     @property
     def goal(self) -> Goal:
-        """What the halves' activities add up to at the end."""
+        """The sum of the halves' activities at the end."""
         raise NotImplementedError
 
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """A kind of workload.
 
-    :param spec: what YAML says of one: a subclass of
-        :class:`~testbed.workload.spec.WorkloadSpec` whose tag is the name of the kind.
-    :param gives: the metrics its runs can give, by name, what it is mostly run for first.
-    :param metrics: those of them that no other kind has.
+    :param spec: the struct of its YAML: a subclass of :class:`~testbed.workload.spec.WorkloadSpec`
+        whose tag is the name of the kind.
+    :param gives: the names of the metrics that its runs can report, the main metric first.
+    :param metrics: the metrics in ``gives`` that no other kind has.
     """
 
     spec: type[Any]
@@ -62,12 +62,13 @@ Connect = Callable[[Transport, tuple[str, int], Any, Activity], Coroutine[Any, A
 
 
 class PairedKind(Kind, frozen=True, kw_only=True):
-    """A kind with two halves over any stack; the spec is a ``PairedSpec``.
+    """A kind with two halves over any stack. Its spec is a ``PairedSpec``.
 
-    :param job: what both halves are given.
-    :param connect: the client's half: a stack, the address to dial, the job and an activity.
-    :param serve: the server's half; the address is the one to listen on.
-    :param evaluate: returns what only this kind can say of all sessions of a flow.
+    :param job: the struct with the task of both halves.
+    :param connect: the client's half. Its arguments are a stack, the address to connect to, the job
+        and an activity.
+    :param serve: the server's half. Its address is the one to listen on.
+    :param evaluate: returns the findings of this kind from all sessions of a flow.
     """
 
     job: type[Any]
@@ -112,9 +113,9 @@ KINDS: Final[Registry[Kind]] = Registry(
 
 
 def paired(kind: Kind) -> PairedKind:
-    """Return a kind as one with two halves.
+    """Return a kind as a :class:`PairedKind`.
 
-    :raises InputError: it starts programs instead.
+    :raises InputError: the kind has no halves but starts programs.
     """
     if not isinstance(kind, PairedKind):
         raise InputError("this kind of workload has no halves: it starts programs")
@@ -127,5 +128,5 @@ def paired_names() -> list[str]:
 
 
 def kind_of(job: Any) -> PairedKind:
-    """Return the kind whose halves carry out a job."""
+    """Return the kind of a job."""
     return paired(KINDS.take(str(job.__struct_config__.tag)))

@@ -1,4 +1,4 @@
-"""How a workload starts programs in nodes, without knowing what a node is."""
+"""The interface by which workloads start programs in nodes of any type."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Protocol
 
 
 class Exit(Protocol):
-    """How a program ended."""
+    """The exit of a program."""
 
     @property
     def returncode(self) -> int:
-        """The exit status; minus the number of the signal that ended it."""
+        """The exit status, or minus the number of the signal that ended the program."""
 
     @property
     def cpu_user_s(self) -> float:
@@ -29,7 +29,7 @@ class Input(Protocol):
         """Queue ``data``."""
 
     async def drain(self) -> None:
-        """Wait until there is room for more."""
+        """Wait until there is room for more data."""
 
     def close(self) -> None:
         """End the input."""
@@ -39,29 +39,29 @@ class Output(Protocol):
     """A program's output (an :class:`asyncio.StreamReader` is one)."""
 
     async def read(self, n: int) -> bytes:
-        """Return at most ``n`` octets, none at the end."""
+        """Return at most ``n`` octets, or none at the end of the output."""
 
 
 class Running(Protocol):
-    """A program that was started."""
+    """A started program."""
 
     @property
     def stdin(self) -> Input:
-        """Its standard input, unless that is empty."""
+        """The standard input, unless it is empty."""
 
     @property
     def stdout(self) -> Output:
-        """Its standard output."""
+        """The standard output."""
 
     @property
     def stderr(self) -> Output:
-        """Its standard error."""
+        """The standard error."""
 
     async def wait(self) -> Exit:
-        """Wait for its end; may be awaited more than once."""
+        """Wait for the end of the program. It may be awaited more than once."""
 
     async def kill(self, signal: int) -> None:
-        """Send ``signal``; nothing happens when it has ended already."""
+        """Send ``signal``, unless the program has already ended."""
 
 
 class Launcher(Protocol):
@@ -70,6 +70,6 @@ class Launcher(Protocol):
     async def spawn(self, node: str, argv: Sequence[str], *, empty_input: bool = False) -> Running:
         """Start ``argv`` in the network namespace of ``node`` with its three streams piped.
 
-        :param empty_input: its standard input is /dev/null instead of a pipe.
-        :raises TestbedError: it cannot be started.
+        :param empty_input: whether the standard input is /dev/null instead of a pipe.
+        :raises TestbedError: the program cannot be started.
         """

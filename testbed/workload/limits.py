@@ -1,4 +1,4 @@
-"""The end of a half before it has finished: an error that says what the half was waiting for."""
+"""Halves that end early: the error names the event that the half was waiting for."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ async def limited(
     limit_ns: int,
     begun: asyncio.Future[int] | None = None,
 ) -> T:
-    """Run a half; whatever stops it is a WorkloadError that says what it was waiting for.
+    """Run a half; an error or a timeout becomes a WorkloadError that names the awaited event.
 
-    :param limit_ns: from now, or from when ``begun`` is done.
+    :param limit_ns: the time limit, from now or from when ``begun`` is done.
     """
     timer = asyncio.timeout(limit_ns / 1e9 if begun is None else None)
     if begun is not None:
@@ -30,7 +30,7 @@ async def limited(
         async with timer:
             return await half
     except OSError as error:
-        if timer.expired():  # else a TimeoutError is the network's: ETIMEDOUT
+        if timer.expired():  # otherwise the network timed out: ETIMEDOUT
             raise WorkloadError(
                 f"the {activity.role} was still waiting for {activity.waiting_for} "
                 f"when its {limit_ns / 1e9:g} s were over"
@@ -41,7 +41,7 @@ async def limited(
 
 
 async def stoppable(half: Coroutine[Any, Any, T], activity: Activity) -> T:
-    """Run a half; when it is cancelled, that is a WorkloadError that says what it waited for."""
+    """Run a half; a cancellation becomes a WorkloadError that names the awaited event."""
     try:
         return await half
     except asyncio.CancelledError:

@@ -1,7 +1,7 @@
 """Wait until a program listens on a TCP port: ``python -m testbed.workload.listening PORT``.
 
-It runs in the node whose port it is, beside the program that is to listen, and ends when the
-port is open.  proc(5): the tables' fourth column is the state, 0A is LISTEN.
+The process runs in the node of the port, beside the program that should listen, and ends when the
+port is open. See proc(5): the fourth column of the tables is the state, and 0A is LISTEN.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ INTERVAL_S: Final = 0.01
 
 
 def listens(table: str, port: int) -> bool:
-    """Tell whether ``port`` is open, given the text of a table."""
+    """Return whether a table shows a listener on ``port``."""
     rows = (line.split() for line in table.splitlines()[1:])
     return any(row[1].endswith(f":{port:04X}") and row[3] == "0A" for row in rows)
 
 
 def main() -> None:
-    """Wait for the port named on the command line."""
+    """Wait for the port that the command line names."""
     port = int(sys.argv[1])
     while not any(listens(table.read_text(), port) for table in TABLES if table.exists()):
         time.sleep(INTERVAL_S)

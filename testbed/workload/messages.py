@@ -1,4 +1,4 @@
-"""The messages between a worker process and its parent: JSON, one object a line."""
+"""The messages between a worker process and its parent: JSON, one object per line."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from testbed.workload.transfer import Report
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """The task of a worker, in its first line of input.
+    """The task of a worker, which is the first line of its input.
 
-    :param role: client (dials ``address``) or server (listens on it).
+    :param role: client (connects to ``address``) or server (listens on it).
     """
 
     role: str
@@ -26,7 +26,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, tag_field="order"):
-    """Base of what a worker is told afterwards."""
+    """The base of the orders that follow the task."""
 
 
 class Begin(Order, frozen=True, kw_only=True, tag="begin"):
@@ -36,7 +36,7 @@ class Begin(Order, frozen=True, kw_only=True, tag="begin"):
 
 
 class Met(Order, frozen=True, kw_only=True, tag="met"):
-    """The other half of a session has come to the same point."""
+    """The other half of a session has reached the same point."""
 
     session: int
 
@@ -49,15 +49,15 @@ AnyOrder = Begin | Met | Finish
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
-    """Base of what a worker says."""
+    """The base of the messages that a worker writes."""
 
 
 class Ready(Message, frozen=True, kw_only=True, tag="ready"):
-    """The server listens, or the client could connect."""
+    """The server listens, or the client is ready to connect."""
 
 
 class Doing(Message, frozen=True, kw_only=True, tag="doing"):
-    """How far it is; the first comes when it starts."""
+    """The progress of a half. The first message is written when the half starts."""
 
     started_ns: int
     now_ns: int
@@ -66,17 +66,17 @@ class Doing(Message, frozen=True, kw_only=True, tag="doing"):
 
 
 class Meeting(Message, frozen=True, kw_only=True, tag="meeting"):
-    """A session waits for its other half; :class:`Met` says that it has come."""
+    """A session waits for its other half. :class:`Met` is the answer."""
 
     session: int
 
 
 class Done(Message, frozen=True, kw_only=True, tag="done"):
-    """Its half is finished.
+    """The half has finished.
 
-    :param looks: how its connections were, where no probe can see them.
-    :param counters: what its stack has counted, where the kernel has not.
-    :param cpu_s: user and system time since it was given the task.
+    :param looks: the observed states of its connections, if no probe can see them.
+    :param counters: the counters of its stack, unless it is the kernel's.
+    :param cpu_s: user and system time since the worker received the task.
     """
 
     reports: tuple[Report, ...]
@@ -86,7 +86,7 @@ class Done(Message, frozen=True, kw_only=True, tag="done"):
 
 
 class Failed(Message, frozen=True, kw_only=True, tag="failed"):
-    """Its half failed."""
+    """The half has failed."""
 
     failure: Failure
 

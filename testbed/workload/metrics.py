@@ -22,7 +22,7 @@ def _metric(
 
 
 _HIGHER, _LOWER, _NEITHER = Better.HIGHER, Better.LOWER, Better.NEITHER
-_SHARES: Final = {  # of the values, in thousandths, and what the value there is called
+_SHARES: Final = {  # fraction of the values in thousandths, and the name of the quantile
     "p50": (500, "median"),
     "p90": (900, "90th percentile of the"),
     "p99": (990, "99th percentile of the"),
@@ -33,7 +33,7 @@ TAIL: Final = ("p50", "p90", "p99", "p999")
 
 
 def _quantiles(name: str, time: str, suffixes: Sequence[str] = USUAL) -> Iterator[Metric]:
-    """Yield the metrics that :func:`quantiles` gives values of."""
+    """Yield the metrics whose values :func:`quantiles` returns."""
     for suffix in suffixes:
         yield _metric(f"{name}_{suffix}", "s", _LOWER, f"{_SHARES[suffix][1]} {time}")
     yield _metric(f"{name}_max", "s", _LOWER, f"longest {time}")
@@ -137,8 +137,8 @@ def quantiles(
 ) -> dict[str, float]:
     """Return ``NAME_p50``, ``NAME_p99`` and ``NAME_max`` in seconds, or other percentiles.
 
-    The p-th percentile is the smallest value that at least p percent do not exceed, so it is
-    always one that was measured.
+    The p-th percentile is the smallest value that at least p percent of the values do not exceed.
+    So it is always a measured value.
     """
     ordered = sorted(values_ns)
     if not ordered:

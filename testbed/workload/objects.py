@@ -1,7 +1,7 @@
-"""Objects by number over HTTP/1.1 (RFC 9112): a server and a client.
+"""Numbered objects over HTTP/1.1 (RFC 9112): a server and a client.
 
-The octets of messages are h11's.  The object of a number is at ``/NUMBER``.  Only the content of
-responses counts as payload.
+h11 encodes and parses the messages. Each object is at ``/NUMBER``. Only the content of responses
+counts as payload.
 """
 
 from __future__ import annotations
@@ -36,9 +36,10 @@ async def serve(
     activity: Activity,
     thinks_ns: Sequence[int] = (),
 ) -> Report:
-    """Serve objects of these sizes until the client has all it wants.
+    """Serve objects of the given sizes until the client needs no more.
 
-    :param thinks_ns: how long after its request the response of each begins; at once by default.
+    :param thinks_ns: the time from the request to the start of the response of each object; by
+        default 0.
     """
     thinks_ns = thinks_ns or [0] * len(sizes)
     async with listening(stack, local, activity) as listener:
@@ -51,9 +52,10 @@ async def serve(
 
 
 class Client:
-    """Gets objects.
+    """A client that gets objects.
 
-    :param keep_alive: a connection is kept for the next object; else it carries one only.
+    :param keep_alive: whether a connection is kept for the next object. Otherwise it carries one
+        only.
     """
 
     def __init__(
@@ -68,9 +70,9 @@ class Client:
         self._idle: list[tuple[Line, h11.Connection]] = []
 
     async def get(self, number: int, on_octets: Callable[[int], object] = lambda _: None) -> None:
-        """Get an object over a connection that is free, or a new one.
+        """Get an object over an idle connection, or over a new one.
 
-        :param on_octets: is told how many octets have come, each time some have.
+        :param on_octets: called with the number of octets each time some arrive.
         """
         if self._idle:
             line, client = self._idle.pop()
@@ -86,7 +88,7 @@ class Client:
             line.begin_to_shut()
 
     async def finish(self, samples_ns: Sequence[int]) -> Report:
-        """Say that nothing more is wanted, close all, and report."""
+        """Meet the server to end the flow, close all connections, and report."""
         await _meet(self._several, self._activity)
         await self._several.shut()
         return self._several.report(samples_ns)
@@ -99,7 +101,7 @@ class Client:
 
 
 async def _meet(several: Several, activity: Activity) -> None:
-    """Meet the other half, and look at the connections before either closes any."""
+    """Meet the other half, and look at the connections before either half closes one."""
     with activity.waiting("the other half"):
         await activity.meet()
         several.look()
@@ -118,7 +120,7 @@ async def _accept(
 
 
 async def _answer(line: Line, sizes: Sequence[int], thinks_ns: Sequence[int]) -> None:
-    """Answer the requests of a connection, until either end wants no more."""
+    """Answer the requests of a connection until one of the ends closes it."""
     server = h11.Connection(h11.SERVER)
     while isinstance(request := await _event(server, line), h11.Request):
         while not isinstance(await _event(server, line), h11.EndOfMessage):
@@ -148,7 +150,7 @@ def _content(sender: h11.Connection, data: memoryview) -> bytes:
 
 
 def _number(request: h11.Request, sizes: Sequence[int]) -> int | None:
-    """Return the number of the object that is wanted, if there is one."""
+    """Return the number of the requested object, or ``None`` if it does not exist."""
     path = request.target.removeprefix(b"/").decode("ascii", "replace")
     wanted = request.method == _METHOD.encode() and path.isascii() and path.isdigit()
     return int(path) if wanted and int(path) < len(sizes) else None
@@ -157,7 +159,7 @@ def _number(request: h11.Request, sizes: Sequence[int]) -> int | None:
 async def _get(
     client: h11.Connection, line: Line, request: h11.Request, on_octets: Callable[[int], object]
 ) -> None:
-    """Send a request, and take the response."""
+    """Send a request, and receive the response."""
     message = client.send(request) or b""
     line.writer.write(message + (client.send(h11.EndOfMessage()) or b""))
     while True:
@@ -172,7 +174,7 @@ async def _get(
 
 
 async def _event(connection: h11.Connection, line: Line) -> h11.Event:
-    """Return what comes next."""
+    """Return the next event of a connection."""
     while True:
         try:
             event = connection.next_event()

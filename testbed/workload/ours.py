@@ -1,4 +1,4 @@
-"""The kinds of workloads that this package brings."""
+"""The kinds of workloads in this package."""
 
 from __future__ import annotations
 

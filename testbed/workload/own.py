@@ -1,4 +1,4 @@
-"""Numbers that other people's programs print, as metrics."""
+"""Metrics from the numbers that external programs print."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _STEP: Final = re.compile(r"([^.\[\]]+)|\[(-?\d+)\]")
 
 
 class OwnMetric(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where a number stands in a program's standard output, and what it means.
+    """The place of a number in a program's standard output, and its meaning.
 
-    :param json: a path in the one JSON document that is the output: ``end.streams[0].rtt``.
-    :param regex: a regular expression whose first group is the number; its last match counts.
+    :param json: a path in the JSON document that the program prints: ``end.streams[0].rtt``.
+    :param regex: a regular expression whose first group is the number. The last match counts.
     """
 
     json: str | None = None
@@ -40,7 +40,7 @@ class OwnMetric(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
                 raise InputError("`regex` has one group, which is the number", hint=r"(\d+) ms")
 
     def metric(self, name: str) -> Metric:
-        """Return what the number means under its name.  Raises InputError."""
+        """Return the metric with its name. Raises InputError."""
         return Metric(
             name=name,
             unit=self.unit,
@@ -51,16 +51,16 @@ class OwnMetric(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 def check_names(own: Mapping[str, OwnMetric]) -> None:
-    """Refuse names that no metric can have.  Raises InputError."""
+    """Check that the names can be names of metrics. Raises InputError."""
     for name in own:
         if not NAME.fullmatch(name):
             raise InputError(f"{name!r} is no name of a metric", hint="for example: page_time")
 
 
 def read(own: Mapping[str, OwnMetric], output: str, program: str) -> dict[str, float]:
-    """Return the numbers that a program printed.
+    """Return the metrics that a program printed.
 
-    :raises WorkloadError: one of them is not there, or is no number.
+    :raises WorkloadError: a metric is missing from the output, or is no number.
     """
     found = {}
     for name, where in own.items():

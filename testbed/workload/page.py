@@ -1,9 +1,9 @@
-"""Pages as graphs of dependencies: which objects there are, and what each of them waits for.
+"""Pages as dependency graphs: their objects, and what each object waits for.
 
 The model is that of WProf and Epload (Wang et al., NSDI 2013 and 2014), without the evaluation of
-objects that nothing waits for.  A browser asks for an object when it has found its name and has
-evaluated what comes before: so an object waits for others, or for the first octets of others, and
-then for a time of computation.
+objects that nothing waits for. A browser requests an object after it has found its name and has
+evaluated the preceding objects. So an object waits for other objects, or for their first octets,
+and then for a computation time.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
 class ObjectSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An object of a page, as its file says it.
+    """An object of a page in the page's file.
 
-    :param size: octets of its content, as they cross the network.
-    :param after: the objects it waits for, all of which stand before it in the file; in a mapping,
-        how many octets of each must have arrived.
-    :param delay: what the client computes, from when those are there until it wants the object.
-    :param think: what the server computes, from the request to the response.
+    :param size: the size of its content on the network, in octets.
+    :param after: the objects it waits for, all of which precede it in the file. A mapping gives the
+        number of octets of each that must have arrived.
+    :param delay: the computation time of the client, from the arrival of those objects to the
+        request.
+    :param think: the computation time of the server, from the request to the response.
     """
 
     name: Name
@@ -50,7 +51,7 @@ class ObjectSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class PageSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A page.  The first object is the document."""
+    """A page, whose first object is the document."""
 
     description: str = ""
     objects: Annotated[tuple[ObjectSpec, ...], msgspec.Meta(min_length=1, max_length=MAX_OBJECTS)]
@@ -59,10 +60,10 @@ class PageSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Object(msgspec.Struct, frozen=True, kw_only=True):
     """An object of a page.
 
-    :param octets: of its content.
-    :param after: the index of each object it waits for, and how many octets of that.
-    :param delay_ns: from when those have arrived until it is wanted.
-    :param think_ns: from when the server has the request until it responds.
+    :param octets: the size of its content.
+    :param after: the index of each object it waits for, and the number of octets of that object.
+    :param delay_ns: the time from the arrival of those octets to the request.
+    :param think_ns: the time from the receipt of the request to the response.
     """
 
     octets: int
@@ -74,22 +75,22 @@ class Object(msgspec.Struct, frozen=True, kw_only=True):
 def load(path: Path) -> tuple[Object, ...]:
     """Read the file of a page.
 
-    :raises InputError: it is none, with file and line.
+    :raises InputError: the file is no page. The error has file and line.
     """
     return resolved(read(path))
 
 
 def read(path: Path) -> document.Document[PageSpec]:
-    """Read the file of a page as it is written; :func:`resolved` checks what objects wait for.
+    """Read the file of a page without resolving dependencies; :func:`resolved` checks them.
 
-    :raises InputError: it is no page, with file and line.
+    :raises InputError: the file is no page. The error has file and line.
     """
     return document.load(path, PageSpec)
 
 
 def resolved(written: document.Document[PageSpec]) -> tuple[Object, ...]:
-    """Return what a file means.  Raises InputError, with file and line."""
-    known: dict[str, tuple[int, int]] = {}  # where an object stands, and its octets
+    """Return the objects of a page. Raises InputError with file and line."""
+    known: dict[str, tuple[int, int]] = {}  # index and octets of each object
     for index, spec in enumerate(written.value.objects):
         known.setdefault(spec.name, (index, octets(spec.size)))
 
@@ -113,7 +114,7 @@ def resolved(written: document.Document[PageSpec]) -> tuple[Object, ...]:
 def _wait(
     known: dict[str, tuple[int, int]], waiting: int, name: str, most: Quantity | None
 ) -> tuple[int, int]:
-    """Return the index of an object that another one waits for, and the octets of it."""
+    """Return the index of an object that another one waits for, and the number of octets."""
     if name not in known:
         raise InputError(f"there is no object {name!r}", hint=nearest(name, known))
     index, size = known[name]
@@ -127,12 +128,12 @@ def _wait(
 
 
 def _waits(spec: ObjectSpec) -> dict[str, Quantity | None]:
-    """Return what an object waits for, and how many octets of it; ``None`` is all of them."""
+    """Return the objects that an object waits for, with the octets of each; ``None`` means all."""
     return dict(spec.after) if isinstance(spec.after, dict) else dict.fromkeys(spec.after)
 
 
 def depths(objects: tuple[Object, ...]) -> list[int]:
-    """Return how many objects come one after the other up to each, itself included."""
+    """Return the depth of each object in the graph, which is 1 for one that waits for nothing."""
     found: list[int] = []
     for each in objects:
         found.append(1 + max((found[index] for index, _ in each.after), default=0))

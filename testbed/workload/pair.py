@@ -1,4 +1,4 @@
-"""The two ends of a flow with two halves, each a worker process in its node."""
+"""The two halves of a flow, each a worker process in its node."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from testbed.workload.result import OnProgress, WorkloadResult
 from testbed.workload.session import Session
 
 COMMAND: Final = (sys.executable, "-m", "testbed.workload.worker")
-GRACE_NS: Final = 10_000_000_000  # for a worker to start, and to say that its time is over
+GRACE_NS: Final = 10_000_000_000  # time for a worker to start, and to report a timeout
 
 
 @contextlib.asynccontextmanager
@@ -47,9 +47,9 @@ async def prepared(
     timeout_ns: int,
     on_progress: OnProgress,
 ) -> AsyncIterator[Pair]:
-    """Start both workers: inside of the context the server listens, and the client could connect.
+    """Start both workers. Inside the context the server listens, and the client is ready.
 
-    :raises WorkloadError: a worker did not get so far.
+    :raises WorkloadError: a worker did not become ready.
     """
     sessions = workload.sessions(seed)
     tally = Tally(sessions, on_progress)
@@ -101,7 +101,7 @@ class Pair:
         self._timeout_ns = timeout_ns
 
     async def run(self, zero_ns: int) -> WorkloadResult:
-        """Let the run start at ``zero_ns`` of CLOCK_MONOTONIC, wait for both ends, and compare."""
+        """Start the run at ``zero_ns`` of CLOCK_MONOTONIC, wait for both ends, and compare."""
         try:
             async with asyncio.timeout((self._timeout_ns + GRACE_NS) / 1e9):
                 for worker in (self._server, self._client):
@@ -116,12 +116,12 @@ class Pair:
         return result(self._workload, sessions, cpu, looks, counters)
 
     async def finish(self) -> None:
-        """End the flow, if it has no end of its own."""
+        """Tell the flow to end, if it has no end of its own."""
         for worker in (self._client, self._server):
             await worker.tell(Finish())
 
     def silent(self) -> WorkloadError:
-        """Return the error that the workers did not say in time how they fared."""
+        """Return the error for workers that did not report in time."""
         return WorkloadError(
             f"{self._client.program.name} and {self._server.program.name} did not say within "
             f"{self._timeout_ns / 1e9:g} s how they fared"
@@ -129,7 +129,7 @@ class Pair:
 
 
 class _Worker:
-    """The near end of a worker process."""
+    """The parent's side of a worker process."""
 
     def __init__(
         self,
@@ -144,21 +144,21 @@ class _Worker:
         self._meetings: set[asyncio.Task[None]] = set()
 
     async def give(self, task: Task) -> None:
-        """Give it its task; if it has died, reading from it says so."""
+        """Send the worker its task. If the worker has died, the next read raises an error."""
         await self._write(task)
 
     async def tell(self, order: Order) -> None:
-        """Give it an order."""
+        """Send the worker an order."""
         await self._write(order)
 
     async def ready(self) -> None:
-        """Wait until it listens, or could connect."""
+        """Wait until the worker listens, or is ready to connect."""
         message = await self._next()
         if not isinstance(message, Ready):
             raise WorkloadError(f"{self.program.name} did not get ready but said {message}")
 
     async def done(self) -> Done:
-        """Wait until its half is finished."""
+        """Wait until the half of the worker has finished."""
         while True:
             match await self._next():
                 case Done() as done:
@@ -171,7 +171,7 @@ class _Worker:
                     meeting.add_done_callback(self._meetings.discard)
 
     async def interrupt(self) -> None:
-        """Make it say what it waits for, and end."""
+        """Make the worker report what it waits for, and end."""
         for barrier in self._barriers:
             await barrier.abort()
         await self.program.running.kill(signal.SIGTERM)
@@ -194,14 +194,14 @@ class _Worker:
         message: AnyMessage = msgspec.json.decode(line, type=AnyMessage)
         if isinstance(message, Failed):
             error = message.failure.error()
-            if isinstance(error, InputError):  # of where it runs: the file has been checked
+            if isinstance(error, InputError):  # of its node: the file has been checked
                 raise InputError(f"{self.program.name}: {error.message}", hint=error.hint)
             raise error
         return message
 
 
 async def _both(client: _Worker, server: _Worker) -> tuple[Done, Done]:
-    """Wait for both; when one fails, the error says what each of them was waiting for."""
+    """Wait for both workers. If one fails, the error reports what each was waiting for."""
     workers = {asyncio.ensure_future(worker.done()): worker for worker in (client, server)}
     try:
         await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)

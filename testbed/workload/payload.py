@@ -1,15 +1,14 @@
-"""Payload that shows any octet that is wrong, missing, repeated or out of place, and costs little.
+"""Payload that reveals wrong, missing, repeated or displaced octets at low cost.
 
 A stream is a sequence of passes over one random block of prime length, each pass starting at a
-random place of it.  No two passes are alike, and there is no distance at which the stream repeats,
-so a displaced piece of it changes the digest.  Passes are slices of the block: nothing is computed
-per octet.
+random place of it. No two passes are equal, and the stream has no period, so a displaced piece of
+it changes the digest. Passes are slices of the block, so nothing is computed per octet.
 
-In the end both ends say how many octets there were and their CRC-32.  The CRC of a pass follows
-from the CRCs of the block's beginnings, so a sender knows its digest without looking at each octet.
-A receiver knows which stream its peer sends, and compares each octet with it.  A processor does
-that several times faster than it computes a CRC.  While nothing differs, the digest is that of the
-stream; from the first difference on it is computed from what really comes.
+At the end both ends report the number of octets and their CRC-32. The CRC of a pass follows from
+the CRCs of the block's prefixes, so a sender computes its digest without reading each octet. A
+receiver knows the stream that its peer sends, and compares each octet with it. A comparison is
+several times faster than a CRC. While nothing differs, the digest is that of the stream. From the
+first difference on, the digest is computed from the received octets.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ from typing import Final
 import msgspec
 
 BLOCK: Final = 1_048_573  # the largest prime below 1 MiB
-WORTH: Final = 256 * 1024  # octets received before it is worth making the peer's block
-_STEP: Final = 16 * 1024  # octets between the beginnings of the block whose CRCs are kept
+WORTH: Final = 256 * 1024  # received octets from which the peer's block is worth its cost
+_STEP: Final = 16 * 1024  # the step in length of the prefixes of the block whose CRCs are kept
 _BITS: Final = 32
 
 
@@ -37,9 +36,9 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
 class Digest:
     """Counts and digests octets.
 
-    Against accidents 32 bits suffice: one in four thousand million would go unnoticed.
+    32 bits suffice against accidental errors: one in four thousand million stays undetected.
 
-    :param crc: CRC-32 of ``octets`` that came before.
+    :param crc: the CRC-32 of the ``octets`` octets before.
     """
 
     def __init__(self, octets: int = 0, crc: int = 0) -> None:
@@ -47,7 +46,7 @@ class Digest:
         self.octets = octets
 
     def update(self, data: bytes | memoryview) -> None:
-        """Take in the next octets."""
+        """Add the next octets."""
         self._crc = zlib.crc32(data, self._crc)
         self.octets += len(data)
 
@@ -59,8 +58,9 @@ class Digest:
 class Payload:
     """An endless stream of octets that depends on ``seed`` and ``session`` only.
 
-    :param session: streams of one seed share the block, and begin their passes at other places.
-    :ivar octets: that were taken.
+    :param session: the number of the stream. Streams of one seed share the block, but begin their
+        passes at different places.
+    :ivar octets: the number of octets taken.
     """
 
     def __init__(self, seed: str, session: int = 0) -> None:
@@ -68,12 +68,12 @@ class Payload:
         self._session = session
         self._block: _Block | None = None  # many streams never send anything
         self._random = random.Random()
-        self._start = self._position = self._end = 0  # of this pass
+        self._start = self._position = self._end = 0  # of the present pass
         self._crc = 0  # of the passes before
         self.octets = 0
 
     def take(self, most: int) -> memoryview:
-        """Return the next octets: at least one, at most ``most``."""
+        """Return the next octets, at least one and at most ``most``."""
         block = self._block
         if block is None or self._position == self._end:
             block = self._next_pass()
@@ -83,20 +83,20 @@ class Payload:
         return block.twice[start : self._position]
 
     def skip(self, octets: int) -> Payload:
-        """Take so many octets, and return the stream."""
+        """Skip a number of octets, and return the stream."""
         while octets:
             octets -= len(self.take(octets))
         return self
 
     def digest(self) -> Digest:
-        """Return the digest of the octets that were taken."""
+        """Return the digest of the octets taken."""
         if self._block is None:
             return Digest()
         part = self._block.twice[self._start : self._position]
         return Digest(self.octets, zlib.crc32(part, self._crc))
 
     def flow(self) -> Flow:
-        """Return the count and the digest of the octets that were taken."""
+        """Return the count and the digest of the octets taken."""
         return self.digest().flow()
 
     def _next_pass(self) -> _Block:
@@ -114,25 +114,25 @@ class Payload:
 
 
 class Received:
-    """Counts and digests octets that ought to be those of a stream.
+    """Counts and digests octets that should be those of a stream.
 
-    :param seed: of the stream, as :class:`Payload` takes it, and ``session``.  Of another stream,
-        each octet counts in the digest all the same.
+    :param seed: the seed of the stream, as for :class:`Payload`; so is ``session``. The digest also
+        covers the octets of a different stream.
     """
 
     def __init__(self, seed: str, session: int = 0) -> None:
         self._which = seed, session
         self._digest = Digest()
-        self._expected: Payload | None = None  # while all that has come is its beginning
+        self._expected: Payload | None = None  # set while no octet differs
         self._strange = False
 
     @property
     def octets(self) -> int:
-        """How many have come."""
+        """The number of received octets."""
         return self._digest.octets
 
     def update(self, data: bytes) -> None:
-        """Take in the next octets."""
+        """Add the next octets."""
         if self._expected is not None:
             if _begins_with(self._expected, data):
                 self._digest.octets += len(data)
@@ -151,7 +151,7 @@ class Received:
 
 
 def _begins_with(stream: Payload, data: bytes) -> bool:
-    """Take as many octets of a stream as there are; tell whether they are these."""
+    """Take as many octets of a stream as ``data`` has; return whether they are equal."""
     at = 0
     while at < len(data):
         wanted = stream.take(len(data) - at)
@@ -164,7 +164,7 @@ def _begins_with(stream: Payload, data: bytes) -> bool:
 class _Block:
     """The block of a seed, twice in a row, and CRCs of its parts.
 
-    :ivar state: of the generator that has made it.
+    :ivar state: the state of the generator that made the block.
     """
 
     def __init__(self, seed: str) -> None:
@@ -183,7 +183,7 @@ class _Block:
 
     @functools.cached_property
     def _beginnings(self) -> list[int]:
-        """CRCs of the beginnings of the block, the next always ``_STEP`` octets longer."""
+        """The CRCs of the prefixes of the block, in steps of ``_STEP`` octets."""
         found = [0]
         for start in range(0, len(self.twice) - _STEP, _STEP):
             found.append(zlib.crc32(self.twice[start : start + _STEP], found[-1]))
@@ -196,16 +196,16 @@ def _block(seed: str) -> _Block:
 
 
 def _after(crc: int) -> int:
-    """Return what a CRC contributes to that of the same octets and a pass after them.
+    """Return the contribution of a CRC to the CRC of the same octets followed by a pass.
 
-    The CRC of A and then B is a linear function of that of A, which depends on the length of B
-    alone, plus (exclusive or) the CRC of B.
+    The CRC of A followed by B is a linear function of the CRC of A, plus (exclusive or) the CRC of
+    B. The function depends only on the length of B.
     """
     return _applied(_pass_columns(), crc)
 
 
 def _applied(columns: list[int], vector: int) -> int:
-    """Return a matrix of bits times a vector of bits."""
+    """Return the product of a matrix of bits and a vector of bits."""
     found = 0
     for bit, column in enumerate(columns):
         if vector >> bit & 1:
@@ -215,7 +215,7 @@ def _applied(columns: list[int], vector: int) -> int:
 
 @functools.cache
 def _pass_columns() -> list[int]:
-    """Return the matrix of that function for a pass: that for one octet, multiplied."""
+    """Return the matrix of that function for a pass: a power of the matrix for one octet."""
     zero = zlib.crc32(b"\0")
     power = [zlib.crc32(b"\0", 1 << bit) ^ zero for bit in range(_BITS)]
     found = [1 << bit for bit in range(_BITS)]

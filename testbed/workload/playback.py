@@ -1,8 +1,8 @@
-"""A video player without a network: its buffer, and the rule that chooses the next bit rate.
+"""A video player without a network: its buffer, and the rule that selects the bit rate.
 
 The rule is BBA-0, of Huang, Johari, McKeown, Trunnell and Watson, "A Buffer-Based Approach to Rate
-Adaptation: Evidence from a Large Video Streaming Service", SIGCOMM 2014 (Algorithm 1).  It looks at
-the buffer alone.
+Adaptation: Evidence from a Large Video Streaming Service", SIGCOMM 2014 (Algorithm 1). It uses only
+the buffer level.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ from collections.abc import Sequence
 
 
 class Playback:
-    """The contents of the buffer, and the times without any.
+    """The buffer level, and the stalls.
 
-    Playing begins, and goes on after a stall, as soon as a segment is there.
+    Playback starts, and resumes after a stall, as soon as a segment has arrived.
 
-    :ivar stalls_ns: how long each stall took.
+    :ivar stalls_ns: the length of each stall.
     """
 
     def __init__(self, segment_ns: int) -> None:
         self._segment_ns = segment_ns
-        self._empty_at_ns: int | None = None  # nothing has come yet
+        self._empty_at_ns: int | None = None  # no segment has arrived yet
         self.stalls_ns: list[int] = []
 
     def level_ns(self, now_ns: int) -> int:
-        """Return how much is left to play."""
+        """Return the buffer level: the remaining play time."""
         return 0 if self._empty_at_ns is None else max(0, self._empty_at_ns - now_ns)
 
     def add(self, now_ns: int) -> None:
-        """Take a segment that has arrived."""
+        """Add a segment that has arrived."""
         if self._empty_at_ns is None:
             self._empty_at_ns = now_ns
         elif self._empty_at_ns < now_ns:
@@ -42,13 +42,13 @@ def bba0(
 ) -> int:
     """Return the index in the ladder of the next segment's bit rate.
 
-    The rate map is linear over the cushion.  The bit rate stays as it is until the map reaches the
-    next one up or down.
+    The rate map is linear over the cushion. The bit rate does not change until the map reaches the
+    next higher or lower one.
 
-    :param ladder: bit rates in bit/s, the lowest first.
-    :param before: the index for the segment before.
-    :param reservoir_ns: up to this level of the buffer the lowest bit rate is chosen.
-    :param cushion_ns: from so much above the reservoir on the highest one is chosen.
+    :param ladder: the bit rates in bit/s, the lowest first.
+    :param before: the index for the previous segment.
+    :param reservoir_ns: the buffer level up to which the lowest bit rate is chosen.
+    :param cushion_ns: how far above the reservoir the highest bit rate is chosen.
     """
     top = len(ladder) - 1
     if level_ns <= reservoir_ns:

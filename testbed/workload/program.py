@@ -1,4 +1,4 @@
-"""A program that was launched in a node, watched until it ends."""
+"""A program in a node, from its start to its end."""
 
 from __future__ import annotations
 
@@ -12,49 +12,49 @@ from testbed.errors import SandboxError, WorkloadError
 from testbed.workload.launcher import Exit, Launcher, Output, Running
 
 _READ: Final = 64 * 1024
-_KEPT: Final = 64 * 1024  # octets of standard error that are kept: the last ones
-GRACE_S: Final = 1.0  # from SIGTERM to SIGKILL
+_KEPT: Final = 64 * 1024  # the last octets of standard error that are kept
+GRACE_S: Final = 1.0  # seconds from SIGTERM to SIGKILL
 
 
 class Program:
     """A running program and the end of its standard error.
 
-    :param name: what to call it in messages: ``server on host h2``.
+    :param name: its name in messages: ``server on host h2``.
     """
 
     def __init__(self, name: str, running: Running) -> None:
         self.name = name
         self.running = running
-        self.exit: Exit | None = None  # how it ended, once it has
+        self.exit: Exit | None = None  # set when the program has ended
         self._stderr = bytearray()
         self._draining = asyncio.ensure_future(self._drain())
 
     @property
     def stderr(self) -> str:
-        """The last of its standard error."""
+        """The last part of the program's standard error."""
         return self._stderr.decode(errors="replace")
 
     async def wait(self) -> Exit:
-        """Wait for its end and the end of its standard error."""
+        """Wait until the program has ended and its standard error is closed."""
         self.exit = await self.running.wait()
         await self._draining
         return self.exit
 
     async def lines(self) -> AsyncIterator[bytes]:
-        """Give its standard output line by line, without the line ends."""
+        """Yield the lines of the program's standard output, without the line ends."""
         async for line in lines(self.running.stdout):
             yield line
 
     async def died(self) -> WorkloadError:
-        """Return the error that says how it ended, once it has."""
+        """Wait for the end of the program, and return an error that describes it."""
         exit_ = await self.wait()
         said = self.stderr.strip().splitlines()
         last = f": {said[-1]}" if said else ""
         return WorkloadError(f"{self.name} {ending(exit_)}{last}")
 
     async def stop(self) -> None:
-        """End it if it has not ended: SIGTERM, and SIGKILL after :data:`GRACE_S`."""
-        with contextlib.suppress(SandboxError):  # that has ended, and the program with it
+        """Stop the program if it runs: SIGTERM, and SIGKILL after :data:`GRACE_S`."""
+        with contextlib.suppress(SandboxError):  # the sandbox has ended, and the program with it
             await self.running.kill(signal.SIGTERM)
             try:
                 async with asyncio.timeout(GRACE_S):
@@ -74,9 +74,9 @@ class Program:
 async def launched(
     launcher: Launcher, node: str, argv: Sequence[str], name: str, *, empty_input: bool = False
 ) -> AsyncIterator[Program]:
-    """Start a program; it has ended when the context has.
+    """Start a program. It is stopped at the end of the context.
 
-    :param empty_input: its standard input is /dev/null.
+    :param empty_input: whether its standard input is /dev/null.
     """
     program = Program(name, await launcher.spawn(node, argv, empty_input=empty_input))
     try:
@@ -86,7 +86,7 @@ async def launched(
 
 
 async def lines(output: Output) -> AsyncIterator[bytes]:
-    """Give an output line by line, however long lines are; an unfinished last one too."""
+    """Yield the lines of an output. A line has no maximum length, and the last may lack its end."""
     rest = b""
     while data := await output.read(_READ):
         *whole, rest = (rest + data).split(b"\n")
@@ -97,7 +97,7 @@ async def lines(output: Output) -> AsyncIterator[bytes]:
 
 
 def ending(exit_: Exit) -> str:
-    """Say how a program ended."""
+    """Return a text that describes the exit of a program."""
     if exit_.returncode >= 0:
         return f"ended with exit status {exit_.returncode}"
     return f"was ended by {signal.Signals(-exit_.returncode).name}"

@@ -1,4 +1,4 @@
-"""The connections of a program over our stack: a file of JSON, one object a line."""
+"""Reports on the connections of a program over our stack: JSON files, one object per line."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from testbed.workload.stacks.model import Look, Scalar
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
-    """Base of the lines."""
+    """The base of the lines."""
 
 
 class Begun(Line, frozen=True, kw_only=True, tag="begun"):
-    """The program starts, at a moment of CLOCK_MONOTONIC."""
+    """The program starts, at a time of CLOCK_MONOTONIC."""
 
     t_ns: int
 
 
 class Ended(Line, frozen=True, kw_only=True, tag="ended"):
-    """The program has ended; its connections may be there still."""
+    """The program has ended. Its connections may still exist."""
 
     t_ns: int
 
 
 class Looked(Line, frozen=True, kw_only=True, tag="looked"):
-    """How a connection was at some moment."""
+    """The state of a connection at some time."""
 
     look: Look
 
 
 class Closing(Line, frozen=True, kw_only=True, tag="closing"):
-    """How a connection was when the program closed it, or when it failed.
+    """The state of a connection when the program closed it, or when it failed.
 
-    :param used: the options it had.
+    :param used: the options of the connection.
     """
 
     look: Look
@@ -48,7 +48,7 @@ class Closing(Line, frozen=True, kw_only=True, tag="closing"):
 
 
 class Counted(Line, frozen=True, kw_only=True, tag="counted"):
-    """The MIB counters of the stack when the last connection had ended, at a moment."""
+    """The MIB counters of the stack after the last connection has ended."""
 
     t_ns: int
     values: dict[str, int]
@@ -60,10 +60,10 @@ AnyLine = Begun | Ended | Looked | Closing | Counted
 class ProgramReport(msgspec.Struct, frozen=True, kw_only=True):
     """A whole report.
 
-    :param begun_ns: when the program started, ``None`` if it never did; ``ended_ns`` likewise.
-    :param looks: at all connections.
-    :param ends: how each connection was at its end.
-    :param counted: the counters of the stack in the end, ``None`` if it did not come so far.
+    :param begun_ns: the start of the program, or ``None`` if it never started.
+    :param looks: the looks at all connections.
+    :param ends: the state of each connection at its end.
+    :param counted: the final counters of the stack, or ``None`` if the report ends before.
     """
 
     begun_ns: int | None = None
@@ -74,7 +74,7 @@ class ProgramReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(path: Path) -> ProgramReport:
-    """Return a report as far as it was written; the last line may be cut off."""
+    """Read a report, which may be incomplete. The last line may be cut off."""
     lines: list[AnyLine] = []
     if path.exists():
         whole = path.read_bytes().split(b"\n")[:-1]
@@ -89,7 +89,7 @@ def read(path: Path) -> ProgramReport:
 
 
 class ReportFolder(contextlib.AbstractContextManager["ReportFolder"]):
-    """The reports of a flow's programs, in a folder of their own for as long as they are needed."""
+    """A temporary folder with the reports of a flow's programs."""
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="testbed-reports-")
@@ -99,16 +99,16 @@ class ReportFolder(contextlib.AbstractContextManager["ReportFolder"]):
         self._folder.cleanup()
 
     def further(self, node: str) -> Path:
-        """Return the file of a further program, which runs on a node."""
+        """Return the file for another program, which runs on a node."""
         self._nodes.append(node)
         return self._file(len(self._nodes) - 1)
 
     def read(self) -> tuple[ProgramReport, ...]:
-        """Return the reports in order; one that was not written is empty."""
+        """Return the reports in order. A missing report is empty."""
         return tuple(read(self._file(number)) for number in range(len(self._nodes)))
 
     def records(self) -> Iterator[Record]:
-        """Yield looks at connections and counters as records of probes."""
+        """Yield the looks at connections and the counters as records of probes."""
         for node, report in zip(self._nodes, self.read(), strict=True):
             for look in report.looks:
                 yield from look_records(node, look)
@@ -117,9 +117,9 @@ class ReportFolder(contextlib.AbstractContextManager["ReportFolder"]):
                 yield NstatRecord(t_ns=t_ns, node=node, span="total", values=values, own=True)
 
     def details(self, ends: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-        """Return the connections of each end, as :class:`testbed.records.End` has them.
+        """Return the connections of each end, in the format of :class:`testbed.records.End`.
 
-        :param ends: the node of each; one without connections is left out.
+        :param ends: the node of each end. The result has no ends without connections.
         """
         found: dict[str, dict[str, Any]] = {}
         for end, node in ends.items():

@@ -27,10 +27,11 @@ from testbed.workload.transfer import (
 class Job(kinds.Job, msgspec.Struct, frozen=True, kw_only=True, tag_field=kinds.TAG, tag="reqres"):
     """``count`` transactions, each due ``interval_ns`` after the one before.
 
-    With ``reconnect`` each has its own connection, whose handshake is part of its latency.  The
-    request is given to the stack with it, which TCP Fast Open makes use of.
+    With ``reconnect`` each transaction has its own connection, whose handshake is part of the
+    latency. The stack receives the request when it opens the connection, so that TCP Fast Open can
+    send it.
 
-    :param until_ns: none begins later than this after the first.
+    :param until_ns: the time after the start from which no transaction begins.
     :param service_ns: how long the server works on a request before it answers.
     """
 

@@ -11,16 +11,16 @@ from testbed.records import Record
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a workload is.
+    """The progress of a workload.
 
-    The first one, with ``done`` 0, comes when the client starts to connect: its ``started_ns`` is
-    the zero of the run's time line.
+    The first report, with ``done`` 0, is made when the client starts to connect. Its ``started_ns``
+    is the zero of the run's time line.
     """
 
     started_ns: int
     now_ns: int
     done: float
-    total: float | None  # None: not known
+    total: float | None  # None if not known
     unit: str  # octets, transactions, blocks or s
 
 
@@ -39,7 +39,7 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pause(msgspec.Struct, frozen=True, kw_only=True):
-    """A time in which the end at ``node`` read nothing, up to ``end_ns``."""
+    """An interval up to ``end_ns`` in which the end at ``node`` read nothing."""
 
     node: str
     end_ns: int
@@ -47,20 +47,20 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Findings(msgspec.Struct, frozen=True, kw_only=True):
-    """The part of a report that only one kind of workload has."""
+    """The part of a result that is specific to one kind of workload."""
 
     metrics: dict[str, float] = {}
     samples_ns: dict[str, tuple[int, ...]] = {}
 
 
 class WorkloadResult(msgspec.Struct, frozen=True, kw_only=True):
-    """Times are CLOCK_MONOTONIC nanoseconds.
+    """The result of a workload. Times are CLOCK_MONOTONIC nanoseconds.
 
-    :param metrics: by their names in :data:`testbed.workload.metrics.METRICS`.
-    :param pauses: the longest ones of each end.
-    :param records: what the ends saw of their connections, where no probe can.
-    :param samples_ns: single values of what the quantiles in ``metrics`` are taken of, in order.
-    :param details: what the two ends or the programs said, for the record.
+    :param metrics: the metrics by their names in :data:`testbed.workload.metrics.METRICS`.
+    :param pauses: the longest pauses of each end.
+    :param records: what the ends observed of their connections, if no probe can observe it.
+    :param samples_ns: the single values behind the quantiles in ``metrics``, in order.
+    :param details: the reports of the two ends or of the programs, for the record.
     """
 
     started_ns: int

@@ -1,10 +1,10 @@
-"""Open-loop requests: they fall due whether or not those before them have been answered.
+"""Open-loop requests: each is due at its time, whether or not earlier ones have been answered.
 
-A response time runs from when its request was due.  A client that waits for a response before it
-sends the next request, and measures from when it sent it, leaves out the time for which the
-slow response held the next requests back.  This error is known as coordinated omission.
-Schroeder, Wierman and Harchol-Balter, "Open Versus Closed: A Cautionary Tale", NSDI 2006, say why
-the two kinds of clients see different systems.
+A response time starts when the request was due. A closed-loop client waits for a response before it
+sends the next request, and measures from the time of sending. So it omits the time for which a slow
+response delayed the next requests. This error is known as coordinated omission. Schroeder, Wierman
+and Harchol-Balter, "Open Versus Closed: A Cautionary Tale", NSDI 2006, explain why the two kinds of
+clients see different systems.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from testbed.workload.transfer import (
     sleep_until,
 )
 
-Call = tuple[int, int, int]  # when it is due, octets of the request, octets of the response
+Call = tuple[int, int, int]  # due time, octets of the request, octets of the response
 
 
 class Job(kinds.Job, msgspec.Struct, frozen=True, kw_only=True, tag_field=kinds.TAG, tag="rpc"):
     """The calls of one connection, in order.
 
-    :param calls: each is due so many nanoseconds after the connection is open.
+    :param calls: the calls. Due times are nanoseconds after the connection is open.
     """
 
     calls: tuple[Call, ...]
@@ -53,7 +53,7 @@ async def connect(
 ) -> Report:
     """The client's half: ``Report.samples_ns`` are the response times.
 
-    It sends each request when it is due, or as soon afterwards as the stack takes it.
+    It sends each request when it is due, or as soon afterwards as the stack accepts it.
     """
     times_ns: list[int] = []
     with Transfer(stack, activity, f"{job.seed} client", job.session) as transfer:
@@ -76,7 +76,7 @@ async def connect(
 
 
 async def serve(stack: Transport, local: tuple[str, int], job: Job, activity: Activity) -> Report:
-    """The server's half: it answers the requests of a connection one after the other."""
+    """The server's half. It answers the requests of a connection in order."""
     async with listening(stack, local, activity) as listener:
         with Transfer(stack, activity, f"{job.seed} server", job.session) as transfer:
             reader, writer = await transfer.accept(listener)

@@ -1,4 +1,4 @@
-"""Carry out the flows of a run: start their programs in the nodes, wait, and compare both ends."""
+"""Run flows: start their programs in the nodes, wait for them, and compare both ends."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from testbed.workload.transfer import now_ns
 OnZero = Callable[[int], object]
 
 _GRID_NS: Final = 3_200_000_000
-_QUIET_NS: Final = 2 * 10**9  # reports of IPv6 multicast groups, sent at random moments, are over
+_QUIET_NS: Final = 2 * 10**9  # until the random IPv6 multicast group reports are over
 
 
 async def run(
@@ -38,12 +38,13 @@ async def run(
 ) -> WorkloadResult:
     """Run one workload to its end.
 
-    :param stack: how an experiment writes it, ``tcp`` or ``mptcp/userspace``.
-    :param address: the address of the target that is dialled.
-    :param seed: of the payload.
-    :param timeout_ns: for the whole; programs still running then are stopped.
-    :raises InputError: there is no such stack.
-    :raises WorkloadError: a program failed, time ran out, or an octet was not delivered as sent.
+    :param stack: the stack as in an experiment: ``tcp`` or ``mptcp/userspace``.
+    :param address: the address of the target to connect to.
+    :param seed: the seed of the payload.
+    :param timeout_ns: the time limit of the workload. Programs that still run then are stopped.
+    :raises InputError: no stack has this name.
+    :raises WorkloadError: a program failed, the time ran out, or an octet was not delivered as
+        sent.
     :raises PlatformError: the stack cannot be used here, or a program is missing.
     """
     choice = (parse(stack) if isinstance(stack, str) else stack).check()
@@ -60,12 +61,13 @@ async def run_flows(
     on_progress: OnProgress = no_progress,
     on_zero: OnZero = no_progress,
 ) -> Results:
-    """Run several flows at once; the run is over when each that has an end is.
+    """Run several flows concurrently. The run is over when all flows that have an end are over.
 
-    :param seeds: of what each flow does, by its name.
-    :param on_progress: is told how far the first flow is.
-    :param on_zero: is told when the run starts, on CLOCK_MONOTONIC: all programs are ready.
-    :raises WorkloadError: as :func:`run`; where there are several flows, it names the one.
+    :param seeds: the seed of each flow by its name.
+    :param on_progress: called with the progress of the first flow.
+    :param on_zero: called with the start of the run on CLOCK_MONOTONIC, when all programs are
+        ready.
+    :raises WorkloadError: as for :func:`run`. If there are several flows, it names the flow.
     """
     async with contextlib.AsyncExitStack() as stack:
         ready: dict[str, Prepared] = {}
@@ -81,10 +83,10 @@ async def run_flows(
 
 
 def _zero() -> int:
-    """Return when the run starts: now; in virtual time at a moment that looks alike each time.
+    """Return the start of the run: now, or a reproducible clock phase in virtual time.
 
-    That is a multiple of 3.2 s: of the kernel's ticks of 10 ms, to 8 and 64 of which it rounds the
-    times of long timers, and of the interval between samples.
+    In virtual time the start is a multiple of 3.2 s. So it is a multiple of the interval between
+    samples, and of 8 and 64 kernel ticks of 10 ms, to which the kernel rounds long timers.
     """
     if os.environ.get("TESTBED_MACHINE", "").endswith("+virtual-time"):
         return moments.next_multiple(_GRID_NS, after_ns=_QUIET_NS)

@@ -1,7 +1,7 @@
-"""Connections that one half has at the same time, as one report.
+"""Concurrent connections of one half, with one report.
 
-What goes over them is numbered: each piece of payload is the beginning of a stream of its own, so
-it does not matter which connection carries it.
+Each piece of payload has a number, and is the beginning of a separate stream. So it does not matter
+which connection carries it.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from testbed.workload.transfer import BIN_NS, Activity, Listener, Report, Transf
 class Several:
     """The connections of a half.
 
-    ``with Several(...)``: those that are open when the half fails are aborted.
+    As a context manager it aborts the connections that are open when the half fails.
 
-    :param seed: of what this half sends, as of a :class:`~testbed.workload.transfer.Transfer`.
+    :param seed: the seed of the data this half sends, as for
+        :class:`~testbed.workload.transfer.Transfer`.
     """
 
     def __init__(self, stack: Transport, activity: Activity, seed: str) -> None:
@@ -61,16 +62,16 @@ class Several:
         return line
 
     def look(self) -> None:
-        """Ask the stack for its view of all that are open."""
+        """Get the stack's view of all open connections."""
         for line in self._lines:
             line.transfer.look()
 
     async def shut(self) -> None:
-        """Close all that are open."""
+        """Close all open connections."""
         await alongside(*(line.shut() for line in self._lines))
 
     def report(self, samples_ns: Sequence[int] = ()) -> Report:
-        """Return what this half saw."""
+        """Return the report of this half."""
         reports = [line.transfer.report() for line in self._lines]
         first, *further = (_seen(report) for report in reports)
         started_ns = min(report.started_ns for report in reports)
@@ -92,9 +93,9 @@ class Several:
 
 
 class Line:
-    """One of them.
+    """A connection of a half.
 
-    :param sent: by number, what was sent; ``received`` likewise.
+    :param sent: the sent payload by number; ``received`` is the received payload.
     """
 
     def __init__(
@@ -111,11 +112,11 @@ class Line:
         self._shut: asyncio.Task[None] | None = None
 
     def begin(self, number: int) -> None:
-        """Send or receive the payload of a number from now on."""
+        """Start to send or receive the payload with a number."""
         self.transfer.turn_to(number)
 
     def end(self, number: int) -> None:
-        """Note what has gone over the connection of the payload of a number."""
+        """End the payload with a number, and record its sent and received octets."""
         sent, received = self.transfer.turn_to(0)
         if sent.octets:
             self._sent[number] = sent
@@ -123,17 +124,17 @@ class Line:
             self._received[number] = received
 
     def begin_to_shut(self) -> asyncio.Task[None]:
-        """Close it in both directions; :meth:`shut` waits for that."""
+        """Start to close the connection in both directions; :meth:`shut` waits for the end."""
         if self._shut is None:
             self._shut = asyncio.ensure_future(self.transfer.shut(self.reader, self.writer))
         return self._shut
 
     async def shut(self) -> None:
-        """Close it in both directions, and wait until it is."""
+        """Close the connection in both directions, and wait until it is closed."""
         await self.begin_to_shut()
 
     def abort(self) -> None:
-        """Abort it, if it is open."""
+        """Abort the connection, if it is open."""
         if self._shut is not None:
             self._shut.cancel()
         self.transfer.abort()
@@ -144,7 +145,7 @@ def _seen(report: Report) -> Connection:
 
 
 def _sum(flows: dict[int, Flow]) -> Flow:
-    """Return the octets of all, and a digest of their digests in the order of their numbers."""
+    """Return the total octets, and a digest of all digests in the order of their numbers."""
     digest = 0
     for number, flow in sorted(flows.items()):
         digest = zlib.crc32(f"{number} {flow.octets} {flow.digest}\n".encode(), digest)

@@ -1,4 +1,4 @@
-"""How large transfers are, and when they begin: distributions that a seed makes reproducible."""
+"""Distributions of sizes and arrival times, which a seed makes reproducible."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from testbed.errors import InputError
 from testbed.units import parse_size, parse_time
 
 Quantity = str | int  # "20MB", "5s", "10mbit", or a bare number where tc allows one
-MAX_SESSIONS: Final = 10_000  # of one flow: each has two ends in memory
-MAX_REQUESTS: Final = 100_000  # of one flow: each is a line in a job
+MAX_SESSIONS: Final = 10_000  # transfers of one flow: each has two ends in memory
+MAX_REQUESTS: Final = 100_000  # requests of one flow: each is a line in a job
 _S: Final = 1_000_000_000
 
 
 class Lognormal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The logarithm of the size is normally distributed.
+    """A lognormal distribution of sizes.
 
-    :param median: octets.
-    :param sigma: standard deviation of the natural logarithm.
+    :param median: the median in octets.
+    :param sigma: the standard deviation of the natural logarithm.
     """
 
     median: Quantity
@@ -31,10 +31,10 @@ class Lognormal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Sizes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A distribution of sizes in octets; exactly one of these.
+    """A distribution of sizes in octets. Exactly one field is set.
 
-    :param uniform: every size from the first to the second is as likely.
-    :param shares: sizes, each with the share of the transfers that have it; any positive weights.
+    :param uniform: the smallest and the largest size. All sizes in between are equally likely.
+    :param shares: sizes, each with its share of the transfers. The shares are positive weights.
     """
 
     uniform: tuple[Quantity, Quantity] | None = None
@@ -50,11 +50,11 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         if self.uniform is not None and octets(self.uniform[0]) > octets(self.uniform[1]):
             raise ValueError("`uniform` goes from the smaller size to the larger one")
         for size in self.shares or ():
-            octets(size)  # a draw reads one of them only
+            octets(size)  # a draw parses only one of them
         self.draw(random.Random(0))
 
     def draw(self, rng: random.Random) -> int:
-        """Return the next size in octets, at least 1."""
+        """Draw a size in octets, at least 1."""
         if self.uniform is not None:
             low, high = map(octets, self.uniform)
             return rng.randint(low, high)
@@ -66,11 +66,11 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Arrivals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """When transfers or requests begin: at equal distances, or as a Poisson process.
+    """The start times of transfers or requests: at equal intervals, or as a Poisson process.
 
-    :param every: the time between two of them.
-    :param poisson: how many begin in a second, on average.
-    :param number: how many there are; by default as many as begin before the flow stops.
+    :param every: the time between two starts.
+    :param poisson: the average number of starts per second.
+    :param number: the number of starts; by default all before the flow stops.
     """
 
     every: Quantity | None = None
@@ -87,7 +87,7 @@ class Arrivals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return 0 if self.every is None else positive_time("every", self.every)
 
     def starts_ns(self, start_ns: int, stop_ns: int | None, seed: int, most: int) -> list[int]:
-        """Return when each begins, as :meth:`times_ns` of a seed.
+        """Return the times of :meth:`times_ns` for a seed.
 
         :raises ValueError: there are more than ``most``.
         """
@@ -98,9 +98,9 @@ class Arrivals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return starts
 
     def times_ns(self, start_ns: int, stop_ns: int | None, rng: random.Random) -> Iterator[int]:
-        """Yield when each transfer begins, from ``start_ns`` on and before ``stop_ns``.
+        """Yield the start times, from ``start_ns`` on and before ``stop_ns``.
 
-        The first of a Poisson process comes after a random time, as the others.
+        In a Poisson process the first start is also after a random time.
         """
         at_ns = start_ns + self._gap_ns(rng) * (self.poisson is not None)
         index = 0
@@ -121,16 +121,16 @@ def octets(quantity: Quantity) -> int:
 
 
 def positive_time(name: str, quantity: Quantity, *, zero: bool = False) -> int:
-    """Return a time in nanoseconds.  Raises ValueError, which names the field."""
+    """Return a time in nanoseconds. Raises a ValueError that names the field."""
     return parsed(parse_time, name, quantity, zero=zero)
 
 
 def parsed(
     parse: Callable[[str], int], name: str, quantity: Quantity, *, zero: bool = False
 ) -> int:
-    """Return a quantity as a number.  Raises ValueError, which names the field.
+    """Return a quantity as a number. Raises a ValueError that names the field.
 
-    :param zero: it may be 0.
+    :param zero: whether 0 is allowed.
     """
     try:
         value = parse(str(quantity))

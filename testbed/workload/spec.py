@@ -1,8 +1,8 @@
-"""Workloads as they stand in an experiment's YAML: sizes, rates and times in tc's grammar.
+"""The YAML specs of workloads, with sizes, rates and times in tc's grammar.
 
-``sessions`` makes of each kind with two halves the jobs those are given, in which every size is in
-octets, every rate in bit/s and every time in nanoseconds.  The specs of programs we do not write
-ourselves (``iperf3``, ``command``) are used as they are.
+``sessions`` of a kind with two halves returns their jobs, in which sizes are in octets, rates in
+bit/s and times in nanoseconds. The specs of external programs (``iperf3``, ``command``) are used
+without change.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ Many = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 
 
 class Bulk(PairedSpec, frozen=True, kw_only=True, tag="bulk"):
-    """Transfers of ``size`` octets, or of as many as are taken within ``duration``.
+    """Transfers of ``size`` octets, or for ``duration``.
 
-    ``direction`` ``forward`` is from ``from`` to ``to``, ``reverse`` the other way, and ``both``
-    carries ``size`` octets each way at the same time.
+    ``direction`` ``forward`` sends from ``from`` to ``to``, ``reverse`` in the other direction, and
+    ``both`` sends ``size`` octets in each direction at the same time.
 
-    :param size: octets, or a distribution of them.
-    :param count: the number of connections side by side, each with ``size`` octets.
-    :param arrivals: one transfer after the other, each with a connection of its own, whether or
-        not the one before is over.
+    :param size: the size in octets, or a distribution of sizes.
+    :param count: the number of concurrent connections, each with ``size`` octets.
+    :param arrivals: the start times of transfers, each with its own connection, whether or not
+        earlier transfers are over.
     """
 
     size: Quantity | Sizes | None = None
@@ -65,17 +65,17 @@ class Bulk(PairedSpec, frozen=True, kw_only=True, tag="bulk"):
 
     @property
     def brief(self) -> bool:
-        """Whether its connections may end before they have a second subflow."""
+        """Whether the connections may end before they have a second subflow."""
         return self.arrivals is not None
 
     @property
     def endless(self) -> bool:
-        """Whether it goes on until the other flows are over."""
+        """Whether the workload runs until all other flows have ended."""
         return self.background and (self.size, self.duration, self.stop) == (None, None, None)
 
     @property
     def longest_ns(self) -> int:
-        """The time from the start of the run before which it cannot be over."""
+        """The earliest time, from the start of the run, at which the workload can end."""
         if self.duration is not None:
             return self.start_ns + positive_time("duration", self.duration)
         if self.size is None or self.arrivals is not None:
@@ -84,7 +84,7 @@ class Bulk(PairedSpec, frozen=True, kw_only=True, tag="bulk"):
 
     @property
     def end_ns(self) -> int | None:
-        """When it ends, from the start of the run, where that does not depend on the network."""
+        """The end time, from the start of the run, or ``None`` if it depends on the network."""
         return self.longest_ns if self.size is None and not self.endless else None
 
     def sessions(self, seed: int) -> tuple[Session, ...]:
@@ -120,13 +120,13 @@ class Bulk(PairedSpec, frozen=True, kw_only=True, tag="bulk"):
 
 
 class ReqRes(PairedSpec, frozen=True, kw_only=True, tag="reqres"):
-    """``count`` transactions, one after the other: ``request`` octets out, ``response`` back.
+    """``count`` transactions in turn, each of ``request`` octets out and ``response`` back.
 
-    :param interval: from the start of one transaction to the start of the next; a transaction
-        that takes longer delays the next.
-    :param reconnect: open a new connection for every transaction, and count its handshake.
+    :param interval: the time from the start of one transaction to the start of the next. A
+        transaction that takes longer delays the next.
+    :param reconnect: whether every transaction opens a new connection, whose handshake counts.
     :param service_time: how long the server works on a request before it answers.
-    :param clients: the number of connections side by side.
+    :param clients: the number of concurrent connections.
     """
 
     request: Quantity = 64
@@ -145,7 +145,7 @@ class ReqRes(PairedSpec, frozen=True, kw_only=True, tag="reqres"):
         self.sessions(seed=0)
 
     def sessions(self, seed: int) -> tuple[Session, ...]:
-        """Return what each client does; ``seed`` chooses the payload."""
+        """Return the session of each client; ``seed`` chooses the payload."""
         return tuple(
             Session(at_ns=self.start_ns, job=self._job(seed, number))
             for number in range(self.clients)
@@ -166,11 +166,11 @@ class ReqRes(PairedSpec, frozen=True, kw_only=True, tag="reqres"):
 
 
 class Stream(PairedSpec, frozen=True, kw_only=True, tag="stream"):
-    """Blocks of ``block`` octets that fall due at ``rate``, for ``duration`` or ``count`` blocks.
+    """Blocks of ``block`` octets, due at ``rate``, for ``duration`` or ``count`` blocks.
 
-    ``direction`` ``forward`` is from ``from`` to ``to``.
+    ``direction`` ``forward`` sends from ``from`` to ``to``.
 
-    :param clients: the number of connections side by side.
+    :param clients: the number of concurrent connections.
     """
 
     block: Quantity = "4KB"
@@ -190,23 +190,23 @@ class Stream(PairedSpec, frozen=True, kw_only=True, tag="stream"):
 
     @property
     def duration_ns(self) -> int | None:
-        """How long it lasts; ``None`` where a number of blocks says so."""
+        """The duration, or ``None`` if the number of blocks is given."""
         if self.stop_ns is not None:
             return self.stop_ns - self.start_ns
         return _optional(parse_time, "duration", self.duration)
 
     @property
     def longest_ns(self) -> int:
-        """The time from the start of the run before which it cannot be over."""
+        """The earliest time, from the start of the run, at which the workload can end."""
         return self.start_ns + (self.duration_ns or 0)
 
     @property
     def end_ns(self) -> int | None:
-        """When it ends, from the start of the run, where that does not depend on the network."""
+        """The end time, from the start of the run, or ``None`` if it depends on the network."""
         return None if self.duration_ns is None else self.longest_ns
 
     def sessions(self, seed: int) -> tuple[Session, ...]:
-        """Return what each client does; ``seed`` chooses the payload."""
+        """Return the session of each client; ``seed`` chooses the payload."""
         return tuple(
             Session(at_ns=self.start_ns, job=self._job(seed, number))
             for number in range(self.clients)
@@ -232,11 +232,11 @@ class Stream(PairedSpec, frozen=True, kw_only=True, tag="stream"):
 
 
 _NOT_TCP: Final = frozenset(("-u", "--udp", "--sctp"))
-_FLAGS: Final = frozenset("46NRZJVd1")  # of iperf3, that may stand before another in one word
+_FLAGS: Final = frozenset("46NRZJVd1")  # flags of iperf3 that may precede another in one word
 
 
 def _measures_tcp(option: str) -> bool:
-    """Tell whether an option of iperf3 leaves it at TCP; ``-4u`` and ``-ub1M`` are ``-u`` too."""
+    """Return whether iperf3 tests TCP with an option; ``-4u`` and ``-ub1M`` include ``-u``."""
     if option in _NOT_TCP:
         return False
     letters = option[1:] if option[:1] == "-" and option[:2] != "--" else ""
@@ -246,8 +246,8 @@ def _measures_tcp(option: str) -> bool:
 class Iperf3(WorkloadSpec, frozen=True, kw_only=True, tag="iperf3"):
     """iperf3(1): a TCP test of ``duration``, or of ``size`` octets.
 
-    :param parallel: number of connections (``-P``).
-    :param options: further options for the client, as they are.
+    :param parallel: the number of connections (``-P``).
+    :param options: further options for the client, passed without change.
     """
 
     size: Quantity | None = None
@@ -269,7 +269,7 @@ class Iperf3(WorkloadSpec, frozen=True, kw_only=True, tag="iperf3"):
 
     @property
     def usual_port(self) -> int:
-        """The port it has if none is given and it is free."""
+        """The default port, used if no other flow has it."""
         return 5201
 
     @property
@@ -284,7 +284,7 @@ class Iperf3(WorkloadSpec, frozen=True, kw_only=True, tag="iperf3"):
 
     @property
     def longest_ns(self) -> int:
-        """The time from the start of the run before which it cannot be over."""
+        """The earliest time, from the start of the run, at which the workload can end."""
         return self.start_ns + (self.duration_ns or 0)
 
 
@@ -293,16 +293,16 @@ _WORD: Final = re.compile(r"\{(\w+)\}")
 
 
 class Program(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One program of a ``command`` workload.
+    """A program of a ``command`` workload.
 
-    ``{address}``, ``{port}`` and ``{seed}`` in an argument stand for the target's address, the
+    In arguments, ``{address}``, ``{port}`` and ``{seed}`` are replaced by the target's address, the
     workload's port and the run's seed.
 
-    :param ready: what must be seen before the next program is started: a TCP port on
-        which a program of its node listens, or a regular expression found in its standard output.
-    :param ends: the run ends when this program does; the others are then terminated.  Without
-        any such program the run ends when all have ended.
-    :param metrics: numbers in its standard output that are metrics, by name.
+    :param ready: the condition for the start of the next program: a TCP port on which a program of
+        its node listens, or a regular expression that matches its standard output.
+    :param ends: whether the run ends when this program ends. The other programs are then
+        terminated. Without such a program the run ends when all have ended.
+    :param metrics: the metrics in its standard output, by name.
     """
 
     node: str
@@ -325,16 +325,16 @@ class Program(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Command(WorkloadSpec, frozen=True, kw_only=True, tag="command"):
-    """Any programs on any nodes, started in this order, all on the stack under test.
+    """Any programs on any nodes, started in order, all on the stack under test.
 
-    ``from`` and ``to`` say between which nodes the traffic is expected.
+    The traffic is expected between the nodes ``from`` and ``to``.
     """
 
     programs: Annotated[tuple[Program, ...], msgspec.Meta(min_length=1)]
 
     @property
     def own(self) -> dict[str, Metric]:
-        """The metrics that its programs print."""
+        """The metrics that the programs print."""
         return {
             name: where.metric(name)
             for program in self.programs

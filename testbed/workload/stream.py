@@ -1,9 +1,9 @@
-"""A stream of blocks at a fixed rate: how late each arrives.
+"""A stream of blocks at a fixed rate, with the delay of each block.
 
-A block's delay runs from the moment the sender could first have handed it over: when it was due,
-or, if the sender's timer was late, when the timer fired.  A sender held back because the stack
-takes no more data does not move that moment, so queueing in the sender counts.  Both ends must read
-the same clock, as two processes on one machine do.
+The delay of a block starts when the sender could first have passed it to the stack: when the block
+was due, or when the sender's timer fired if it was late. If the stack accepts no more data, this
+time does not change, so queueing in the sender counts. Both ends must use the same clock, as two
+processes on one machine do.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Job(kinds.Job, msgspec.Struct, frozen=True, kw_only=True, tag_field=kinds.
     block: int  # octets
     interval_ns: int
     count: int
-    forward: bool  # client to server
+    forward: bool  # whether the client sends
     seed: int
     session: int = 0
 
@@ -49,8 +49,8 @@ async def connect(
 ) -> Report:
     """The client's half.
 
-    ``Report.samples_ns`` are times: of the sender when each block was to be handed over, of the
-    receiver when its last octet was read.
+    ``Report.samples_ns`` of the sender are the times at which it should have passed each block to
+    the stack. Those of the receiver are the times at which it read the last octet of each block.
     """
     with Transfer(stack, activity, f"{job.seed} client", job.session) as transfer:
         streams = await transfer.connect(remote)
@@ -58,7 +58,7 @@ async def connect(
 
 
 async def serve(stack: Transport, local: tuple[str, int], job: Job, activity: Activity) -> Report:
-    """The server's half; its report is like the client's."""
+    """The server's half. Its report is like the client's."""
     async with listening(stack, local, activity) as listener:
         with Transfer(stack, activity, f"{job.seed} server", job.session) as transfer:
             streams = await transfer.accept(listener)

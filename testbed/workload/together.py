@@ -1,4 +1,4 @@
-"""Both ends of a flow with two halves in one event loop, for stacks in this process."""
+"""Both halves of a flow in one event loop, for stacks in this process."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ async def prepared(
     timeout_ns: int,
     on_progress: OnProgress,
 ) -> AsyncIterator[Together]:
-    """Make the two ends of a flow ready: inside of the context the server listens.
+    """Prepare the two ends of a flow. Inside the context the server listens.
 
-    :param source: the client's stack; ``target`` the server's.
-    :param timeout_ns: on the loop's clock, from the start of the run.
+    :param source: the client's stack; ``target`` is the server's stack.
+    :param timeout_ns: the time limit on the loop's clock, from the start of the run.
     """
     sessions = workload.sessions(seed)
     port = workload.port or workload.usual_port
@@ -48,7 +48,7 @@ async def prepared(
 
 
 class Together:
-    """A flow whose two ends are tasks of this loop."""
+    """A flow whose two ends are tasks of the same event loop."""
 
     def __init__(
         self,
@@ -74,22 +74,22 @@ class Together:
         remote: tuple[str, int],
         local: tuple[str, int],
     ) -> None:
-        """Start both ends; the client waits for :meth:`run`."""
+        """Start both ends. The client waits for :meth:`run`."""
         client = self._half(CLIENT, source, remote, self._tally.client)
         server = self._half(SERVER, target, local, self._tally.server)
         self._ends = (client, self._tally.client), (server, self._tally.server)
         self._tasks = [asyncio.ensure_future(half.run(self._begun)) for half, _ in self._ends]
 
     async def ready(self) -> None:
-        """Wait until the server listens; what keeps it from that is raised by :meth:`run`."""
+        """Wait until the server listens. If it fails, :meth:`run` raises the error."""
         listening = asyncio.ensure_future(self._listening.wait())
         await asyncio.wait([listening, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
         listening.cancel()
 
     async def run(self, zero_ns: int) -> WorkloadResult:
-        """Let the run start at ``zero_ns`` of the loop's clock, and wait for both ends.
+        """Start the run at ``zero_ns`` of the loop's clock, and wait for both ends.
 
-        :raises WorkloadError: as :func:`testbed.workload.run.run`.
+        :raises WorkloadError: as for :func:`testbed.workload.run.run`.
         """
         self._zero.set_result(zero_ns)
         telling = asyncio.ensure_future(self._tell())
@@ -107,12 +107,12 @@ class Together:
         return result(self._workload, paired(self._sessions, clients, servers), cpu={})
 
     async def finish(self) -> None:
-        """End the flows that have no end of their own."""
+        """Tell the sessions to end that have no end of their own."""
         for half, _ in self._ends:
             half.finish()
 
     async def close(self) -> None:
-        """Stop both ends, if they have not ended."""
+        """Stop the ends that still run."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -121,7 +121,7 @@ class Together:
         return await asyncio.shield(self._zero)
 
     async def _tell(self) -> None:
-        """Say from time to time how far the ends are."""
+        """Report the progress of the ends at intervals."""
         while True:
             await asyncio.sleep(PROGRESS_S)
             for half, say in self._ends:

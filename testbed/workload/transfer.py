@@ -1,7 +1,7 @@
-"""What the halves of every workload share: sending and receiving with a digest, and the report.
+"""The common part of all halves: sending and receiving with a digest, and the report.
 
-Nothing here knows of sockets, processes or the time of day.  The only clock is the event loop's,
-which is CLOCK_MONOTONIC on a usual loop and may be virtual.
+This module does not use sockets, processes or the time of day. The only clock is that of the event
+loop, which is CLOCK_MONOTONIC on a usual loop and may be virtual.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from testbed.workload.pauses import Pause, Pauses
 from testbed.workload.payload import Flow, Payload, Received
 from testbed.workload.stacks.model import Scalar, Streams, Transport
 
-CHUNK: Final = 256 * 1024  # octets a write and a read: what asyncio takes from a socket at once
+CHUNK: Final = 256 * 1024  # octets per write and read, as asyncio reads from a socket
 BIN_NS: Final = 100_000_000
-LOOK_NS: Final = 100_000_000  # the least time between two looks at a connection while it is read
+LOOK_NS: Final = 100_000_000  # the shortest time between two looks at a connection during reads
 
 
 def now_ns() -> int:
@@ -39,9 +39,9 @@ def now_ns() -> int:
 
 
 async def sleep_until(due_ns: int) -> int:
-    """Sleep until ``due_ns`` and return when that was: later if the timer was, never if it passed.
+    """Sleep until ``due_ns``; return the time of waking, or ``due_ns`` if that is in the past.
 
-    A time that has passed already is returned as it is, at once.
+    If ``due_ns`` is in the past, the function does not sleep.
     """
     left_ns = due_ns - now_ns()
     if left_ns <= 0:
@@ -51,13 +51,13 @@ async def sleep_until(due_ns: int) -> int:
 
 
 class Activity:
-    """What a half is doing, for its observers.
+    """The current activity of a half, for its observers.
 
     :param role: client or server.
-    :param on_ready: called once the half listens.
-    :param on_start: called when ``started_ns`` has become known.
-    :param meet: returns when the other half has called it too.
-    :param over: is set when a half that has no end of its own shall finish.
+    :param on_ready: called when the half listens.
+    :param on_start: called when ``started_ns`` is known.
+    :param meet: waits until the other half has called it too.
+    :param over: an event that is set when a half without an end of its own should finish.
     """
 
     def __init__(
@@ -81,14 +81,14 @@ class Activity:
 
     @property
     def waiting_for(self) -> str:
-        """What it is waiting for, or was when it failed."""
+        """What the half is waiting for, or was waiting for when it failed."""
         return " and ".join(what() for what in self._waits) or "its turn"
 
     @contextlib.contextmanager
     def waiting(self, what: str | Callable[[], str]) -> Iterator[None]:
-        """Wait for something; when that fails or is cancelled, it stays on record.
+        """Record what the half waits for. It stays on record if the wait fails or is cancelled.
 
-        :param what: or what tells it, as it is when that is asked.
+        :param what: a description, or a function that returns the present description.
         """
         said = (lambda: what) if isinstance(what, str) else what
         self._waits.append(said)
@@ -96,13 +96,13 @@ class Activity:
         self._waits.remove(said)
 
     def start(self, started_ns: int) -> None:
-        """Note that the half begins to connect, or has its first connection."""
+        """Record that the half starts to connect, or has its first connection."""
         self.started_ns = started_ns
         self._on_start()
 
 
 class Goal(msgspec.Struct, frozen=True, kw_only=True):
-    """What a job counts, and how many there will be (``None``: that is not known).
+    """The unit that a job counts, and the total, or ``None`` if it is not known.
 
     :param unit: octets, transactions or blocks.
     """
@@ -112,19 +112,19 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What one half saw.
+    """The report of one half.
 
-    :param started_ns: when it began to connect or, on the server, had accepted.
+    :param started_ns: when it started to connect or, on the server, had accepted a connection.
     :param connected_ns: when its (first) connection was open.
     :param finished_ns: when it had read the last octet; ``connected_ns`` if it read none.
-    :param longest_gap_ns: longest time between two reads that gave data.
-    :param pauses: the longest of those times, each with its end: (length, end).
-    :param bins: octets read per interval of :data:`BIN_NS`, the first starting at
+    :param longest_gap_ns: the longest time between two reads that returned data.
+    :param pauses: the longest of those times, each as (length, end).
+    :param bins: the octets read per interval of :data:`BIN_NS`. The first interval starts at
         ``started_ns``.
-    :param samples_ns: a time per transaction or block; the job says which.
-    :param view: the stack's own view of the (last) connection when it had most subflows.
-    :param used: the options that this connection really had.
-    :param further: the same of further connections.
+    :param samples_ns: a time per transaction or block, which the job defines.
+    :param view: the stack's own view of the (last) connection when it had the most subflows.
+    :param used: the actual options of this connection.
+    :param further: the same data for further connections.
     """
 
     started_ns: int
@@ -144,7 +144,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 class Both(msgspec.Struct, frozen=True, kw_only=True):
     """The two halves of a session.
 
-    :param job: what they did.
+    :param job: their common task.
     """
 
     job: Any
@@ -153,23 +153,23 @@ class Both(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, job: object, reports: Iterable[Report]) -> Both:
-        """Put a client's and a server's report together."""
+        """Combine a client's and a server's report."""
         client, server = reports
         return cls(job=job, client=client, server=server)
 
     @property
     def finished_ns(self) -> int:
-        """When the last octet was read."""
+        """The time at which the last octet was read."""
         return max(self.client.finished_ns, self.server.finished_ns)
 
 
 class Transfer:
-    """Both directions of one half, over one connection or several after one another.
+    """Both directions of one half, over one connection or several in turn.
 
-    ``seed`` is that of what this half sends, and ends with its role: ``"... client"``.
+    ``seed`` is the seed of the data this half sends, and ends with its role: ``"... client"``.
 
-    ``with Transfer(...)``: a connection that is still open when the half fails is aborted, so that
-    the peer hears of it.
+    As a context manager it aborts a connection that is still open when the half fails, so that the
+    peer is informed.
     """
 
     def __init__(self, stack: Transport, activity: Activity, seed: str, session: int = 0) -> None:
@@ -201,9 +201,9 @@ class Transfer:
             self._open.transport.abort()
 
     async def connect(self, remote: tuple[str, int], octets: int = 0) -> Streams:
-        """Open a connection, and send so many octets at once.
+        """Open a connection, and send a number of octets at once.
 
-        :param octets: at most :data:`CHUNK`.
+        :param octets: the number of octets, at most :data:`CHUNK`.
         """
         if self._activity.started_ns is None:
             self._activity.start(self.started_ns)
@@ -212,7 +212,7 @@ class Transfer:
             return self._opened(await self._stack.connect(remote, data))
 
     async def accept(self, listener: Listener) -> Streams:
-        """Wait for a connection; the half begins when the first is there."""
+        """Wait for a connection. The half starts with the first connection."""
         with self._activity.waiting("a connection"):
             streams = self._opened(await listener.accept())
         if self._activity.started_ns is None:
@@ -232,23 +232,23 @@ class Transfer:
         octets: int | None,
         framed: Callable[[memoryview], bytes | memoryview] = lambda data: data,
     ) -> None:
-        """Send a number of octets; without a number until cancelled, or told to finish.
+        """Send a number of octets, or without a number until cancelled or told to finish.
 
-        :param framed: returns what is written for some octets.
+        :param framed: returns the data to write for some octets.
         """
         while octets > 0 if octets is not None else not self._activity.over.is_set():
             data = self._payload.take(CHUNK if octets is None else min(octets, CHUNK))
             writer.write(framed(data))
             with self._activity.waiting(f"room to send after {self._payload.octets} octets"):
                 await writer.drain()
-            await asyncio.sleep(0)  # drain() does not when there is room: let timers and reads run
+            await asyncio.sleep(0)  # drain() may not yield: let timers and reads run
             if octets is not None:
                 octets -= len(data)
 
     def turn_to(self, session: int) -> tuple[Flow, Flow]:
-        """Go on with the streams of another session, from their beginnings.
+        """Change to the streams of another session, from their beginnings.
 
-        :returns: what was sent and received of those before.
+        :returns: the sent and the received payload of the previous streams.
         """
         before = self._payload.flow(), self._received.flow()
         self._payload = Payload(self._seed, session)
@@ -260,8 +260,8 @@ class Transfer:
     ) -> bool:
         """Read a number of octets and return true.
 
-        :param may_end: return false when the peer ended the connection and none has come.
-        :raises WorkloadError: the peer ended the connection before.
+        :param may_end: whether to return false if the peer ended the connection before any octet.
+        :raises WorkloadError: the peer ended the connection too early.
         """
         left = octets
         while left > 0:
@@ -280,15 +280,15 @@ class Transfer:
     async def receive_to_end(self, reader: asyncio.StreamReader) -> None:
         """Read until the peer half-closes."""
         with self._activity.waiting(lambda: f"data after {self._received.octets} octets"):
-            # No task is woken for each piece: that takes longer than what is done with it.
+            # No task is woken for each piece, which would take longer than its processing.
             await cast("PieceReader", reader).give_to(self.take)
         self.look()
         self._peer_half_closed = True
 
     async def read(self, reader: asyncio.StreamReader) -> bytes:
-        """Read some octets, not all of them payload; none when the peer has half-closed.
+        """Read octets that include more than payload. Return none if the peer has half-closed.
 
-        Those that are payload are given to :meth:`take`.
+        The caller passes the payload to :meth:`take`.
         """
         data = await self._wait(reader, CHUNK)
         if not data:
@@ -297,7 +297,7 @@ class Transfer:
         return data
 
     def take(self, data: bytes) -> None:
-        """Take payload that was read."""
+        """Record payload that was read."""
         now = now_ns()
         self._received.update(data)
         self._activity.octets += len(data)
@@ -309,13 +309,13 @@ class Transfer:
             self.look()
 
     def half_close(self, writer: asyncio.StreamWriter) -> None:
-        """Say that nothing more will be sent."""
+        """Half-close the connection."""
         self.look()
         self._half_closed = True
         writer.write_eof()
 
     async def shut(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Close a connection in both directions, as far as it is not, and let go of it."""
+        """Close a connection in the directions that are still open, and release it."""
         if not self._half_closed:
             self.half_close(writer)
         if not self._peer_half_closed:
@@ -331,10 +331,10 @@ class Transfer:
         writer: asyncio.StreamWriter,
         samples_ns: Iterable[int] = (),
     ) -> Report:
-        """Meet the other half when all has arrived, close the last connection, and report.
+        """Meet the other half when all data has arrived, close the last connection, and report.
 
-        The stack is asked for its view of the connection when neither half has anything more to
-        send and neither has closed: after that a stack tears its subflows down.
+        The method gets the stack's view of the connection when neither half has more to send and
+        neither has closed, because after the close a stack removes its subflows.
         """
         with self._activity.waiting("the other half"):
             await self._activity.meet()
@@ -344,10 +344,10 @@ class Transfer:
         return self.report(samples_ns)
 
     def look(self) -> None:
-        """Ask the stack for its view, and keep it unless an earlier one had more subflows.
+        """Get the stack's view, and keep it unless an earlier view had more subflows.
 
-        A connection loses subflows when it is closed, and when paths end; the first look may come
-        before they are there.
+        A connection loses subflows when it is closed and when paths end, and it may not have them
+        yet at the first look.
         """
         if self._open is None or (self._half_closed and self._peer_half_closed):
             return
@@ -357,7 +357,7 @@ class Transfer:
             self._view, self._used = view, self._stack.used(self._open)
 
     def report(self, samples_ns: Iterable[int] = ()) -> Report:
-        """Return what this half saw so far."""
+        """Return the report of this half so far."""
         last = max(self._bins, default=-1)
         return Report(
             started_ns=self.started_ns,
@@ -385,7 +385,7 @@ class Transfer:
 
 
 def _peers(seed: str) -> str:
-    """Return the seed of what the peer sends: the halves' end with their roles."""
+    """Return the seed of the peer's data. The seeds of the halves end with their roles."""
     for role, other in (("client", "server"), ("server", "client")):
         if seed.endswith(role):
             return seed.removesuffix(role) + other
@@ -393,7 +393,7 @@ def _peers(seed: str) -> str:
 
 
 def _weight(view: Mapping[str, Any]) -> tuple[bool, int]:
-    """Return how much a view tells: that a connection fell back is never forgotten."""
+    """Return the weight of a view. A view with a fallback outweighs all views without one."""
     seen = msgspec.convert(view, View)
     fallback = seen.mptcp_info is not None and seen.mptcp_info.fallback
     return fallback, seen.subflows
@@ -405,8 +405,8 @@ async def listening(
 ) -> AsyncIterator[Listener]:
     """Listen for as long as the context lasts.
 
-    It must outlast the connections: the kernel takes a further subflow (MP_JOIN) only while
-    somebody listens on the port.
+    The listener must outlast the connections, because the kernel accepts a further subflow
+    (MP_JOIN) only while the port is open.
     """
     listener = Listener()
     server = await stack.listen(listener.put, local)
@@ -418,13 +418,13 @@ async def listening(
 
 
 class Listener:
-    """Connections in the order they came."""
+    """A queue of accepted connections."""
 
     def __init__(self) -> None:
         self._accepted: asyncio.Queue[Streams] = asyncio.Queue()
 
     def put(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Add a connection; the stack calls this."""
+        """Add a connection. The stack calls this method."""
         self._accepted.put_nowait((reader, writer))
 
     async def accept(self) -> Streams:

@@ -1,7 +1,7 @@
-"""Video in segments over HTTP, as DASH (ISO/IEC 23009-1) does it: each at one of several bit rates.
+"""Segmented video over HTTP, like DASH (ISO/IEC 23009-1), at several bit rates.
 
-A segment is an object of :mod:`testbed.workload.objects`.  The player asks for one after the other
-over one connection, and waits while its buffer is full.
+A segment is an object of :mod:`testbed.workload.objects`. The player requests one segment after the
+other over one connection, and waits while its buffer is full.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ _S: Final = 1_000_000_000
 
 
 class Job(kinds.Job, msgspec.Struct, frozen=True, kw_only=True, tag_field=kinds.TAG, tag="video"):
-    """``segments`` of ``segment_ns`` each.
+    """A video of ``segments`` segments, each ``segment_ns`` long.
 
-    :param ladder: bit rates in bit/s, the lowest first.
-    :param buffer_ns: no segment is asked for that the buffer has no room for.
-    :param reservoir_ns: of BBA-0, and ``cushion_ns``.
+    :param ladder: the bit rates in bit/s, the lowest first.
+    :param buffer_ns: the size of the buffer. A segment is requested only if the buffer has room for
+        it.
+    :param reservoir_ns: the reservoir of BBA-0; ``cushion_ns`` is its cushion.
     """
 
     ladder: tuple[int, ...]
@@ -48,7 +49,7 @@ class Job(kinds.Job, msgspec.Struct, frozen=True, kw_only=True, tag_field=kinds.
 
     @property
     def sizes(self) -> list[int]:
-        """The octets of the objects: of each segment, at each bit rate."""
+        """The octets of the objects, one object per segment and bit rate."""
         octets = [max(1, rate * self.segment_ns // (8 * _S)) for rate in self.ladder]
         return octets * self.segments
 
@@ -58,7 +59,7 @@ async def connect(
 ) -> Report:
     """The client's half.
 
-    ``Report.samples_ns`` has two numbers for each segment: its time of arrival, from the start of
+    ``Report.samples_ns`` has two numbers for each segment: its arrival time, from the start of
     connecting, and the index of its bit rate in the ladder.
     """
     samples: list[int] = []
@@ -79,13 +80,13 @@ async def connect(
 
 
 async def serve(stack: Transport, local: tuple[str, int], job: Job, activity: Activity) -> Report:
-    """The server's half: it ends when the client has all segments."""
+    """The server's half. It ends when the client has all segments."""
     return await serve_objects(stack, local, job.sizes, job.seed, activity)
 
 
 def evaluate(sessions: Sequence[Both]) -> Findings:
-    """Return what a viewer sees."""
-    [both] = sessions  # of one viewer
+    """Return startup delay, stalls and bit rates of the playback."""
+    [both] = sessions  # a video has a single session
     job: Job = both.job
     samples = both.client.samples_ns
     arrivals_ns, chosen = samples[::2], samples[1::2]

@@ -1,6 +1,6 @@
-"""A program over a stack of ours: ``python -m testbed.workload.with_stack REQUEST -- PROGRAM``.
+"""A program over our own stack: ``python -m testbed.workload.with_stack REQUEST -- PROGRAM``.
 
-Workloads start programs so; ``testbed with-stack`` calls :func:`run`.
+Workloads use this command to start programs. ``testbed with-stack`` calls :func:`run`.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ def run(
     environment: Mapping[str, str],
     on_ended: Callable[[Connection], object] = lambda _: None,
 ) -> int:
-    """Run a program over a stack; return its exit status, or minus a signal's number.
+    """Run a program over a stack; return its exit status, or minus the number of its signal.
 
-    :param stack: the name of one of ours, and its ``options``.
-    :param report: the file to which is appended what connections there were.
-    :param on_ended: is told of each connection when the stack is through with it.
-    :raises PlatformError: this machine does not allow it.
+    :param stack: the name of our own stack; ``options`` is its options.
+    :param report: the file to which the report on the connections is appended.
+    :param on_ended: called with each connection after it has ended.
+    :raises PlatformError: this machine does not support it.
     :raises InputError: the report cannot be written.
     """
     ours = kind(stack).make(options)
@@ -84,7 +84,7 @@ class _Watcher:
         self._device: str | None = None
 
     def begun(self, host: Host) -> None:
-        """Take that the program starts now."""
+        """Record that the program starts now."""
         self._endpoint = host.endpoint
         self._device = host.device
         host.streams.on_ended = self._on_ended
@@ -93,21 +93,21 @@ class _Watcher:
             self._looking = asyncio.ensure_future(self._look(host))
 
     def ended(self) -> None:
-        """Take that the program has ended."""
+        """Record that the program has ended."""
         self._write(Ended(t_ns=time.monotonic_ns()))
 
     def count(self) -> None:
-        """Take that the last connection has ended."""
+        """Record the counters after the last connection has ended."""
         if self._endpoint is not None:
             self._write(Counted(t_ns=time.monotonic_ns(), values=self._endpoint.counters))
 
     def closing(self, connection: Connection) -> None:
-        """Take that a program closes a connection, or that it has failed."""
+        """Record that the program closes a connection, or that a connection has failed."""
         used = _userspace.used(connection, self._options, self._device)
         self._write(Closing(look=_userspace.look(connection), used=used))
 
     async def _look(self, host: Host) -> None:
-        """Look at the connections when probes look at those of the kernel."""
+        """Look at the connections at the times at which probes look at those of the kernel."""
         while True:
             await moments.until(moments.next_multiple(LOOK_NS))
             for connection in host.streams.connections:
@@ -119,7 +119,7 @@ class _Watcher:
 
 
 def end_like(status: int) -> NoReturn:
-    """End this process as a program ended: with its exit status, or by the same signal."""
+    """End this process as a program ended, with its exit status or by the same signal."""
     sys.stdout.flush()
     if status < 0:
         with contextlib.suppress(OSError, ValueError):

@@ -1,7 +1,7 @@
 """One end of a flow as a process in a node: ``python -m testbed.workload.worker``.
 
-It reads one :class:`~testbed.workload.messages.Task` and then orders, and writes messages as it
-goes.  SIGTERM makes it say what it was waiting for, and end.
+The worker reads one :class:`~testbed.workload.messages.Task` and then orders, and writes messages
+meanwhile. On SIGTERM it reports what it was waiting for, and ends.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ _messages: Final = sys.stdout.buffer
 
 
 def main() -> None:
-    """Read the task, carry it out, say how it ended."""
-    sys.stdout = sys.stderr  # what a plugin prints is no message
+    """Read the task, run it, and report the outcome."""
+    sys.stdout = sys.stderr  # the output of plugins must not mix with messages
     task = msgspec.json.decode(sys.stdin.buffer.readline(), type=Task, dec_hook=open_hook)
     began = time.process_time()
     try:
@@ -88,10 +88,10 @@ async def _work(task: Task) -> Done:
 
 
 async def _zero(orders: _Orders, role: str) -> int:
-    """Return when the run starts.
+    """Return the start of the run.
 
-    In a machine with virtual time the client waits for it with the clock in a state that does not
-    depend on what went before: what was imported, and from where, shifts it by microseconds.
+    In a machine with virtual time the client waits until the clock is in a state that does not
+    depend on earlier work, because imports shift the clock by microseconds.
     """
     zero_ns = await orders.zero
     if role == CLIENT and os.environ.get("TESTBED_MACHINE", "").endswith("+virtual-time"):
@@ -100,7 +100,7 @@ async def _zero(orders: _Orders, role: str) -> int:
 
 
 class _Orders:
-    """Reads orders from standard input while the half is at work."""
+    """Reads orders from standard input while the half runs."""
 
     def __init__(self) -> None:
         self.zero: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -108,14 +108,14 @@ class _Orders:
         self._rest = b""
 
     def read(self, finish: Callable[[], None]) -> None:
-        """Take orders from now on.
+        """Start to read orders.
 
-        :param finish: is called when the half shall end a flow without an end of its own.
+        :param finish: called when the half should end a flow without an end of its own.
         """
         asyncio.get_running_loop().add_reader(sys.stdin, self._read, finish)
 
     async def meet(self, session: int) -> None:
-        """Say that a session has come to a point, and wait for its other half."""
+        """Report that a session waits, and wait for its other half."""
         met = self._met[session] = asyncio.Event()
         _say(Meeting(session=session))
         await met.wait()
@@ -136,7 +136,7 @@ class _Orders:
 
 
 async def _look(transport: Stack, looks: list[Look]) -> None:
-    """Look at the connections when probes look at those of the kernel."""
+    """Look at the connections at the times at which probes look at those of the kernel."""
     while True:
         await moments.until(moments.next_multiple(LOOK_NS))
         looks += transport.connections()

@@ -1,6 +1,6 @@
-"""The stacks a workload can run on: byte streams by the kernel's TCP and MPTCP, and by ours.
+"""The stacks for workloads: byte streams over the kernel's TCP and MPTCP, and over ours.
 
-Adding one is adding a module and its entry in :mod:`~testbed.workload.stacks.registry`.  What
-stacks share is in modules whose name starts with an underscore.  How an experiment chooses one with
-its parameters is in :mod:`~testbed.workload.stacks.choice`.
+To add a stack, add a module and its entry in :mod:`~testbed.workload.stacks.registry`. Modules
+whose name starts with an underscore have the common code of stacks. The module
+:mod:`~testbed.workload.stacks.choice` parses the stacks and parameters of experiments.
 """

@@ -1,7 +1,7 @@
-"""What the kernel's MPTCP is given to send before the third ACK of TCP Fast Open has come.
+"""Data that is written to the kernel's MPTCP before the third ACK of TCP Fast Open.
 
-Linux, 6.18 and 7.3 among them, does not send it, neither then nor later: the subflow is in
-SYN-RECEIVED when it is written, and nothing looks at it again.
+Linux (6.18 and 7.3 were tested) never sends this data. The subflow is in SYN-RECEIVED when the data
+is written, and the kernel does not retry later.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _SYN_RECV: Final = 3  # TCP_SYN_RECV of TCP_INFO
 
 
 class AfterHandshake(asyncio.StreamWriter):
-    """A stream of a connection that is open before its handshake is over; reading may begin.
+    """A writer that holds data back until the handshake is over. Reading may begin before.
 
-    :param writer: its stream; it is not to be used beside this.
-    :param sock: its socket.
+    :param writer: the stream of the connection. The caller must not use it any more.
+    :param sock: the socket of the connection.
     """
 
     def __init__(
@@ -35,31 +35,31 @@ class AfterHandshake(asyncio.StreamWriter):
         self._over.add_done_callback(self._release)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Write, as soon as that can be sent."""
+        """Write data, or queue it until the handshake is over."""
         if self._open:
             super().write(data)
         else:
             self._waiting.append(bytes(data))
 
     async def drain(self) -> None:
-        """Wait until the kernel takes more."""
+        """Wait until the kernel accepts more data."""
         await asyncio.wait((self._over,))
         await super().drain()
 
     def write_eof(self) -> None:
-        """Write nothing more."""
+        """End the output."""
         if self._open:
             super().write_eof()
         else:
             self._ended = True
 
     def close(self) -> None:
-        """Close it; what could not be written yet is lost."""
+        """Close the stream. Queued data is lost."""
         self._over.cancel()
         super().close()
 
     def _release(self, over: asyncio.Task[None]) -> None:
-        """Write what has waited."""
+        """Write the queued data."""
         self._open = True
         if over.cancelled() or over.exception() is not None or self.transport.is_closing():
             return

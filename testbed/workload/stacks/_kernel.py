@@ -1,4 +1,4 @@
-"""Streams over the kernel's sockets, shared by the stacks that differ in the protocol only."""
+"""Streams over the kernel's sockets, common to the stacks that differ only in the protocol."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _MS: Final = 1_000_000
 TCP_CONGESTION: Final = 13
 _TCP_FASTOPEN: Final = 23
 _MSG_FASTOPEN: Final = 0x2000_0000
-_FAST_OPEN: Final = "tcp_fastopen"  # the sysctl: bit 0 for clients, bit 1 for open ports
+_FAST_OPEN: Final = "tcp_fastopen"  # the sysctl: bit 0 is for clients, bit 1 for listeners
 _BOTH_ENDS: Final = 3
-_PENDING: Final = 256  # connections of a port with data on SYN that are in the handshake
+_PENDING: Final = 256  # the limit of connections in the handshake with data on SYN, for each port
 
-# Of each option: level, name, and how many of the option's units are one of the kernel's.
+# For each option: level, name, and how many of the option's units make one of the kernel's.
 _NUMBERS: Final = {
     "send_buffer": (socket.SOL_SOCKET, socket.SO_SNDBUF, 1),
     "receive_buffer": (socket.SOL_SOCKET, socket.SO_RCVBUF, 1),
@@ -44,15 +44,15 @@ _NUMBERS: Final = {
     "keepalive_probes": (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 1),
     "user_timeout": (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _MS),
 }
-_DOUBLED: Final = ("send_buffer", "receive_buffer")  # by the kernel, for its own use: socket(7)
+_DOUBLED: Final = ("send_buffer", "receive_buffer")  # the kernel doubles these: socket(7)
 _SWITCHES: Final = ("nodelay", "cork", "keepalive")
-_LINGER: Final = struct.Struct("ii")  # struct linger of socket(7): whether, and seconds
+_LINGER: Final = struct.Struct("ii")  # struct linger of socket(7): on or off, and seconds
 
 
 async def connect(
     sock: socket.socket, options: KernelOptions, remote: tuple[str, int], data: bytes
 ) -> Streams:
-    """Connect a fresh socket, and write to it; it is closed if that fails."""
+    """Connect a new socket, and write to it. On failure, close it."""
     try:
         sock.settimeout(0)
         _apply(sock, options)
@@ -66,7 +66,7 @@ async def connect(
 
 
 async def _streams(sock: socket.socket) -> Streams:
-    """Do what ``asyncio.open_connection`` does, with the reader that our own stacks have."""
+    """Do what ``asyncio.open_connection`` does, but with the reader of our own stacks."""
     loop = asyncio.get_running_loop()
     reader = PieceReader(READ_LIMIT, loop)
     protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
@@ -75,9 +75,9 @@ async def _streams(sock: socket.socket) -> Streams:
 
 
 async def _connected(sock: socket.socket, remote: tuple[str, int], early: bytes) -> int:
-    """Do what ``loop.sock_connect`` does: that one refuses protocols getaddrinfo(3) has not.
+    """Connect like ``loop.sock_connect``, which refuses protocols unknown to getaddrinfo(3).
 
-    :param early: octets that may leave with the SYN; return how many the kernel has taken.
+    :param early: octets that may be sent with the SYN. Return how many the kernel accepted.
     """
     number, taken = _begin(sock, remote, early)
     if number == errno.EINPROGRESS:
@@ -95,9 +95,9 @@ async def _connected(sock: socket.socket, remote: tuple[str, int], early: bytes)
 
 
 def _begin(sock: socket.socket, remote: tuple[str, int], early: bytes) -> tuple[int, int]:
-    """Have SYN leave; return an errno or 0, and how many octets were taken to go with it.
+    """Send the SYN; return an errno or 0, and the number of octets accepted to go with it.
 
-    Without a cookie of the server none are taken, and the SYN asks for one.
+    Without a cookie of the server no octets are accepted, and the SYN requests a cookie.
     """
     if not early:
         return sock.connect_ex(remote), 0
@@ -120,7 +120,7 @@ async def listen(
     on_connection: OnConnection,
     local: tuple[str, int],
 ) -> asyncio.Server:
-    """Listen on a fresh socket; it is closed if that fails."""
+    """Listen on a new socket. On failure, close it."""
 
     def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         _apply(sock := socket_of(writer), options)
@@ -136,7 +136,7 @@ async def listen(
     try:
         sock.settimeout(0)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        _apply(sock, options)  # buffers must be set before a connection's window is offered
+        _apply(sock, options)  # buffers must be set before a connection offers its window
         if options.fast_open:
             sock.setsockopt(socket.IPPROTO_TCP, _TCP_FASTOPEN, _PENDING)
         sock.bind(local)
@@ -152,22 +152,22 @@ def family(address: str) -> socket.AddressFamily:
 
 
 def socket_of(writer: asyncio.StreamWriter) -> socket.socket:
-    """Return the socket under a stream, to ask it things."""
+    """Return the socket under a stream."""
     sock: socket.socket = writer.get_extra_info("socket")
     return sock
 
 
 def sysctls(options: KernelOptions) -> dict[str, str]:
-    """Return the sysctls of the node that some options mean."""
+    """Return the sysctls of the node that correspond to options."""
     if options.fast_open is None:
         return {}
     return {f"net.ipv4.{_FAST_OPEN}": str(_BOTH_ENDS if options.fast_open else 0)}
 
 
 def used(sock: socket.socket, options: KernelOptions) -> dict[str, Scalar]:
-    """Return what an open socket says of its congestion control and of the options asked for.
+    """Return the congestion control and the requested options of an open socket.
 
-    Of TCP Fast Open the node says it.
+    The value of TCP Fast Open is read from the node's sysctl.
     """
     name = sock.getsockopt(socket.IPPROTO_TCP, TCP_CONGESTION, _NAME)
     found: dict[str, Scalar] = {"congestion": name.rstrip(b"\0").decode()}
@@ -193,7 +193,7 @@ def used(sock: socket.socket, options: KernelOptions) -> dict[str, Scalar]:
 
 
 def in_kernel_units(options: KernelOptions) -> Iterator[tuple[str, int, int, int]]:
-    """Yield the name, level, number and value of each socket option that is to be set."""
+    """Yield the name, level, number and value of each socket option to set."""
     values: Mapping[str, Scalar] = {"nodelay": True} | given(options)
     for name, value in values.items():
         if name in _NUMBERS:
@@ -202,7 +202,7 @@ def in_kernel_units(options: KernelOptions) -> Iterator[tuple[str, int, int, int
 
 
 def _apply(sock: socket.socket, options: KernelOptions) -> None:
-    """Set what was chosen.  asyncio turns Nagle's algorithm off for IPPROTO_TCP only.
+    """Set the chosen options. asyncio turns Nagle's algorithm off for IPPROTO_TCP only.
 
     :raises PlatformError: the kernel refuses.
     """

@@ -1,4 +1,4 @@
-"""The common part of both userspace stacks: one host driver for each event loop."""
+"""The common part of both userspace stacks, with one host driver per event loop."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 class Userspace:
     """A stack of ours on the interfaces of this network namespace.
 
-    :param name: as experiments call it.
-    :param options: what was chosen.
-    :param host: makes the driver; called where an event loop runs.
+    :param name: its name in experiments.
+    :param options: the chosen options.
+    :param host: makes the driver. It is called while an event loop runs.
     """
 
     program_option = None
@@ -43,7 +43,7 @@ class Userspace:
         )
 
     async def prepare(self) -> None:
-        """Load the driver, and let it look at the network."""
+        """Load the driver, which then inspects the network."""
         self._host()
 
     async def connect(self, remote: tuple[str, int], data: bytes = b"") -> Streams:
@@ -67,25 +67,25 @@ class Userspace:
         return request.command(argv)
 
     def driver(self) -> Host:
-        """Return a driver of this stack alone; there must be an event loop."""
+        """Return a new driver for this stack. An event loop must be running."""
         return self._make()
 
     def inspect(self, writer: asyncio.StreamWriter) -> dict[str, Any]:
-        """Return the connection's own view of itself; of an MPTCP stack's too, it may be TCP's."""
+        """Return the connection's own view. A connection of an MPTCP stack may be plain TCP."""
         return _view(writer.get_extra_info("connection"))
 
     def used(self, writer: asyncio.StreamWriter) -> dict[str, Scalar]:
-        """Return what the connection's configuration says of the options."""
+        """Return the values of the options in the connection's configuration."""
         connection = writer.get_extra_info("connection")
         return used(connection, self._options, self._host().device)
 
     def connections(self) -> Sequence[Look]:
-        """Return how the connections of this event loop are now."""
+        """Return the present states of the connections of this event loop."""
         host = self._hosts.get(asyncio.get_running_loop())
         return [look(connection) for connection in (host.streams.connections if host else ())]
 
     def counters(self) -> Mapping[str, int]:
-        """Return the MIB counters that its endpoint had in the end."""
+        """Return the final MIB counters of the endpoint."""
         return self._counters
 
     async def finish(self) -> None:
@@ -104,16 +104,16 @@ class Userspace:
 
 
 def early_data(options: msgspec.Struct, data: bytes) -> bytes:
-    """Return what of the first data is given to a stack of ours before a connection is open."""
+    """Return the part of the first data that our stack receives before a connection is open."""
     return data if given(options).get("fast_open") else b""
 
 
 def used(
     connection: Connection, options: msgspec.Struct, device: str | None = None
 ) -> dict[str, Scalar]:
-    """Return a connection's congestion control, and what it has of the options asked for.
+    """Return a connection's congestion control and its values of the requested options.
 
-    :param device: the one that carries it, if it has one with a name.
+    :param device: the name of the device that carries it, or ``None`` if it has no name.
     """
     names = ("congestion", *given(options))
     config = connection.config
@@ -124,7 +124,7 @@ def used(
 
 
 def look(connection: Connection) -> Look:
-    """Return how a connection is now."""
+    """Return the present state of a connection."""
     return Look(
         t_ns=time.monotonic_ns(),
         local=str(connection.flow.local),

@@ -1,4 +1,4 @@
-"""A stack with parameters, as experiments and command lines write it.
+"""Stacks with parameters, in the notation of experiments and command lines.
 
 ::
 
@@ -32,7 +32,7 @@ _END: Final = re.compile(r"\s*([\w-]+)\s*(?:\((.*)\))?\s*", re.DOTALL)
 class End(msgspec.Struct, frozen=True, kw_only=True):
     """The stack at one end of a flow.
 
-    :param options: as they were written.
+    :param options: the options as written.
     """
 
     name: str
@@ -40,12 +40,12 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def kind(self) -> StackKind:
-        """Its kind.  Raises InputError."""
+        """The kind of the stack. Raises InputError."""
         return kind(self.name)
 
     @property
     def decoded(self) -> Any:
-        """Its options struct.  Raises InputError."""
+        """The options struct of the stack. Raises InputError."""
         kind = self.kind
         known = options.names(kind)
         there = {name: value for name, value in self.options.items() if name in known}
@@ -60,9 +60,9 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
         return decoded
 
     def check(self) -> None:
-        """Check that there is what its options name, and that they go together.
+        """Check that the names in the options exist, and that the options are compatible.
 
-        :raises InputError: of all that is wrong.
+        :raises InputError: some options are invalid. The error names all of them.
         """
         all_of(
             lambda: options.check_names(self.kind, self.options),
@@ -71,15 +71,15 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def sysctls(self) -> Mapping[str, str]:
-        """Its options as sysctls of its node."""
+        """The options as sysctls of the node."""
         return self.kind.sysctls(self.decoded)
 
     def sets_by_sysctl(self, option: str) -> bool:
-        """Tell whether an option is a sysctl of the node, and so reaches every program there."""
+        """Return whether an option is a sysctl of the node, which affects every program there."""
         return option in self.kind.of_node
 
     def differences(self, used: Mapping[str, Scalar]) -> Iterator[str]:
-        """Yield, in words, each option that was not used as it was asked for."""
+        """Yield a text for each option that was not used as requested."""
         for name, asked in options.given(self.decoded).items():
             if name not in used:
                 yield f"{name} {asked} was asked for, and nothing says what was used"
@@ -96,8 +96,8 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
 class StackChoice(msgspec.Struct, frozen=True, kw_only=True):
     """The stacks of both ends of a flow.
 
-    :param label: what tables, claims and cells call it.
-    :param stands_for: the stack that was asked for, where this one carries its flow.
+    :param label: the name in tables, claims and cells.
+    :param stands_for: the requested stack, if this one carries the flow instead.
     """
 
     label: str
@@ -107,12 +107,12 @@ class StackChoice(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def protocol(self) -> str:
-        """The protocol of both."""
+        """The protocol of both ends."""
         return self.source.kind.protocol
 
     @property
     def ends(self) -> tuple[End, End]:
-        """The source's and the target's."""
+        """The source's and the target's stack."""
         return self.source, self.target
 
     @property
@@ -123,7 +123,7 @@ class StackChoice(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def options(self) -> dict[str, Scalar]:
-        """The options that were asked for at either end."""
+        """The options that were requested at either end."""
         return self.target.options | self.source.options
 
     @property
@@ -132,24 +132,24 @@ class StackChoice(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(dict.fromkeys(name for end in self.ends for name in options.names(end.kind)))
 
     def check(self) -> StackChoice:
-        """Return the same; what its options name can be used here.
+        """Check that everything the options name can be used here; return the same choice.
 
-        A choice that was only read says what was asked for, perhaps elsewhere.
+        A choice that was only read may be meant for another machine.
 
-        :raises InputError: there is no such scheduler, path manager or congestion control.
+        :raises InputError: a scheduler, path manager or congestion control does not exist.
         """
         for end in self.ends:
             end.check()
         return self
 
     def has(self, option: str) -> bool:
-        """Tell whether one of the ends has an option."""
+        """Return whether one of the ends has an option."""
         return option in self.known
 
     def obeying(self, source: Mapping[str, Scalar], target: Mapping[str, Scalar]) -> StackChoice:
-        """Return the same with options that the two nodes want, where none was chosen.
+        """Return the same choice, with unset options taken from the two nodes.
 
-        :raises InputError: a value is none for the option.
+        :raises InputError: a value is invalid for its option.
         """
         ends = [
             End(name=end.name, options={**_left_open(wanted, end), **end.options})
@@ -158,9 +158,9 @@ class StackChoice(msgspec.Struct, frozen=True, kw_only=True):
         return _checked(msgspec.structs.replace(self, source=ends[0], target=ends[1]))
 
     def replaced(self, changed: Mapping[str, Scalar]) -> StackChoice:
-        """Return the same with other options, each at the ends that have it; the label stays.
+        """Return the choice with changed options, each at the ends that have it. The label stays.
 
-        :raises InputError: neither has one of them, or a value is none for it.
+        :raises InputError: neither end has an option, or a value is invalid for it.
         """
 
         def check(name: str) -> None:
@@ -175,11 +175,11 @@ class StackChoice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse(text: str) -> StackChoice:
-    """Read ``NAME(OPTION=VALUE, ...)``, or two of them with a slash between.
+    """Parse ``NAME(OPTION=VALUE, ...)``, or two of these with a slash between.
 
-    :raises InputError: there is no such stack or option, or the two do not speak one protocol.
+    :raises InputError: a stack or option does not exist, or the two stacks differ in protocol.
     """
-    written = re.split(r"/(?![^()]*\))", text)  # at slashes outside of parentheses
+    written = re.split(r"/(?![^()]*\))", text)  # split at slashes outside parentheses
     if len(written) > 2:
         raise InputError(f"{text!r} names more than two ends", hint="write SOURCE/TARGET")
     ends = [_end(one) for one in written]
@@ -188,7 +188,7 @@ def parse(text: str) -> StackChoice:
 
 
 def read(raw: object) -> StackChoice:
-    """Read an item of ``stacks``: a text as for :func:`parse`, or ``{NAME: OPTIONS, label: ...}``.
+    """Parse an item of ``stacks``: a text as in :func:`parse`, or ``{NAME: OPTIONS, label: ...}``.
 
     :raises InputError: as for :func:`parse`.
     """
@@ -213,9 +213,9 @@ def read(raw: object) -> StackChoice:
 
 
 def ours(text: str) -> End:
-    """Read one stack of ours, as for :func:`parse`; what its options name can be used here.
+    """Parse one of our own stacks, and check that everything its options name can be used here.
 
-    :raises InputError: it cannot be read, is two stacks, or is the kernel's.
+    :raises InputError: the text is invalid, names two stacks, or names a kernel stack.
     """
     choice = parse(text).check()
     source, target = choice.ends
@@ -228,10 +228,11 @@ def ours(text: str) -> End:
 
 
 def carried_by(choice: StackChoice, there: Sequence[str]) -> StackChoice:
-    """Return what carries a fixed stack where not every stack can be had; the label stays.
+    """Return the choice that replaces ``choice`` if only some stacks are available.
 
-    :param there: the stacks there are; the first one of the same protocol is taken.
-    :raises InputError: none speaks it, or it does not have an option that was asked for.
+    :param there: the available stacks. The first one with the same protocol replaces a stack that
+        is not available. The label stays.
+    :raises InputError: no available stack has the protocol, or it lacks a requested option.
     """
     ends = []
     for end in choice.ends:
@@ -249,16 +250,16 @@ def carried_by(choice: StackChoice, there: Sequence[str]) -> StackChoice:
 
 
 def pairs() -> Iterator[str]:
-    """Yield ``SOURCE/TARGET`` for all different stacks that speak the same protocol."""
+    """Yield ``SOURCE/TARGET`` for all pairs of different stacks with the same protocol."""
     for source, target in itertools.permutations(names(), 2):
         if kind(source).protocol == kind(target).protocol:
             yield f"{source}/{target}"
 
 
 def _left_open(wanted: Mapping[str, Scalar], end: End) -> dict[str, Scalar]:
-    """Return the options a node wants that an end leaves open.
+    """Return the options of a node that apply to an end.
 
-    A buffer that was chosen does not grow, as with SO_RCVBUF.
+    A buffer of a chosen size does not grow, as with SO_RCVBUF.
     """
     chosen = "receive_buffer" in end.options
     return {
@@ -298,7 +299,7 @@ def _end(text: str) -> End:
 
 
 def _refuse(stack: str, option: str, known: Sequence[str]) -> NoReturn:
-    """Refuse an option that a stack does not have, and say which stack has it."""
+    """Raise an error for an option that a stack does not have, which names stacks that have it."""
     having = [name for name in names() if option in options.names(kind(name))]
     hint = f"a stack that has it: {', '.join(having)}" if having else nearest(option, known)
     raise InputError(f"the stack {stack!r} has no option {option!r}", hint=hint)

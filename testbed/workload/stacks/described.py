@@ -1,4 +1,4 @@
-"""What the options of stacks mean: in a line each, and as JSON Schema."""
+"""The meaning of stack options, as one line each and as JSON Schema."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from testbed.workload.stacks.options import (
     KernelTcpOptions,
 )
 
-# Where options are described, first the structs that say most of their own stacks.
+# The structs that describe options, the most specific first.
 _KERNEL: Final = (KernelMptcpOptions, KernelTcpOptions, KernelOptions)
 _OURS: Final = (MptcpConfig, TcpConfig)
 _PARAM: Final = re.compile(r":param (\w+): (.*?)(?=^:param |\Z)", re.DOTALL | re.MULTILINE)
 _TYPES: Final = {bool: "boolean", int: "integer", float: "number", str: "string"}
 _SENTENCE: Final = re.compile(r"(?<![A-Z])\. ")  # not after an initial
 _MENTIONED: Final = re.compile(r"``(\w+)``")
-# What the structs of our own stacks do not have, or call a name of a registry.
+# Options that our own structs lack, or describe only as a name of a registry.
 _OWN: Final = {
     "nodelay": "turn off Nagle's algorithm, which holds small segments back",
     "scheduler": "which subflow takes data",
@@ -41,7 +41,7 @@ _OWN: Final = {
 
 
 def schema(kind: StackKind) -> dict[str, Any]:
-    """Return the schema of the options of a stack, as they may be written in a file."""
+    """Return the schema of a stack's options in a file."""
     return {
         "type": ["object", "null"],
         "description": kind.summary,
@@ -51,7 +51,7 @@ def schema(kind: StackKind) -> dict[str, Any]:
 
 
 def meanings(kind: StackKind) -> dict[str, str]:
-    """Return the options of a stack, each with what it means: the first sentence."""
+    """Return the options of a stack, each with the first sentence of its description."""
     said = _described(kind)
     return {name: _SENTENCE.split(said.get(name, ""))[0] for name in options.names(kind)}
 
@@ -70,13 +70,13 @@ def option(kind: StackKind, name: str) -> dict[str, Any]:
 
 
 def _described(kind: StackKind) -> dict[str, str]:
-    """Return what the docstrings of the structs say of each option."""
+    """Return the description of each option in the docstrings of the structs."""
     found = {} if kind.in_kernel else dict(_OWN)
     structs = _KERNEL if kind.in_kernel else _OURS
     params = [each for struct in structs for each in _params(struct)]
     for name, text in params:
         found.setdefault(name.removesuffix("_ns"), _plain(text))
-    for _, text in params:  # some are described beside another one
+    for _, text in params:  # some options are described in the text of another
         for name in _MENTIONED.findall(text):
             found.setdefault(name.removesuffix("_ns"), _plain(text))
     return found

@@ -1,4 +1,4 @@
-"""The interface of stacks for workloads: an implementation of a byte-stream transport."""
+"""The interface of stacks for workloads."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ OnConnection = Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
-    """A connection of this process, seen at one moment.
+    """The state of a connection of this process at one time.
 
-    :param t_ns: CLOCK_MONOTONIC.
-    :param view: as from :meth:`Transport.inspect`.
+    :param t_ns: the time on CLOCK_MONOTONIC.
+    :param view: the result of :meth:`Transport.inspect`.
     """
 
     t_ns: int
@@ -30,82 +30,83 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Server(Protocol):
-    """Something that listens."""
+    """An open port."""
 
     def close(self) -> None:
-        """Stop listening; connections stay."""
+        """Stop listening. Connections stay open."""
 
 
 class Transport(Protocol):
-    """Byte streams, and what is really used of what was asked for.
+    """A byte-stream transport, which also reports the options in use.
 
-    Every method may raise PlatformError: this machine cannot do it.  None ever falls back to
-    another protocol.  There are no time limits here: callers cancel.
+    Every method may raise PlatformError if this machine does not support it. No method falls back
+    to another protocol. Methods have no time limits: callers cancel them.
     """
 
     async def connect(self, remote: tuple[str, int], data: bytes = b"") -> Streams:
-        """Open a connection to an address and port; ``OSError`` when it is refused.
+        """Open a connection to an address and port. Raises OSError if it is refused.
 
-        The reader is a :class:`testbed.streams.PieceReader`, as that of an accepted connection is.
+        The reader is a :class:`testbed.streams.PieceReader`, as for accepted connections.
 
-        :param data: is written at once.  A stack with TCP Fast Open sends it with the SYN, as far
-            as that can be.
+        :param data: the data to write at once. A stack with TCP Fast Open sends as much of it as
+            possible with the SYN.
         """
 
     async def listen(self, on_connection: OnConnection, local: tuple[str, int]) -> Server:
         """Listen on an address and port."""
 
     def inspect(self, writer: asyncio.StreamWriter) -> dict[str, Any]:
-        """Return the stack's own view of an open connection, as JSON can hold it."""
+        """Return the stack's own view of an open connection, in JSON types."""
 
     def used(self, writer: asyncio.StreamWriter) -> dict[str, Scalar]:
-        """Return the options that an open connection really has, in the units of the options.
+        """Return the actual options of an open connection, in the units of the options.
 
-        The congestion control is always among them, the others are those that were asked for.
+        The result has the congestion control and the requested options.
         """
 
 
 class Stack(Transport, Protocol):
-    """An implementation of a byte-stream transport, with its options, in this process."""
+    """An implementation of a transport with its options, in this process."""
 
     @property
     def program_option(self) -> str | None:
-        """The option by which programs that know this stack are told to use it."""
+        """The command line option with which programs that know this stack use it, or ``None``."""
 
     async def prepare(self) -> None:
-        """Make ready: what takes time and is no part of a connection is done here."""
+        """Prepare the stack: do the slow work that is not part of a connection."""
 
     def command(self, argv: Sequence[str], report: Path) -> tuple[str, ...]:
         """Return the command line that makes a program use this stack.
 
-        :param report: where a stack of ours writes what the program's connections were
-            (:mod:`testbed.workload.program_report`); of the kernel's, the kernel tells.
+        :param report: the file in which our own stacks report the program's connections
+            (:mod:`testbed.workload.program_report`). The kernel reports on its own.
         """
 
     def connections(self) -> Sequence[Look]:
-        """Return how the connections are that no probe can see from outside."""
+        """Return the states of the connections that no probe can see from outside."""
 
     def counters(self) -> Mapping[str, int]:
-        """Return what it has counted itself, by the names of nstat(8), once it has finished.
+        """Return the stack's own counters, by the names of nstat(8), after :meth:`finish`.
 
-        The kernel's are counted by the kernel: of those there is nothing here.
+        The result is empty for a kernel stack, whose counters are the kernel's.
         """
 
     async def finish(self) -> None:
-        """Return when this process is needed for no connection any more; all are closed."""
+        """Wait until no connection needs this process any more. All connections are closed."""
 
 
 class StackKind(msgspec.Struct, frozen=True, kw_only=True):
-    """A stack as an experiment can choose it.
+    """A stack that experiments can choose.
 
-    :param name: the name experiments use.
-    :param protocol: what it speaks, ``tcp`` or ``mptcp``: a run has to prove that.
-    :param in_kernel: whether it is the kernel's, whose counters then tell what it does.
+    :param name: its name in experiments.
+    :param protocol: its protocol, ``tcp`` or ``mptcp``. A run has to prove that it was used.
+    :param in_kernel: whether it is a stack of the kernel, which then counts its events.
     :param summary: one line for ``testbed stacks``.
-    :param options: the struct its options are decoded into; a field that is ``None`` was not given.
-    :param make: makes a stack of such a struct.
-    :param sysctls: what its options mean as sysctls of the node, set before anything connects.
-    :param of_node: options that are such a sysctl and nothing else, and so reach every program.
+    :param options: the struct of its options. A field is ``None`` if the option was not given.
+    :param make: makes a stack from such a struct.
+    :param sysctls: returns its options as sysctls of the node, which are set before anything
+        connects.
+    :param of_node: the options that are only such a sysctl, and so affect every program.
     """
 
     name: str

@@ -28,7 +28,7 @@ _FOLDER: Final = Path("/proc/sys/net/mptcp")
 
 
 class Mptcp:
-    """MPTCP sockets; programs that do not know of them are run by ``mptcpize run``."""
+    """MPTCP sockets. Programs that do not support them are run by ``mptcpize run``."""
 
     program_option = "--mptcp"  # iperf3 since 3.19, curl since 8.9
 
@@ -36,23 +36,23 @@ class Mptcp:
         self._options = options
 
     async def prepare(self) -> None:
-        """Return: the kernel is ready."""
+        """Do nothing, because the kernel is ready."""
 
     async def connect(self, remote: tuple[str, int], data: bytes = b"") -> Streams:
         """Open a connection."""
         return await _kernel.connect(self._socket(remote[0]), self._options, remote, data)
 
     async def listen(self, on_connection: OnConnection, local: tuple[str, int]) -> Server:
-        """Listen on a port, for MPTCP and (RFC 8684, section 3.7) for plain TCP."""
+        """Listen on a port for MPTCP and plain TCP (RFC 8684, section 3.7)."""
         return await _kernel.listen(self._socket(local[0]), self._options, on_connection, local)
 
     def command(self, argv: Sequence[str], report: Path) -> tuple[str, ...]:  # noqa: ARG002
         """Return ``mptcpize run ARGV``, which turns a program's TCP sockets into MPTCP ones.
 
-        It preloads a library, so a statically linked program is left as it is: the proof of
-        what ran is in MPTCP_INFO and the MIB counters, not here.
+        It preloads a library, which does not affect a statically linked program. MPTCP_INFO and the
+        MIB counters prove which protocol ran.
 
-        :raises PlatformError: there is no mptcpize.
+        :raises PlatformError: mptcpize is not installed.
         """
         if shutil.which("mptcpize") is None:
             raise PlatformError(
@@ -63,15 +63,15 @@ class Mptcp:
         return ("mptcpize", "run", *argv)
 
     def inspect(self, writer: asyncio.StreamWriter) -> dict[str, Any]:
-        """Return MPTCP_INFO and the subflows, or TCP_INFO where the peer spoke plain TCP."""
+        """Return MPTCP_INFO and the subflows, or TCP_INFO if the peer used plain TCP."""
         sock = _kernel.socket_of(writer)
-        if not sockinfo.is_mptcp(sock):  # accept(2) gives a TCP socket in that case
+        if not sockinfo.is_mptcp(sock):  # accept(2) returns a TCP socket in that case
             return {"tcp_info": sockinfo.tcp_info(sock)}
         found: dict[str, Any] = msgspec.to_builtins(sockinfo.mptcp_info(sock))
         return {"mptcp_info": found}
 
     def used(self, writer: asyncio.StreamWriter) -> dict[str, Scalar]:
-        """Return what the socket and the node say of the options."""
+        """Return the options of the socket and the node."""
         found = _kernel.used(_kernel.socket_of(writer), self._options)
         for option in given(self._options):
             if option in _SYSCTLS:
@@ -80,15 +80,15 @@ class Mptcp:
         return found
 
     def counters(self) -> Mapping[str, int]:
-        """Return nothing: the probe nstat asks the kernel."""
+        """Return nothing, because the probe nstat reads the kernel's counters."""
         return {}
 
     def connections(self) -> Sequence[Look]:
-        """Return nothing: probes see the kernel's sockets."""
+        """Return nothing, because probes see the kernel's sockets."""
         return ()
 
     async def finish(self) -> None:
-        """Return at once: the kernel ends connections by itself."""
+        """Return at once, because the kernel ends connections by itself."""
 
     def _socket(self, address: str) -> socket.socket:
         try:
@@ -112,7 +112,7 @@ class Mptcp:
 
 
 def _sysctls(options: KernelMptcpOptions) -> dict[str, str]:
-    """Return the sysctls of the node that some options mean."""
+    """Return the sysctls of the node that correspond to options."""
     return _kernel.sysctls(options) | {
         f"net.mptcp.{_SYSCTLS[name]}": str(int(value)) if isinstance(value, bool) else str(value)
         for name, value in given(options).items()

@@ -1,7 +1,7 @@
-"""The options of stacks: their names, their units, and what the text of a file means.
+"""The options of stacks: their names, units and notation.
 
-Sizes are octets and may be written as in tc(8) (``4MiB``), times are nanoseconds (``40ms``).  An
-option has one name, whichever stack has it.
+Sizes are octets and may be written as in tc(8) (``4MiB``); times are nanoseconds (``40ms``). An
+option has the same name in all stacks.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _SIZES: Final = frozenset(
 )
 _TIMES: Final = frozenset({"keepalive_idle", "keepalive_interval", "user_timeout", "linger"})
 _S: Final = 1_000_000_000
-SUBFLOWS: Final = "subflows"  # how many a connection may have, the first one included
-LINGER: Final = "linger"  # the time; a configuration of ours says apart whether there is one
+SUBFLOWS: Final = "subflows"  # the limit of subflows of a connection, including the first
+LINGER: Final = "linger"  # the time; our configurations have a separate flag
 # Options of our own stacks whose values are names.
 OUR_NAMES: Final[Mapping[str, Registry[Any]]] = {
     "congestion": CONTROLS,
@@ -44,13 +44,13 @@ _WORDS: Final[Mapping[type, str]] = {
     float: "a number",
     str: "a name",
 }
-# The least that options may be which are neither sizes nor times: of mtu what each host must take
-# (RFC 791, section 3.1), of mss what Linux takes; the others count something.
+# The minimum of options that are neither sizes nor times: each host must accept an mtu of 576
+# (RFC 791, section 3.1), and 88 is the smallest mss of Linux. The others are counts.
 _LEAST: Final = {"mtu": 576, "mss": 88, "hop_limit": 1, "keepalive_probes": 1, "subflows": 1}
 _MOST: Final = {"hop_limit": 255, "traffic_class": 255, "subflows": 64}
-# Options that must not be more than another one, where both are given.
+# Options that must not exceed another one, if both are given.
 _NOT_ABOVE: Final = (("receive_buffer_initial", "receive_buffer"), ("rto_min", "rto_max"))
-# Options that have an effect only together with another one, which has to be given then.
+# Options that have an effect only with another one, which must then be given.
 _NEEDS: Final[Mapping[str, str]] = {
     "early_answer": "fast_open",
     "fast_open_cookies": "fast_open",
@@ -59,17 +59,17 @@ _NEEDS: Final[Mapping[str, str]] = {
     "keepalive_interval": "keepalive",
     "keepalive_probes": "keepalive",
 }
-# Options that a congestion control of ours overrules: it does what they turn off.
+# Options that our congestion controls overrule, because these need what the option turns off.
 _OVERRULED: Final = (("dctcp", "ecn"), ("bbr", "pacing"))
-_ZERO: Final = frozenset({"blackhole_timeout", LINGER})  # times of which 0 means something
-_LARGEST: Final = 2**31 - 1  # of an option of the kernel's sockets, in its own unit
+_ZERO: Final = frozenset({"blackhole_timeout", LINGER})  # times that may be 0
+_LARGEST: Final = 2**31 - 1  # the largest value of a kernel socket option, in its own unit
 _WHOLE: Final = {
     "keepalive_idle": _S,
     "keepalive_interval": _S,
     LINGER: _S,
     "user_timeout": 1_000_000,
 }
-_SUFFIX: Final = "_ns"  # of the fields of our own configuration that are times
+_SUFFIX: Final = "_ns"  # the suffix of time fields of our own configurations
 _OUR_TIMES: Final = frozenset(
     name.removesuffix(_SUFFIX)
     for name in (*MptcpConfig.__struct_fields__, *TcpConfig.__struct_fields__)
@@ -78,7 +78,7 @@ _OUR_TIMES: Final = frozenset(
 
 
 class KernelOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Options of a socket of the kernel, see tcp(7) and socket(7); ``None`` leaves what it has.
+    """Options of a kernel socket, see tcp(7) and socket(7). ``None`` keeps the kernel's value.
 
     :param congestion: TCP_CONGESTION.
     :param send_buffer: SO_SNDBUF in octets, before the kernel doubles it; ``receive_buffer``
@@ -112,7 +112,7 @@ class KernelOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KernelTcpOptions(KernelOptions, frozen=True, kw_only=True):
-    """Options of the kernel's TCP: those of its sockets, and one that its MPTCP ignores.
+    """Options of the kernel's TCP: the socket options, and one that MPTCP ignores.
 
     :param eor: MSG_EOR with each write: no segment has octets of two of them.
     """
@@ -121,7 +121,7 @@ class KernelTcpOptions(KernelOptions, frozen=True, kw_only=True):
 
 
 class KernelMptcpOptions(KernelOptions, frozen=True, kw_only=True):
-    """Options of the kernel's MPTCP: those of its sockets, and three sysctls of the node.
+    """Options of the kernel's MPTCP: the socket options, and three sysctls of the node.
 
     :param scheduler: ``net.mptcp.scheduler`` (Linux 6.8).
     :param path_manager: ``net.mptcp.path_manager`` (Linux 6.15).
@@ -134,15 +134,15 @@ class KernelMptcpOptions(KernelOptions, frozen=True, kw_only=True):
 
 
 def names(kind: StackKind) -> tuple[str, ...]:
-    """Return the names of the options a stack has."""
+    """Return the names of the options of a stack."""
     return kind.options.__struct_fields__
 
 
 def decode(kind: StackKind, given: Mapping[str, Scalar]) -> Any:
     """Return the options struct of a stack.
 
-    :param given: options that it has.
-    :raises InputError: a value is none for its option; of all options.
+    :param given: values of options that the stack has.
+    :raises InputError: values are invalid for their options. The error names all of them.
     """
     read = functools.partial(_decoded, kind)
     plain = all_of(*(functools.partial(read, name, value) for name, value in given.items()))
@@ -162,16 +162,16 @@ def _decoded(kind: StackKind, name: str, value: Scalar) -> Any:
 
 @functools.cache
 def _types(options: type[msgspec.Struct]) -> dict[str, Any]:
-    """Return the types of options; to evaluate them takes a millisecond."""
+    """Return the types of options. They are cached, because evaluation takes a millisecond."""
     return typing.get_type_hints(options)
 
 
 def check_names(kind: StackKind, chosen: Mapping[str, Scalar]) -> None:
-    """Check the options of our own stacks that name something: there must be such a thing.
+    """Check that the names in the options of our own stacks exist.
 
-    Of a device the name alone is looked at: where it shall be is not always here.
+    Only the name of a device is checked, because the device may belong to another machine.
 
-    :raises InputError: there is none, or what another package adds cannot be used.
+    :raises InputError: a name does not exist, or the plugin that defines it cannot be used.
     """
     all_of(
         *(
@@ -184,11 +184,11 @@ def check_names(kind: StackKind, chosen: Mapping[str, Scalar]) -> None:
 
 
 def check_pairs(kind: StackKind, options: msgspec.Struct) -> None:
-    """Check options that only make sense together.
+    """Check options that depend on each other.
 
-    One that needs another may stand where that is off, so that a matrix can turn it on and off.
+    An option that needs another is allowed if the other is off, so that a matrix can switch it.
 
-    :raises InputError: one is more than another that bounds it, or has no effect; of all of them.
+    :raises InputError: an option exceeds its bound, or has no effect. The error names all of them.
     """
     values = given(options)
     all_of(
@@ -216,18 +216,18 @@ def _check_overruled(kind: StackKind, values: Mapping[str, Any], control: str, n
 
 
 def given(options: msgspec.Struct) -> dict[str, Scalar]:
-    """Return the options that were asked for, by name."""
+    """Return the requested options by name."""
     found = msgspec.structs.asdict(options)
     return {name: value for name, value in found.items() if value is not None}
 
 
 def configured(base: msgspec.Struct, options: Mapping[str, Scalar]) -> Any:
-    """Return a configuration of our own stack with some options set; what they name is there then.
+    """Return a configuration of our own stack with some options set; load what the options name.
 
-    ``nodelay`` is the opposite of its field ``nagle``; a time ``x`` is the field ``x_ns``;
-    ``subflows`` is one more than its limits allow beside the first.  What a configuration does not
-    have is left to the other one that makes up the stack.  A window of a chosen size does not grow,
-    as with SO_RCVBUF, unless it is chosen how it begins.
+    ``nodelay`` is the opposite of the field ``nagle``, a time ``x`` is the field ``x_ns``, and
+    ``subflows`` is one more than the limit, which excludes the first subflow. Options that the
+    configuration lacks belong to the other configuration of the stack. A window of a chosen size
+    does not grow, as with SO_RCVBUF, unless its initial size is chosen, too.
     """
     fields = base.__struct_fields__
     changed: dict[str, Any] = {"receive_buffer_initial": 0} if "receive_buffer" in options else {}
@@ -249,7 +249,7 @@ def configured(base: msgspec.Struct, options: Mapping[str, Scalar]) -> Any:
 
 
 def read_back(configuration: msgspec.Struct, names: tuple[str, ...]) -> dict[str, Scalar]:
-    """Return the options of these names as a configuration of our own stack has them."""
+    """Return the values of named options in a configuration of our own stack."""
     fields = configuration.__struct_fields__
     found: dict[str, Scalar] = {}
     for name in names:
@@ -266,7 +266,7 @@ def read_back(configuration: msgspec.Struct, names: tuple[str, ...]) -> dict[str
 
 
 def _linger(configuration: Any) -> int | None:
-    """Return the time of SO_LINGER; ``None``: it is off."""
+    """Return the time of SO_LINGER, or ``None`` if it is off."""
     on, time_ns = configuration.linger, configuration.linger_ns
     return int(time_ns) if on else None
 
@@ -277,13 +277,13 @@ def of_configurations(
     without: frozenset[str],
     further: Mapping[str, type],
 ) -> Any:
-    """Return a struct type with an option for each plain field of some configurations.
+    """Return a struct type with an option for each plain field of configurations.
 
-    Fields that hold other structs are no options, as a file gives an option one value; of the
-    limits of paths it gives that of subflows.  SO_LINGER is one option, its time.
+    Fields that are structs are no options, because a file gives an option one value. The exception
+    is the limit of subflows in the path limits. SO_LINGER is one option, its time.
 
     :param without: plain fields that are no options.
-    :param further: options beside them.
+    :param further: additional options.
     """
     fields: dict[str, Any] = {option: type_ | None for option, type_ in further.items()}
     for part in parts:
@@ -304,17 +304,17 @@ def of_configurations(
 
 
 def is_size(name: str) -> bool:
-    """Tell whether an option is a size."""
+    """Return whether an option is a size."""
     return name in _SIZES
 
 
 def is_time(name: str) -> bool:
-    """Tell whether an option is a time."""
+    """Return whether an option is a time."""
     return name in _TIMES or name in _OUR_TIMES
 
 
 def _check(kind: StackKind, name: str, value: Scalar) -> None:
-    """Refuse what an option cannot be, whatever the machine.  Raises InputError."""
+    """Refuse a value that is invalid on all machines. Raises InputError."""
     if isinstance(value, int) and not isinstance(value, bool):
         if value <= 0 and (name in _SIZES or (is_time(name) and name not in _ZERO)):
             raise InputError(f"{name} of {kind.name} must be more than 0")
@@ -332,7 +332,7 @@ def _check(kind: StackKind, name: str, value: Scalar) -> None:
 
 
 def _value(name: str, value: Scalar) -> Scalar:
-    """Return a value in the option's own unit: texts of sizes and times become numbers."""
+    """Return a value in the option's unit. Sizes and times as text become numbers."""
     if isinstance(value, bool) or value is None:
         return value
     if name in _SIZES:

@@ -1,4 +1,4 @@
-"""The stacks there are, by name."""
+"""The registry of stacks."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def names() -> tuple[str, ...]:
 
 
 def kind(name: str) -> StackKind:
-    """Return what the stack of that name is.
+    """Return the kind of the stack with a name.
 
-    :raises InputError: there is none.
+    :raises InputError: no stack has the name.
     """
     if name not in KINDS:
         raise InputError(f"there is no stack {name!r}", hint=nearest(name, KINDS))
@@ -32,9 +32,9 @@ def kind(name: str) -> StackKind:
 
 
 def stack(name: str, options: Any = None) -> Stack:
-    """Return a stack with these options, by default without any.
+    """Return a stack with the given options, by default none.
 
-    :raises InputError: there is none.
+    :raises InputError: no stack has the name.
     """
     found = kind(name)
     return found.make(found.options() if options is None else options)

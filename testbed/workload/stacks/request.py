@@ -1,4 +1,4 @@
-"""How a program is started over a stack of ours, in words of a command line."""
+"""The command line that starts a program over our own stack."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _MODULE: Final = "testbed.workload.with_stack"
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """Which stack a program is to use.
+    """The stack that a program should use.
 
-    :param chosen: options of it, as its struct of options holds them.
-    :param report: the file in which to say what connections there were.
+    :param chosen: the chosen options, with values as in its struct of options.
+    :param report: the file for the report on the connections.
     """
 
     stack: str

@@ -1,6 +1,7 @@
-"""The meaning of a node's sysctls for our stacks: the kernel's obey them by themselves.  Pure.
+"""The meaning of a node's sysctls for our own stacks. Pure.
 
-Only those that a topology sets count: the kernel's own defaults are not ours.
+The kernel's stacks obey sysctls by themselves. Only sysctls that a topology sets count, because the
+kernel's defaults are not those of our stacks.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from testbed.workload.stacks.registry import kind
 
 
 def _largest(value: str) -> int:
-    """Return the last of ``min default max``: what a buffer may grow to."""
+    """Return the last of ``min default max``, the largest size of a buffer."""
     return int(value.rsplit(maxsplit=1)[-1])
 
 
@@ -32,11 +33,11 @@ def _off(value: str) -> bool:
 
 
 def _default(value: str) -> int:
-    """Return the second of ``min default max``, up to the last: what a buffer is to begin with."""
+    """Return the second of ``min default max``, at most the last: the initial size of a buffer."""
     return min(int(value.split()[-2:][0]), _largest(value))
 
 
-# The options that a sysctl means, and what its value is there.  See ip-sysctl.rst and
+# The option of each sysctl, and the function that converts its value.  See ip-sysctl.rst and
 # mptcp-sysctl.rst in the kernel's documentation.
 _MEANING: Final[tuple[tuple[str, str, Callable[[str], Scalar]], ...]] = (
     ("net.ipv4.tcp_congestion_control", "congestion", str.strip),
@@ -54,10 +55,10 @@ _MEANING: Final[tuple[tuple[str, str, Callable[[str], Scalar]], ...]] = (
 
 
 def meant(stack: str, sysctls: Mapping[str, str]) -> dict[str, Scalar]:
-    """Return the options that a node's sysctls mean to one of our stacks.
+    """Return the options that correspond to a node's sysctls for one of our stacks.
 
-    :param stack: its name.
-    :raises InputError: a value is none.
+    :param stack: the name of the stack.
+    :raises InputError: a sysctl has an invalid value.
     """
     known = names(kind(stack))
     found: dict[str, Scalar] = {}

@@ -16,7 +16,7 @@ from testbed.workload.stacks.options import KernelTcpOptions
 
 
 class Tcp:
-    """Plain TCP sockets, and programs as they are."""
+    """Plain TCP sockets. Programs run unchanged."""
 
     program_option = None
 
@@ -24,7 +24,7 @@ class Tcp:
         self._options = options
 
     async def prepare(self) -> None:
-        """Return: the kernel is ready."""
+        """Do nothing, because the kernel is ready."""
 
     async def connect(self, remote: tuple[str, int], data: bytes = b"") -> Streams:
         """Open a connection."""
@@ -35,7 +35,7 @@ class Tcp:
         return await _kernel.listen(self._socket(local[0]), self._options, on_connection, local)
 
     def command(self, argv: Sequence[str], report: Path) -> tuple[str, ...]:  # noqa: ARG002
-        """Return ``argv``: programs use TCP by themselves."""
+        """Return ``argv``, because programs use TCP by themselves."""
         return tuple(argv)
 
     def inspect(self, writer: asyncio.StreamWriter) -> dict[str, Any]:
@@ -43,19 +43,19 @@ class Tcp:
         return {"tcp_info": sockinfo.tcp_info(_kernel.socket_of(writer))}
 
     def used(self, writer: asyncio.StreamWriter) -> dict[str, Scalar]:
-        """Return what the socket says of its options."""
+        """Return the options of the socket."""
         return _kernel.used(_kernel.socket_of(writer), self._options)
 
     def counters(self) -> Mapping[str, int]:
-        """Return nothing: the probe nstat asks the kernel."""
+        """Return nothing, because the probe nstat reads the kernel's counters."""
         return {}
 
     def connections(self) -> Sequence[Look]:
-        """Return nothing: probes see the kernel's sockets."""
+        """Return nothing, because probes see the kernel's sockets."""
         return ()
 
     async def finish(self) -> None:
-        """Return at once: the kernel ends connections by itself."""
+        """Return at once, because the kernel ends connections by itself."""
 
     def _socket(self, address: str) -> socket.socket:
         kind = RecordSocket if self._options.eor else socket.socket

@@ -1,4 +1,4 @@
-"""Our stacks: MPTCP with the endpoints and limits that ``ip mptcp`` shows in the node, and TCP."""
+"""Our own stacks: TCP, and MPTCP with the endpoints and limits of ``ip mptcp`` in the node."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from testbed.host.driver import Host
     from testbed.host.netcat import Stack
 
-# What follows from the node or from what a program does, not from the choice of a stack.
+# Fields that depend on the node or the program, not on the choice of a stack.
 _OF_HOST: Final = {options.DEVICE: str}
-_NOT_CHOSEN: Final = frozenset({"gso", options.LINGER})  # there is its time
+_NOT_CHOSEN: Final = frozenset({"gso", options.LINGER})  # its time is an option instead
 
 UserspaceOptions: Final = options.of_configurations(
     "UserspaceOptions",
@@ -33,9 +33,9 @@ UserspaceTcpOptions: Final = options.of_configurations(
 
 
 def mptcp_config(base: MptcpConfig, chosen: Any) -> MptcpConfig:
-    """Return the configuration of an MPTCP endpoint with the options that were chosen.
+    """Return the configuration of an MPTCP endpoint with the chosen options.
 
-    An option that both have, as a buffer, is set for the connection and for each subflow.
+    An option of both MPTCP and TCP, such as a buffer, is set for the connection and each subflow.
     """
     given = options.given(chosen)
     whole: MptcpConfig = options.configured(base, given)
@@ -43,15 +43,15 @@ def mptcp_config(base: MptcpConfig, chosen: Any) -> MptcpConfig:
 
 
 def tcp_config(base: TcpConfig, chosen: Any) -> TcpConfig:
-    """Return the configuration of a TCP endpoint with the options that were chosen."""
+    """Return the configuration of a TCP endpoint with the chosen options."""
     config: TcpConfig = options.configured(base, options.given(chosen))
     return config
 
 
 def of_netcat(kind: StackKind, chosen: Any) -> Stack:
-    """Return the same for ``testbed nc``.
+    """Return our own stack with the chosen options for ``testbed nc``.
 
-    :param kind: one of ours, and the options that were ``chosen``.
+    :param kind: the kind of our own stack; ``chosen`` is its options.
     """
     from testbed.host.devices.names import PACKET
     from testbed.host.netcat import Stack
@@ -69,7 +69,7 @@ def real_tcp(chosen: Any) -> TcpConfig:
 
 
 def _usual_tcp() -> TcpConfig:
-    """Return what the node makes of TCP; workloads turn Nagle's algorithm off, as everywhere."""
+    """Return the node's TCP configuration, with Nagle's algorithm off as in all workloads."""
     from testbed.host import endpoints
 
     return msgspec.structs.replace(endpoints.usual(endpoints.TCP), nagle=False)
