@@ -1,1 +1,1 @@
-"""The common parts of all netlink code: sockets, and how messages are read."""
+"""The common parts of all netlink code: sockets, and the encoding of messages."""

@@ -1,9 +1,9 @@
-"""Netlink messages as octets (netlink(7)): a header, a fixed part, attributes.
+"""Netlink messages as octets (netlink(7)): a header, a fixed part and attributes.
 
-pyroute2's classes know every message, and take a tenth of a millisecond for each, which is most of
-the time that a large network takes to come up; to load them takes longer than a small one.  So
-those that are sent and read for every host are packed here with :mod:`struct`.  A test holds each
-against pyroute2's.
+The classes of pyroute2 support every message, but they need a tenth of a millisecond for each,
+which is most of the time to build a large network. To import them takes longer than to build a
+small one. So this module packs the messages that are sent and read for every host with
+:mod:`struct`. A test compares each message with that of pyroute2.
 """
 
 from __future__ import annotations
@@ -27,45 +27,48 @@ _TYPE: Final = 0x3FFF  # without NLA_F_NESTED and NLA_F_NET_BYTEORDER
 NESTED: Final = 0x8000
 _ORDER: Final = sys.byteorder
 
-Request: TypeAlias = bytes  # a message whose sequence number is still to be given
+Request: TypeAlias = bytes  # a message without its sequence number
 
 
 class Attributes(dict[int, bytes]):
-    """The values of a message's attributes by number; of several with one number the last."""
+    """The values of a message's attributes by number; the last value if a number repeats."""
 
     def number(self, number: int, default: int = 0) -> int:
-        """Return a number, of as many octets as it has."""
+        """Return an integer of any size, or the default if the attribute is absent."""
         value = self.get(number)
         return default if value is None else int.from_bytes(value, _ORDER)
 
     def text(self, number: int) -> str | None:
-        """Return a string, if it is there; names of interfaces may hold any octets, as of files."""
+        """Return a string, or None if the attribute is absent.
+
+        Like a file name, the name of an interface may contain any octets.
+        """
         value = self.get(number)
         return None if value is None else os.fsdecode(value.rstrip(b"\0"))
 
     def host(self, number: int) -> str | None:
-        """Return an IP address, if it is there."""
+        """Return an IP address, or None if the attribute is absent."""
         value = self.get(number)
         return None if value is None else host(value)
 
     def nested(self, number: int) -> Attributes:
-        """Return the attributes within one; none if it is not there."""
+        """Return the attributes within an attribute; an empty dict if it is absent."""
         return attributes(self.get(number, b""), 0)
 
 
 def request(kind: int, flags: int, fixed: bytes, *parts: bytes) -> Request:
     """Return a message.
 
-    :param kind: its type, ``RTM_*`` or the number of a family of generic netlink.
-    :param flags: ``NLM_F_*`` beyond those that the transport adds.
-    :param fixed: what comes before its attributes, which are ``parts``.
+    :param kind: the type of the message: ``RTM_*`` or the number of a generic netlink family.
+    :param flags: ``NLM_F_*`` in addition to those that the transport adds.
+    :param fixed: the part before the attributes, which are ``parts``.
     """
     body = fixed + b"".join(parts)
     return HEADER.pack(HEADER.size + len(body), kind, flags, 0, 0) + body
 
 
 def attribute(number: int, value: bytes) -> bytes:
-    """Return an attribute, padded."""
+    """Return an attribute with its padding."""
     size = _ATTRIBUTE.size + len(value)
     return _ATTRIBUTE.pack(size, number) + value + bytes(-size & 3)
 
@@ -96,7 +99,7 @@ def u32(number: int, value: int) -> bytes:
 
 
 def text(number: int, value: str) -> bytes:
-    """Return an attribute that is a string, which ends with 0."""
+    """Return an attribute that is a string with a terminating 0."""
     return attribute(number, os.fsencode(value) + b"\0")
 
 
@@ -106,17 +109,17 @@ def address(number: int, value: str) -> bytes:
 
 
 def nested(number: int, *parts: bytes) -> bytes:
-    """Return an attribute that is made of others."""
+    """Return an attribute that consists of other attributes."""
     return attribute(number, b"".join(parts))
 
 
 def attributes(message: bytes, start: int) -> Attributes:
-    """Return the attributes of a message from an offset on; what is broken ends them."""
+    """Return the attributes of a message from an offset to the end or to the first invalid one."""
     return Attributes(_each(message, start))
 
 
 def values(octets: bytes) -> list[bytes]:
-    """Return the values of a list: attributes whose numbers say nothing."""
+    """Return the values of a list, which consists of attributes whose numbers have no meaning."""
     return [value for _, value in _each(octets, 0)]
 
 

@@ -37,11 +37,11 @@ _VERSION: Final = 1  # MPTCP_PM_VER
 
 
 class KernelEndpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """An endpoint as the kernel has it.
+    """An endpoint in the kernel's representation.
 
-    :param flags: :data:`SIGNAL` and so on.
-    :param interface: index, or 0: any.
-    :param port: 0: that of the connection.
+    :param flags: a combination of :data:`SIGNAL` and the other flags.
+    :param interface: the index of an interface; 0 means any.
+    :param port: 0 means the port of the connection.
     """
 
     address: str
@@ -54,9 +54,9 @@ class KernelEndpoint(msgspec.Struct, frozen=True, kw_only=True):
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """An event of the path manager (``enum mptcp_event_type``) with its attributes.
 
-    :param command: which event.
-    :param local: address and port; so is ``remote``.
-    :param interface: its index.
+    :param command: the type of the event.
+    :param local: address and port, as is ``remote``.
+    :param interface: the index of the interface.
     """
 
     command: int
@@ -74,17 +74,17 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def family_number(netlink: Netlink) -> int | None:
-    """Return the generic netlink number of the path manager; None: this kernel has none."""
+    """Return the path manager's generic netlink number, or None if this kernel has none."""
     return generic.number(netlink, _NAME)
 
 
 def groups(netlink: Netlink) -> dict[str, int] | None:
-    """Return the path manager's groups of multicasts by name; None: this kernel has none."""
+    """Return the path manager's multicast groups by name, or None if this kernel has none."""
     return generic.groups(netlink, _NAME)
 
 
 def read_event(message: bytes) -> Event:
-    """Return the event that a multicast of :data:`EVENTS_GROUP` tells of."""
+    """Return the event that a multicast message of :data:`EVENTS_GROUP` reports."""
     command, _ = generic.HEADER.unpack_from(message, codec.HEADER.size)
     attrs = codec.attributes(message, generic.ATTRIBUTES)
 
@@ -111,7 +111,7 @@ def read_event(message: bytes) -> Event:
 
 
 def _end(attrs: Attributes, ipv4: int, ipv6: int, port: int) -> tuple[str, int] | None:
-    """Return address and port of one end; the port is in network order."""
+    """Return address and port of one end. The attribute has the port in network order."""
     host = attrs.host(ipv4) or attrs.host(ipv6)
     return None if host is None else (host, int.from_bytes(attrs.get(port, b""), "big"))
 
@@ -122,13 +122,13 @@ def message(family: int, command: int, *parts: bytes) -> Request:
 
 
 def read_limits(netlink: Netlink, family: int) -> tuple[int, int]:
-    """Return the namespace's limits: further subflows, and ADD_ADDRs that are taken up."""
+    """Return the namespace's limits on additional subflows and on accepted ADD_ADDRs."""
     answer = codec.attributes(netlink.get(message(family, GET_LIMITS)), generic.ATTRIBUTES)
     return answer.number(SUBFLOWS), answer.number(RCV_ADD_ADDRS)
 
 
 def dump_endpoints(netlink: Netlink, family: int) -> list[bytes]:
-    """Return the namespace's endpoints as the kernel encodes them."""
+    """Return the namespace's endpoints as encoded by the kernel."""
     return netlink.dump(_get_endpoints(family))
 
 
@@ -138,14 +138,14 @@ def _get_endpoints(family: int) -> Request:
 
 
 def read_endpoints(bodies: Iterable[bytes]) -> tuple[KernelEndpoint, ...]:
-    """Return the endpoints of :func:`dump_endpoints`."""
+    """Decode the endpoints of :func:`dump_endpoints`."""
     return tuple(
         _endpoint(codec.attributes(body, generic.ATTRIBUTES).nested(_ADDR)) for body in bodies
     )
 
 
 def add_endpoint(family: int, endpoint: KernelEndpoint) -> Request:
-    """Return the request for an endpoint."""
+    """Return the request that adds an endpoint."""
     host = endpoint.address
     return _about(
         family,
@@ -160,13 +160,13 @@ def add_endpoint(family: int, endpoint: KernelEndpoint) -> Request:
 
 
 def change_endpoint(family: int, number: int, flags: int) -> Request:
-    """Return the request that gives the endpoint with that id the flags BACKUP and FULLMESH."""
+    """Return the request that sets the flags BACKUP and FULLMESH of the endpoint with an id."""
     changed = codec.u32(_FLAGS, flags & (BACKUP | FULLMESH))
     return _about(family, SET_FLAGS, codec.u8(_ID, number), changed)
 
 
 def remove_endpoint(family: int, number: int) -> Request:
-    """Return the request that removes the endpoint with that id (1 to 255)."""
+    """Return the request that removes the endpoint with an id (1 to 255)."""
     return _about(family, DEL_ADDR, codec.u8(_ID, number))
 
 

@@ -1,6 +1,7 @@
-"""A netlink socket on which many requests travel in one send (netlink(7)).
+"""A netlink socket that sends many requests with one system call (netlink(7)).
 
-pyroute2's sockets take one request at a time, at 1.4 ms each, where the kernel needs 0.1.
+The sockets of pyroute2 send one request at a time. Each takes 1.4 ms, of which the kernel needs 0.1
+ms.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ from testbed.netlink.codec import (
     Request,
 )
 
-BATCH: Final = 64  # requests a send: more gain nothing, and their answers fit any receive buffer
+BATCH: Final = 64  # requests per send: more gain nothing; the answers fit any receive buffer
 SOL_NETLINK: Final = 270
 NETLINK_ADD_MEMBERSHIP: Final = 1
-# linux/netlink.h: answers do not repeat the request, and explain themselves; dumps are checked.
+# linux/netlink.h: answers explain errors and do not repeat the request; dumps are checked.
 _OPTIONS: Final = (11, 10, 12)  # NETLINK_EXT_ACK, NETLINK_CAP_ACK, NETLINK_GET_STRICT_CHK
 _RECEIVE: Final = 1 << 18
 _INT: Final = struct.Struct("=i")
@@ -38,10 +39,10 @@ _EXPLANATION: Final = 1  # NLMSGERR_ATTR_MSG
 
 
 class KernelError(msgspec.Struct, frozen=True):
-    """The kernel's answer to a request it refused."""
+    """The kernel's answer to a request that it refused."""
 
     number: int  # errno
-    text: str | None = None  # the extended acknowledgement, if the kernel explained itself
+    text: str | None = None  # the extended acknowledgement, if the kernel sent one
 
     def __str__(self) -> str:
         name = errno.errorcode.get(self.number, str(self.number))
@@ -49,7 +50,7 @@ class KernelError(msgspec.Struct, frozen=True):
 
 
 class Netlink:
-    """One socket in the network namespace the thread was in when it was made."""
+    """A netlink socket in the network namespace in which the thread created it."""
 
     def __init__(self, family: int = socket.NETLINK_ROUTE) -> None:
         self._sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, family)
@@ -68,28 +69,31 @@ class Netlink:
         self._sock.close()
 
     def fileno(self) -> int:
-        """The socket, for ioctl(2) calls about its namespace's interfaces."""
+        """Return the socket, for ioctl(2) calls on its namespace's interfaces."""
         return self._sock.fileno()
 
     def request(self, requests: Sequence[Request]) -> list[KernelError | None]:
-        """Send requests; return the answer to each."""
+        """Send requests; return for each the error, or None if the kernel accepted it."""
         answers: list[KernelError | None] = []
         for start in range(0, len(requests), BATCH):
             answers += self._batch(requests[start : start + BATCH])
         return answers
 
     def dump(self, request: Request) -> list[bytes]:
-        """Return all objects a dump request yields, each as a whole message.
+        """Return all objects that a dump request yields, each as a whole message.
 
         :raises OSError: the kernel refused the request.
         """
         while True:
             bodies, interrupted = self._dump(request)
-            if not interrupted:  # else the table changed under us
+            if not interrupted:  # the table did not change during the dump
                 return bodies
 
     def get(self, request: Request) -> bytes:
-        """Return the one object a request yields; :class:`OSError` if it is refused."""
+        """Return the one object that a request yields.
+
+        :raises OSError: the kernel refused the request.
+        """
         self._send([request], NLM_F_REQUEST)
         number, _, _, body = next(self._receive())
         if number == NLMSG_ERROR:
@@ -123,7 +127,7 @@ class Netlink:
                 bodies.append(_anonymous(body))
 
     def _send(self, requests: Sequence[Request], flags: int) -> int:
-        """Number and send; return the sequence number of the first."""
+        """Number and send requests; return the sequence number of the first."""
         first = self._sequence + 1
         data = bytearray()
         for request in requests:
@@ -135,7 +139,7 @@ class Netlink:
         return first
 
     def _receive(self) -> Iterator[tuple[int, int, int, memoryview]]:
-        """Yield (type, flags, sequence, whole message) of one datagram."""
+        """Yield (type, flags, sequence, whole message) for each message of one datagram."""
         datagram = memoryview(self._sock.recv(_RECEIVE))
         offset = 0
         while offset < len(datagram):
@@ -145,13 +149,13 @@ class Netlink:
 
 
 def _anonymous(body: memoryview) -> bytes:
-    """Return a message without sequence number and port: equal objects are then equal bytes."""
+    """Return a message without sequence number and port, so that equal objects are equal bytes."""
     length, kind, flags, _, _ = _HEADER.unpack_from(body)
     return _HEADER.pack(length, kind, flags, 0, 0) + body[_HEADER.size :]
 
 
 def _raise(body: memoryview) -> None:
-    """Raise the error an NLMSG_ERROR or NLMSG_DONE carries, if it does."""
+    """Raise the error of an NLMSG_ERROR or NLMSG_DONE, if it has one."""
     error = -_INT.unpack_from(body, _HEADER.size)[0]
     if error:
         raise OSError(error, os.strerror(error))
