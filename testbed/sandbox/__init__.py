@@ -1,7 +1,7 @@
-"""The sandbox: a topology's own namespaces, and everything that is done in them.
+"""The sandbox: the private namespaces of a topology, and the operations in them.
 
-A client (:class:`Sandbox`, asyncio) talks to one *holder* process, which owns every namespace.
-Nothing outside is touched, and when the holder ends, however it ends, the kernel cleans up.
+A client (:class:`Sandbox`, asyncio) talks to one *holder* process, which owns every namespace. The
+sandbox changes nothing outside of them. When the holder ends for any reason, the kernel cleans up.
 """
 
 from testbed.sandbox.client import Process, Sandbox, nursery

@@ -1,8 +1,8 @@
-"""Running a program in a node on the user's own terminal (``testbed exec``, ``testbed shell``).
+"""Programs in a node on the user's own terminal (``testbed exec``, ``testbed shell``).
 
-A program started by the holder could not have the terminal: a terminal belongs to one session,
-and the holder is in another.  So the program is a child of ours that has entered the sandbox's
-namespaces, as nsenter(1) does it: job control, Ctrl-C and the window's size need no forwarding.
+A program that the holder starts cannot use the terminal, because a terminal belongs to one session
+and the holder is in another. So the program is a child of this process that enters the sandbox's
+namespaces, like nsenter(1). Job control, Ctrl-C and the window size need no forwarding.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Final, NamedTuple, NoReturn
 
 import testbed.sandbox.syscalls as syscalls
 
-_NOT_FOUND: Final = 127  # as a shell answers
+_NOT_FOUND: Final = 127  # the exit status that a shell returns
 _NOT_EXECUTABLE: Final = 126
 
 
 class Entrance(NamedTuple):
-    """Descriptors of the namespaces a node's processes live in."""
+    """The descriptors of the namespaces of a node's processes."""
 
     user: int
     mount: int
@@ -29,23 +29,23 @@ class Entrance(NamedTuple):
     network: int
 
     def close(self) -> None:
-        """Close them."""
+        """Close the descriptors."""
         for descriptor in self:
             os.close(descriptor)
 
 
 def run(entrance: Entrance, argv: Sequence[str], *, environment: dict[str, str]) -> int:
-    """Run a program in there in the foreground; return its exit status as a shell would give it.
+    """Run a program in a node in the foreground; return its exit status as a shell does.
 
-    Closes ``entrance``.  The program is killed when we are, and when the sandbox ends.  Call it
-    from the main thread with no other threads running: it forks.
+    Closes ``entrance``. The program is killed when this process is killed, and when the sandbox
+    ends. Because the function forks, call it from the main thread while no other thread runs.
     """
     creator = os.getpid()
     terminal = _has_terminal()
     child = os.fork()
     if child == 0:
         _enter(entrance)
-        _die_with(creator)  # only now: new credentials would make the kernel forget it
+        _die_with(creator)  # after the change of credentials, which resets the signal
         _stand_by(argv, environment, terminal=terminal)
     entrance.close()
     previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -56,15 +56,15 @@ def run(entrance: Entrance, argv: Sequence[str], *, environment: dict[str, str])
 
 
 def _has_terminal() -> bool:
-    """Whether we are in the foreground of the terminal on our standard input."""
+    """Return whether this process is in the foreground of the terminal on its standard input."""
     try:
         return os.tcgetpgrp(0) == os.getpgrp()
-    except OSError:  # no terminal, or one that is not our session's
+    except OSError:  # no terminal, or the terminal of another session
         return False
 
 
 def _stand_by(argv: Sequence[str], environment: dict[str, str], *, terminal: bool) -> NoReturn:
-    """Fork once more, for only a child is in the PID namespace; end with its status."""
+    """Fork again, because only a child is in the PID namespace; exit with its status."""
     lifeline, held = os.pipe()
     child = os.fork()
     if child == 0:
@@ -80,13 +80,13 @@ def _stand_by(argv: Sequence[str], environment: dict[str, str], *, terminal: boo
 def _become(
     argv: Sequence[str], environment: dict[str, str], lifeline: int, *, terminal: bool
 ) -> NoReturn:
-    """Turn into the program, in a process group of its own that has the terminal.
+    """Execute the program, in a process group of its own that has the terminal.
 
-    A shell that started in a group from outside its PID namespace could not give the terminal back.
+    A shell whose process group is from outside its PID namespace could not return the terminal.
     """
     syscalls.set_parent_death_signal(signal.SIGKILL)
     if select.select([lifeline], [], [], 0)[0]:
-        os._exit(1)  # the parent ended before the signal was set; getppid() is 0 in any case
+        os._exit(1)  # the parent ended before the signal was set; getppid() is always 0
     if terminal:
         os.setpgid(0, 0)
         _give_terminal(os.getpid())
@@ -100,7 +100,10 @@ def _become(
 
 
 def _enter(entrance: Entrance) -> None:
-    """Enter every namespace we are not in yet; the user namespace first, it owns the others."""
+    """Enter all namespaces, first the user namespace, which owns the others.
+
+    Skip a namespace that this process is in already.
+    """
     folder = Path.cwd()
     if os.fstat(entrance.user).st_ino != Path("/proc/self/ns/user").stat().st_ino:
         syscalls.setns(entrance.user)
@@ -108,7 +111,7 @@ def _enter(entrance: Entrance) -> None:
         os.setresuid(0, 0, 0)
     for descriptor in (entrance.network, entrance.pid, entrance.mount):
         syscalls.setns(descriptor)
-    os.chdir(folder)  # entering a mount namespace moves to its root
+    os.chdir(folder)  # entering a mount namespace changes the directory to its root
 
 
 def _die_with(parent: int) -> None:
@@ -118,16 +121,16 @@ def _die_with(parent: int) -> None:
 
 
 def _give_terminal(group: int) -> None:
-    """Put a process group in the foreground, also from the background."""
+    """Move a process group to the foreground. Works from the background, too."""
     previous = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     os.tcsetpgrp(0, group)
     signal.signal(signal.SIGTTOU, previous)
 
 
 def _wait(child: int, *, terminal: bool = False) -> int:
-    """Return 128 + the signal that killed the child, or its status; stop while it is stopped.
+    """Return the child's status, or 128 + the signal that killed it; stop while it is stopped.
 
-    :param terminal: the child has it: take it back whenever the child stops or ends.
+    :param terminal: whether the child has the terminal, to be taken back when it stops or ends.
     """
     while True:
         _, status = os.waitpid(child, os.WUNTRACED)
@@ -136,7 +139,7 @@ def _wait(child: int, *, terminal: bool = False) -> int:
         if not os.WIFSTOPPED(status):
             code = os.waitstatus_to_exitcode(status)
             return code if code >= 0 else 128 - code
-        os.kill(os.getpid(), signal.SIGSTOP)  # Ctrl-Z is for all of us; "fg" continues here
+        os.kill(os.getpid(), signal.SIGSTOP)  # Ctrl-Z stops this process, too; "fg" continues here
         if terminal:
             _give_terminal(child)
             os.killpg(child, signal.SIGCONT)

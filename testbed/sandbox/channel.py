@@ -1,4 +1,4 @@
-"""The client's end of the connection to a holder, on asyncio."""
+"""The client's end of the connection to a holder, with asyncio."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _ENDED = "the sandbox ended"
 
 
 class Channel:
-    """Requests and their answers, each awaited by its own task.
+    """The requests to a holder and their answers, each awaited by its own task.
 
-    When the connection ends, or the holder reports a fault, everything that is awaited fails with
-    :class:`SandboxError`, and so does every later request.
+    When the connection ends, or the holder reports a fault, all pending and later requests fail
+    with :class:`SandboxError`.
 
-    :param last_words: asked, when the connection ends, for what the holder said about it.
+    :param last_words: returns the holder's last output; called when the connection ends.
     """
 
     def __init__(self, sock: socket.socket, last_words: Callable[[], str | None]) -> None:
@@ -45,9 +45,9 @@ class Channel:
         self._loop.add_reader(sock, self._receive)
 
     async def ready(self) -> protocol.Ready:
-        """Wait for the holder of a new sandbox to be up, or fail as it failed.
+        """Wait until the holder of a new sandbox is ready, or raise its error.
 
-        A descriptor comes with it: the pidfd of the stem.
+        The message includes a descriptor, the pidfd of the stem.
         """
         return await self._ready
 
@@ -58,9 +58,9 @@ class Channel:
         send: Sequence[int] = (),
         **fields: Any,
     ) -> protocol.Done:
-        """Send a request and return its answer, or raise the error that came instead.
+        """Send a request and return its answer, or raise the error that the holder reports.
 
-        :param send: descriptors that go with it; the caller keeps its own.
+        :param send: descriptors to send with the request; the caller still has to close them.
         """
         if self._failure is not None:
             raise self._failure
@@ -75,7 +75,7 @@ class Channel:
             del self._answers[number]
 
     def exited(self, pid: int) -> asyncio.Future[protocol.Exited]:
-        """Return the future end of a process."""
+        """Return a future for the end of a process."""
         if pid not in self._exits:
             self._exits[pid] = self._future()
             if self._failure is not None:
@@ -83,11 +83,11 @@ class Channel:
         return self._exits[pid]
 
     def take_descriptors(self, count: int) -> tuple[int, ...]:
-        """Return the descriptors that came with an answer; the caller closes them."""
+        """Return the descriptors received with an answer; the caller closes them."""
         return tuple(self._descriptors.popleft() for _ in range(count))
 
     def close(self) -> None:
-        """Close the connection; calls that still wait raise :class:`SandboxError`."""
+        """Close the connection. Pending calls raise :class:`SandboxError`."""
         if self._sock.fileno() < 0:
             return
         self._loop.remove_reader(self._sock)
@@ -97,14 +97,14 @@ class Channel:
         self._fail(SandboxError("the connection to the sandbox is closed"))
 
     def _future(self) -> asyncio.Future[Any]:
-        """A future that need not be awaited: only those who await it hear of a failure."""
+        """Return a future that need not be awaited: asyncio logs no failure of it."""
         future: asyncio.Future[Any] = self._loop.create_future()
         future.add_done_callback(lambda done: done.cancelled() or done.exception())
         return future
 
     async def _send(self, data: bytes, descriptors: Sequence[int]) -> None:
         try:
-            if descriptors:  # they ride on the first octet, which a stream socket never splits
+            if descriptors:  # the first octet carries them, and a stream socket never splits it
                 await self._writable()
                 socket.send_fds(self._sock, [data[:1]], list(descriptors))
                 data = data[1:]
@@ -145,14 +145,14 @@ class Channel:
                 self._settle(number, answer)
             case protocol.Exited(pid=pid):
                 exited = self._exits.setdefault(pid, self._future())
-                if not exited.done():  # by a fault before
+                if not exited.done():  # by an earlier fault
                     exited.set_result(answer)
             case protocol.Fault():
                 self._fail(answer.failure.error())
 
     def _settle(self, number: int, answer: protocol.Done | protocol.Failed) -> None:
         future = self._answers.get(number)
-        if future is None or future.done():  # its task was cancelled
+        if future is None or future.done():  # the task of the request was cancelled
             with contextlib.suppress(AttributeError):
                 for fd in self.take_descriptors(getattr(answer, "descriptors", 0)):
                     os.close(fd)
@@ -162,7 +162,7 @@ class Channel:
             future.set_result(answer)
 
     def _fail(self, error: TestbedError) -> None:
-        """Fail everything awaited now or later; the first cause stays."""
+        """Let all pending and later requests fail; the first cause stays."""
         self._failure = self._failure or error
         futures: tuple[asyncio.Future[Any], ...]
         futures = (self._ready, *self._answers.values(), *self._exits.values())

@@ -27,20 +27,20 @@ from testbed.wire.report import WireReport
 
 T = TypeVar("T")
 
-_SERVER: Final = "testbed.sandbox.holder.server"  # what a holder is but for its birth
+_SERVER: Final = "testbed.sandbox.holder.server"  # imports all that a holder needs
 
-# Where sandboxes without a name come from.
+# The nursery of the sandboxes without a name.
 _nurseries: Final[list[launch.Nursery]] = []
 
 
 @contextlib.contextmanager
 def nursery(programs: Iterable[str] = ()) -> Iterator[None]:
-    """Have the sandboxes without a name come from one process, which starts now.
+    """Start one process that creates all sandboxes without a name.
 
-    It loads what they need while other things are done, and only once for all of them.  They end
+    It imports the modules of the holders once, in parallel to the caller's work. The sandboxes end
     with the context.
 
-    :param programs: modules of ours that will be started in nodes.
+    :param programs: modules of testbed that will be started in nodes.
     """
     here = launch.Nursery((_SERVER, *programs))
     _nurseries.append(here)
@@ -55,16 +55,16 @@ class Process:
     """A process in a node, started by :meth:`Sandbox.spawn`."""
 
     def __init__(self, channel: Channel, pid: int, argv: tuple[str, ...], name: str) -> None:
-        self.pid = pid  # as the sandbox's own processes see it
+        self.pid = pid  # in the PID namespace of the sandbox
         self.argv = argv
         self.name = name
         self._channel = channel
 
     async def wait(self, timeout: float | None = None) -> model.Exit:
-        """Return how it ended.
+        """Wait for the end of the process; return its status and usage.
 
-        :param timeout: seconds; :class:`TimeoutError` when they have passed.
-        :raises SandboxError: the sandbox failed or went away first.
+        :param timeout: seconds, after which :class:`TimeoutError` is raised.
+        :raises SandboxError: the sandbox failed or ended first.
         """
         exited = await asyncio.wait_for(asyncio.shield(self._channel.exited(self.pid)), timeout)
         return model.Exit(
@@ -75,15 +75,15 @@ class Process:
         )
 
     async def kill(self, number: int = signal.SIGTERM) -> None:
-        """Signal its process group; no error if it has ended."""
+        """Send a signal to the process group; no error if it has ended."""
         await self._channel.request(protocol.Signal, pid=self.pid, signal=int(number))
 
 
 class Sandbox:
-    """A private set of namespaces, alive as long as its holder process.
+    """A private set of namespaces, which lives as long as its holder process.
 
-    Use :meth:`create` for a new one and :meth:`connect` for one that runs.  As a context manager
-    it is closed at the end: a sandbox one created in the foreground ends with that.
+    Use :meth:`create` for a new sandbox and :meth:`connect` for a running one. The context manager
+    closes it at the end, which ends a sandbox that was created in the foreground.
     """
 
     def __init__(self, name: str, channel: Channel, holder: launch.Holder) -> None:
@@ -97,9 +97,9 @@ class Sandbox:
     async def create(cls, name: str | None = None, *, background: bool = False) -> Sandbox:
         """Start a sandbox.
 
-        :param name: under which others can connect; by default a random one.
-        :param background: it outlives this process from :meth:`detach` on; see there.
-        :raises SandboxError: the name is taken, or the holder did not come up.
+        :param name: the name for further clients; by default a random name.
+        :param background: whether the sandbox outlives this process after :meth:`detach`.
+        :raises SandboxError: the name is in use, or the holder did not start.
         :raises PlatformError: the kernel forbids a namespace or a mount.
         """
         if name is None and _nurseries:
@@ -130,12 +130,12 @@ class Sandbox:
 
     @staticmethod
     def running() -> list[str]:
-        """Return the names of this user's running sandboxes; root sees those of all users."""
+        """Return the names of this user's running sandboxes; for root, those of all users."""
         return [name for _, name in registry.running()]
 
     @property
     def holder_pid(self) -> int:
-        """The process that holds the sandbox, or its stem; killing it ends the sandbox."""
+        """The pid of the holder or of its stem. To kill this process ends the sandbox."""
         return self._holder.pid
 
     async def execute(
@@ -145,15 +145,15 @@ class Sandbox:
         change: AnyChange | None = None,
         verify: bool = True,
     ) -> model.Execution:
-        """Carry operations out in order, then read everything they asked for back.
+        """Carry out operations in order, then read back and verify their results.
 
-        :param operations: a plan, or any operations; of a plan the sandbox keeps the topology.
-        :param change: what the operations do, if they were planned as a change: the sandbox keeps
-            the state that it leads to, as of :meth:`change`.
-        :param verify: False skips reading back.
-        :raises OperationError: the kernel refused one, or what it shows is not what was wanted.
-            Operations before it, and perhaps some after it, have been carried out.
-        :raises PlatformError: the kernel lacks what one of them needs.
+        :param operations: a plan or other operations. The sandbox keeps the topology of a plan.
+        :param change: the change that the operations carry out, if they were planned as a change.
+            The sandbox keeps the resulting state, as with :meth:`change`.
+        :param verify: whether to read back and verify the results.
+        :raises OperationError: the kernel refused an operation, or its state differs from the
+            wanted one. The operations before it, and perhaps some after it, have been carried out.
+        :raises PlatformError: the kernel lacks a feature that an operation needs.
         """
         topology = None
         if isinstance(operations, Plan):
@@ -168,13 +168,15 @@ class Sandbox:
         )
 
     async def change(self, *changes: AnyChange, dry_run: bool = False) -> model.Changed:
-        """Change the network that a plan has built, from how it is at the moment.
+        """Change the network that a plan has built, starting from its present state.
 
-        All changes are carried out and verified, or none: after an error the network is as before.
+        Either all changes are carried out and verified, or none: an error leaves the network as it
+        was before.
 
-        :param dry_run: only say what would be done.
-        :raises InputError: one of them names what the network does not have.
-        :raises OperationError: the kernel refused something, or shows something else.
+        :param dry_run: whether to only report the operations and not carry them out.
+        :raises InputError: a change names something that the network does not have.
+        :raises OperationError: the kernel refused an operation, or its state differs from the
+            wanted one.
         """
         return await self._ask(protocol.Change, model.Changed, changes=changes, dry_run=dry_run)
 
@@ -193,15 +195,16 @@ class Sandbox:
     ) -> Process:
         """Start a program on a node, in a session of its own.
 
-        It is killed with its process group when this connection ends.
+        The program and its process group are killed when this connection ends.
 
         :param namespace: a node, or ``@wire``.
-        :param env: its whole environment; by default ours.
-        :param cwd: its working directory; by default ours.
-        :param stdin: a descriptor of ours; by default /dev/null, as for ``stdout`` and ``stderr``.
-        :param pass_fds: its descriptor number (3 to 255) -> a descriptor of ours.
-        :param name: what to call it in messages; by default the program.
-        :raises SandboxError: no such node or program.
+        :param env: the program's whole environment; by default that of this process.
+        :param cwd: the working directory; by default that of this process.
+        :param stdin: a descriptor of this process; by default /dev/null, as for ``stdout`` and
+            ``stderr``.
+        :param pass_fds: the program's descriptor number (3 to 255) -> a descriptor of this process.
+        :param name: the name of the process in messages; by default the program.
+        :raises SandboxError: the node or the program does not exist.
         """
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         try:
@@ -227,26 +230,26 @@ class Sandbox:
         return await self._ask(protocol.Observe, Observation, namespaces=wanted)
 
     async def wires(self) -> WireReport:
-        """Read shaping and counters of every wire."""
+        """Read the shaping and the counters of every wire."""
         return await self._ask(protocol.ReadWires, WireReport)
 
     async def describe(self) -> model.Description:
-        """Say what this sandbox is and what was done in it."""
+        """Return a description of this sandbox and its network."""
         return await self._ask(protocol.Describe, model.Description)
 
     async def features(self) -> tuple[model.Feature, ...]:
-        """Try out what the kernel can do, in scratch namespaces of the sandbox."""
+        """Test the features of the kernel in scratch namespaces of the sandbox."""
         return await self._ask(protocol.ProbeFeatures, tuple[model.Feature, ...])
 
     async def entrance(self, namespace: str) -> Entrance:
-        """Return the way into a node for a program that shares our terminal."""
+        """Return the entrance to a node for a program that shares our terminal."""
         answer = await self._channel.request(protocol.Enter, namespace=namespace)
         return Entrance(*self._channel.take_descriptors(answer.descriptors))
 
     async def detach(self) -> None:
-        """Let the sandbox live on without us: from here on only :meth:`stop` ends it.
+        """Let the sandbox outlive this process: from now on only :meth:`stop` ends it.
 
-        Until then it dies with this process, so an interrupted ``testbed up`` leaves nothing.
+        Before, it ends with this process, so an interrupted ``testbed up`` leaves nothing behind.
         """
         await self._ask(protocol.Detach, None)
         self._owned = False
@@ -254,18 +257,18 @@ class Sandbox:
             await self._holder.gone()
 
     async def close(self) -> None:
-        """Leave: a sandbox of ours ends, with everything in it, before this returns."""
+        """Close the connection. A sandbox that this process owns ends before the method returns."""
         if self._owned:
             await self.stop()
         else:
             self._channel.close()
 
     async def stop(self) -> None:
-        """End the sandbox, also one of another process; returns when its processes are gone.
+        """End the sandbox, even that of another process; return when its processes have ended.
 
-        The kernel frees the network namespaces right after, in the background.
+        The kernel then frees the network namespaces in the background.
         """
-        with contextlib.suppress(SandboxError):  # it ends instead of answering
+        with contextlib.suppress(SandboxError):  # the holder ends instead of answering
             await self._ask(protocol.Stop, None)
         self._channel.close()
         if not self._gone:

@@ -1,4 +1,4 @@
-"""The commands that a topology has its nodes run once they are built (``run:`` of a node)."""
+"""The commands that the nodes run after the network is built (``run:`` of a node)."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from testbed.errors import SandboxError
 from testbed.sandbox.client import Sandbox
 from testbed.topology.model import Topology
 
-LIMIT_S = 60.0  # for each command
-_LOG_LIMIT = 1024 * 1024  # octets of output kept of each command
+LIMIT_S = 60.0  # per command
+_LOG_LIMIT = 1024 * 1024  # octets of output kept per command
 
 
 class Output(msgspec.Struct, frozen=True):
-    """The output of a node's commands, each after its own line ``$ COMMAND``."""
+    """The output of a node's commands, each after a line ``$ COMMAND``."""
 
     node: str
     text: bytes
 
 
 async def set_up(sandbox: Sandbox, topology: Topology, outputs: list[Output]) -> None:
-    """Run the commands of all nodes, one after the other in the order of the file.
+    """Run the commands of all nodes one after the other, in the order of the file.
 
-    :param outputs: gets what they print, that of one that fails too.
-    :raises SandboxError: one failed, or did not end.
+    :param outputs: receives the output of the commands, including that of a failed one.
+    :raises SandboxError: a command failed or did not end.
     """
     for node in topology.nodes:
         text = b""
@@ -41,7 +41,7 @@ async def set_up(sandbox: Sandbox, topology: Topology, outputs: list[Output]) ->
 
 
 def _failure(argv: tuple[str, ...], status: int | None, printed: bytes) -> str:
-    """Say how a command failed, with the last line it printed."""
+    """Return in words how a command failed, with the last line of its output."""
     lines = printed.decode(errors="replace").split("\n")
     last = next((line.strip() for line in reversed(lines) if line.strip()), "")
     ended = f"ended with status {status}" if status is not None else "did not end"
@@ -49,7 +49,7 @@ def _failure(argv: tuple[str, ...], status: int | None, printed: bytes) -> str:
 
 
 async def _run(sandbox: Sandbox, node: str, argv: tuple[str, ...]) -> tuple[int | None, bytes]:
-    """Run a command; return its status, None if it did not end, and what it printed."""
+    """Run a command; return its status, or None if it did not end, and its output."""
     memory = os.memfd_create("output", os.MFD_CLOEXEC)
     try:
         process = await sandbox.spawn(node, argv, stdout=memory, stderr=memory)

@@ -1,4 +1,4 @@
-"""Starting holders, and watching one end."""
+"""The start of holders, and the wait for their end."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _PACKAGES: Final = str(Path(testbed.__file__).parent.parent)
 
 
 class Holder:
-    """A process to watch, by pidfd: a number that cannot be reused under our feet.
+    """A process to watch by pidfd, which unlike a pid is never reused.
 
-    :param pidfd: taken over; by default opened here.
+    :param pidfd: an open pidfd, which the object closes; by default it opens one.
     """
 
     def __init__(self, pid: int, pidfd: int | None = None) -> None:
@@ -29,7 +29,7 @@ class Holder:
         self._pidfd = os.pidfd_open(pid) if pidfd is None else pidfd
 
     async def gone(self) -> None:
-        """Wait until the process, and with it the PID namespace, has ended; call it once."""
+        """Wait until the process, and with it the PID namespace, has ended. Call this once."""
         loop = asyncio.get_running_loop()
         ended = asyncio.Event()
         loop.add_reader(self._pidfd, ended.set)
@@ -40,29 +40,29 @@ class Holder:
             os.close(self._pidfd)
 
     def last_words(self) -> str | None:
-        """Its output before it ended, if we can know."""
+        """Return the last output of the process, if it is known."""
         return None
 
 
 class Stem(Holder):
-    """The process that waits for a holder of ours, and ends after it."""
+    """The process that waits for a holder of this process and ends after it."""
 
     def __init__(self, pid: int, pidfd: int, birth: Birth) -> None:
         super().__init__(pid, pidfd)
         self._birth = birth
 
     async def gone(self) -> None:
-        """Wait for the end and reap it."""
+        """Wait for the end and clean up."""
         await super().gone()
         self._birth.over()
 
     def last_words(self) -> str | None:
-        """The last line it wrote: after a crash, the exception."""
+        """Return the last line that it wrote: after a crash, the exception."""
         return self._birth.last_words()
 
 
 class Log:
-    """What processes write, in memory, never in a file."""
+    """The output of processes, in memory and never in a file."""
 
     def __init__(self) -> None:
         self.descriptor = os.memfd_create("testbed-holder")
@@ -77,17 +77,17 @@ class Log:
         return next((line for line in reversed(lines) if line.strip()), None)
 
     def close(self) -> None:
-        """Keep the last line alone."""
+        """Free the output except its last line."""
         self._last = self.last_line()
         os.close(self.descriptor)
         self._closed = True
 
 
 class Birth:
-    """A holder that has been ordered.
+    """A holder whose start has been ordered.
 
-    :param control: the creator's connection to it.
-    :param alone: the nursery is there for this holder alone.
+    :param control: the creator's connection to the holder.
+    :param alone: whether the nursery serves only this holder.
     """
 
     def __init__(self, control: socket.socket, log: Log, nursery: Nursery, *, alone: bool) -> None:
@@ -97,11 +97,11 @@ class Birth:
         self._alone = alone
 
     def last_words(self) -> str | None:
-        """The last line that it wrote, or what it was to come from."""
+        """Return the last line that the holder or else its nursery wrote."""
         return self.log.last_line() or self._nursery.log.last_line()
 
     def over(self) -> None:
-        """Clean up after a holder that has ended, or never came to be."""
+        """Clean up after a holder that has ended or did not start."""
         if self._alone:
             self._nursery.end(at_once=True)
         else:
@@ -109,11 +109,12 @@ class Birth:
 
 
 class Nursery:
-    """A process that has loaded what holders need, and forks the stem of one for each order.
+    """A process that has imported a holder's modules, and forks a stem per order.
 
-    All of them end with the thread that makes it.
+    The nursery and its stems end with the thread that creates the nursery.
 
-    :param modules: our programs in nodes, which then need not be loaded by each of their processes.
+    :param modules: our programs for nodes; the nursery imports them once for all of their
+        processes.
     """
 
     def __init__(self, modules: Iterable[str] = ()) -> None:
@@ -134,10 +135,11 @@ class Nursery:
             )
 
     def order(self, name: str, *, last: bool = False) -> Birth:
-        """Have a holder be born.
+        """Order the start of a holder.
 
-        :param last: there will be no other: the process becomes its stem.
-        :raises SandboxError: the process has ended.
+        :param last: whether this is the last order. Then the nursery becomes the stem of the
+            holder.
+        :raises SandboxError: the nursery has ended.
         """
         ours, theirs = socket.socketpair()
         birth = Birth(ours, self.log if last else Log(), self, alone=last)
@@ -153,9 +155,9 @@ class Nursery:
         return birth
 
     def end(self, *, at_once: bool = False) -> None:
-        """End the process; with it ends all that it has forked.
+        """End the process and with it all stems that it has forked.
 
-        :param at_once: whatever it does.
+        :param at_once: whether to kill the process instead of waiting for its end.
         """
         if at_once:
             self._process.kill()
@@ -165,8 +167,8 @@ class Nursery:
 
 
 def start(name: str) -> Birth:
-    """Start a holder by itself.
+    """Start a holder with a nursery of its own.
 
-    :raises SandboxError: it ended at once.
+    :raises SandboxError: the nursery ended at once.
     """
     return Nursery().order(name, last=True)

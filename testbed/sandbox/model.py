@@ -1,4 +1,4 @@
-"""Values a sandbox answers with."""
+"""The values that a sandbox returns."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from testbed.topology.present import LinkState
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
     """The outcome of some operations."""
 
-    engine: dict[str, str]  # of each wire added: "netem" or "emulator"
-    seconds: float  # in the holder, reading back included
+    engine: dict[str, str]  # per added wire: "netem" or "emulator"
+    seconds: float  # in the holder, including the verification
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True):
     """The outcome of changes of a running network.
 
-    :param operations: what was done, or would be.
-    :param commands: the same as commands of iproute2.
+    :param operations: the operations that were or would be carried out.
+    :param commands: the same operations as commands of iproute2.
     """
 
     operations: tuple[AnyOperation, ...]
     commands: tuple[str, ...]
-    seconds: float  # in the holder, reading back included
+    seconds: float  # in the holder, including the verification
 
 
 class Exit(msgspec.Struct, frozen=True, kw_only=True):
-    """How a process ended, and what it used (wait4(2))."""
+    """The exit status of a process and the resources that it used (wait4(2))."""
 
-    returncode: int  # negative: the signal that killed it
+    returncode: int  # -N if signal N killed the process
     cpu_user_s: float
     cpu_system_s: float
     max_rss_bytes: int
@@ -40,8 +40,8 @@ class Exit(msgspec.Struct, frozen=True, kw_only=True):
 class Description(msgspec.Struct, frozen=True, kw_only=True):
     """The description of a sandbox.
 
-    :param topology: what was built in it, before anything changed it.
-    :param states: of the links that were taken down or made blackholes: ``down``, ``blackhole``.
+    :param topology: the topology that was built, without later changes.
+    :param states: the states of changed links: ``down`` or ``blackhole``.
     """
 
     name: str
@@ -56,10 +56,10 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Feature(msgspec.Struct, frozen=True, kw_only=True):
-    """Something a kernel may or may not be able to do, as tried out in a scratch namespace."""
+    """An optional feature of the kernel, as tested in a scratch namespace."""
 
     name: str
     present: bool
-    detail: str  # what was tried, and the kernel's answer
+    detail: str  # the attempt and the kernel's answer
     why: str  # why it matters
-    instead: str  # what happens or can be done without it
+    instead: str  # the effect of its absence, or a substitute

@@ -1,7 +1,7 @@
 """The observed state of namespaces, as values.
 
-Where a resolved topology has a word for something (a route, a rule, an endpoint, ...), the
-observation uses the same type, so that wanted and seen compare with ``==``.
+If a resolved topology has a type for something (a route, a rule, an endpoint, ...), the observation
+uses the same type, so that ``==`` compares wanted and observed values.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ __all__ = [
 
 
 class LinkState(msgspec.Struct, frozen=True, kw_only=True):
-    """An interface, as ``ip -d -s link`` shows it.  Counters: packets and octets."""
+    """An interface, as ``ip -d -s link`` shows it. Counters are in packets and octets."""
 
     index: int
     name: str
-    kind: str | None  # veth, bridge, ...; None: built in, like the loopback
+    kind: str | None  # veth, bridge, ...; None if built in, like the loopback
     up: bool  # administratively (IFF_UP)
-    carrier: bool  # IFF_RUNNING: it sends; the other end of a veth pair is up too
+    carrier: bool  # can send (IFF_RUNNING): the other end of a veth pair is up, too
     mtu: int
-    mac: str  # empty where the link has no addresses, as of a TUN interface
-    master: str | None  # the bridge it is a port of, or its VRF
-    offload: bool  # transmit checksums are left to the device, and with them segmentation
-    device: Vlan | Gre | Vrf | None = None  # what it stands on
+    mac: str  # empty if the link has no addresses, like a TUN interface
+    master: str | None  # the bridge or VRF that it belongs to
+    offload: bool  # whether the device computes checksums and segments
+    device: Vlan | Gre | Vrf | None = None  # the kind and options of a VLAN, tunnel or VRF
     rx_packets: int = 0
     rx_bytes: int = 0
     rx_dropped: int = 0
@@ -49,7 +49,10 @@ class LinkState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):
-    """``ip address``; ``usable`` is False while duplicate address detection runs or has failed."""
+    """An address, as ``ip address`` shows it.
+
+    ``usable`` is False while duplicate address detection runs and after it has failed.
+    """
 
     interface: str
     address: str  # with prefix length
@@ -57,22 +60,22 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QdiscState(msgspec.Struct, frozen=True, kw_only=True):
-    """``tc -s qdisc``."""
+    """A queueing discipline, as ``tc -s qdisc`` shows it."""
 
     interface: str
     kind: str
-    parent: int  # 0xffffffff: root; 0xfffffff1: ingress; or a class of another qdisc
+    parent: int  # 0xffffffff: root; 0xfffffff1: ingress; else a class of another qdisc
     sent_packets: int
     sent_bytes: int
     dropped: int
     queued_packets: int
     queued_bytes: int
-    overlimit: int = 0  # of those dropped, found no room: codel, fq_codel, pie, red
-    marked: int = 0  # CE
+    overlimit: int = 0  # the dropped packets that found no room (codel, fq_codel, pie, red)
+    marked: int = 0  # with CE
 
 
 class Listener(msgspec.Struct, frozen=True, kw_only=True):
-    """A listening socket; ``address`` is ``0.0.0.0`` or ``::`` for any."""
+    """A listening socket. The address ``0.0.0.0`` or ``::`` means any."""
 
     protocol: str  # tcp or mptcp
     address: str
@@ -80,7 +83,7 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NamespaceState(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything about one namespace.  Routes leave out the kernel's own (table local)."""
+    """The state of one namespace. ``routes`` excludes the kernel's own (table local)."""
 
     name: str
     links: tuple[LinkState, ...] = ()
@@ -90,15 +93,15 @@ class NamespaceState(msgspec.Struct, frozen=True, kw_only=True):
     neighbours: tuple[Neighbour, ...] = ()
     wireguard: dict[str, Peered] = {}  # by the name of the interface
     qdiscs: tuple[QdiscState, ...] = ()
-    limits: Limits | None = None  # None: no MPTCP in this kernel
+    limits: Limits | None = None  # None if this kernel has no MPTCP
     endpoints: tuple[Endpoint, ...] = ()
     sysctls: dict[str, str] = {}
     listeners: tuple[Listener, ...] = ()
     counters: dict[str, int] = {}  # the kernel's MIB, by nstat's names
-    own_counters: dict[str, int] = {}  # likewise, of programs on our own stack (``testbed exec``)
+    own_counters: dict[str, int] = {}  # the same of programs on our own stack (``testbed exec``)
 
     def link(self, name: str) -> LinkState | None:
-        """Return the interface of that name."""
+        """Return the interface with a name, or None."""
         return next((link for link in self.links if link.name == name), None)
 
 

@@ -1,9 +1,9 @@
 """The messages between the holder of a sandbox and its clients, and their frames.
 
-One message is a 4-octet big-endian length and that many octets of MessagePack.  A request carries
-an ``id`` that its one answer repeats.  Descriptors travel by SCM_RIGHTS with the first octet of
-the frame they belong to; the message says how many there are.  The holder also sends
-:class:`Exited` and :class:`Fault` unasked.
+A message is a 4-octet big-endian length and that number of octets of MessagePack. A request has an
+``id`` that its only answer repeats. Descriptors are sent by SCM_RIGHTS with the first octet of
+their frame; the message states their number. The holder also sends :class:`Exited` and
+:class:`Fault` without a request.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from testbed.topology.model import Topology
 from testbed.topology.operations import AnyOperation
 from testbed.topology.present import AnyChange
 
-MAX_FRAME: Final = 256 * 1024 * 1024  # octets: a plan of 100,000 operations needs a tenth of it
+MAX_FRAME: Final = 256 * 1024 * 1024  # octets; a plan of 100,000 operations needs a tenth
 _CHUNK: Final = 256 * 1024
 _MAX_FDS: Final = 64
 _DESCRIPTOR: Final = struct.Struct("i")
@@ -28,16 +28,16 @@ _LENGTH: Final = struct.Struct(">I")
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="request", tag=True):
-    """Base of what a client asks; ``id`` is chosen by the client."""
+    """The base of the requests. The client chooses ``id``."""
 
     id: int
 
 
 class Execute(Request, frozen=True, kw_only=True):
-    """Carry out operations; answered by :class:`~testbed.sandbox.model.Execution`.
+    """Carry out operations; the answer is :class:`~testbed.sandbox.model.Execution`.
 
-    :param topology: what they build, if they are a plan.
-    :param change: what they do to that, if they were planned as a change of it.
+    :param topology: the topology that the operations build, if they are a plan.
+    :param change: the change that the operations carry out, if they were planned as a change.
     """
 
     operations: tuple[AnyOperation, ...]
@@ -47,9 +47,9 @@ class Execute(Request, frozen=True, kw_only=True):
 
 
 class Change(Request, frozen=True, kw_only=True):
-    """Change what a plan has built; answered by :class:`~testbed.sandbox.model.Changed`.
+    """Change a network that a plan built; the answer is :class:`~testbed.sandbox.model.Changed`.
 
-    :param dry_run: only say what would be done.
+    :param dry_run: whether to only report the operations and not carry them out.
     """
 
     changes: tuple[AnyChange, ...]
@@ -57,7 +57,7 @@ class Change(Request, frozen=True, kw_only=True):
 
 
 class Spawn(Request, frozen=True, kw_only=True):
-    """Start a process; ``targets`` are the numbers its descriptors get; answered by its pid."""
+    """Start a process; the answer is its pid. ``targets`` are the numbers of its descriptors."""
 
     namespace: str
     argv: tuple[str, ...]
@@ -67,38 +67,38 @@ class Spawn(Request, frozen=True, kw_only=True):
 
 
 class Signal(Request, frozen=True, kw_only=True):
-    """Send a signal to the process group of a process this client started."""
+    """Send a signal to the process group of a process that this client started."""
 
     pid: int
     signal: int
 
 
 class Observe(Request, frozen=True, kw_only=True):
-    """Read the state of some namespaces, or of all."""
+    """Read the state of some namespaces or all."""
 
     namespaces: tuple[str, ...] | None = None
 
 
 class ReadWires(Request, frozen=True, kw_only=True):
-    """Read shaping and counters of every wire."""
+    """Read the shaping and the counters of every wire."""
 
 
 class Describe(Request, frozen=True, kw_only=True):
-    """Say what the sandbox is and what was done in it."""
+    """Return a description of the sandbox and its network."""
 
 
 class ProbeFeatures(Request, frozen=True, kw_only=True):
-    """Say what this kernel can do, seen from inside the sandbox."""
+    """Return the features of this kernel, as tested inside the sandbox."""
 
 
 class Enter(Request, frozen=True, kw_only=True):
-    """Send descriptors of the namespaces a process of a node lives in (see ``Entrance``)."""
+    """Send descriptors of the namespaces of a node's processes (see ``Entrance``)."""
 
     namespace: str
 
 
 class Detach(Request, frozen=True, kw_only=True):
-    """Live on when the creator goes: the sandbox becomes a background one."""
+    """Outlive the creator: the sandbox becomes a background sandbox."""
 
 
 class Stop(Request, frozen=True, kw_only=True):
@@ -121,16 +121,16 @@ AnyRequest = (
 
 
 class Ready(msgspec.Struct, frozen=True, tag_field="answer", tag=True):
-    """The first message on a creator's connection: the namespaces stand.
+    """The first message on a creator's connection: the namespaces are ready.
 
-    With it comes a descriptor, the pidfd of the stem, whose process is ``pid``.
+    The message includes a descriptor, the pidfd of the stem, whose pid is ``pid``.
     """
 
     pid: int
 
 
 class Done(msgspec.Struct, frozen=True, tag_field="answer", tag=True):
-    """The answer to a request; ``value`` has the type the request's docstring names."""
+    """The answer to a request. The request's docstring names the type of ``value``."""
 
     id: int
     value: msgspec.Raw = msgspec.Raw(b"\xc0")  # MessagePack nil
@@ -138,14 +138,14 @@ class Done(msgspec.Struct, frozen=True, tag_field="answer", tag=True):
 
 
 class Failed(msgspec.Struct, frozen=True, tag_field="answer", tag=True):
-    """The answer to a request that could not be done; ``id`` 0: the sandbox never stood."""
+    """The answer to a failed request. An ``id`` of 0 means that the sandbox did not start."""
 
     id: int
     failure: Failure
 
 
 class Exited(msgspec.Struct, frozen=True, kw_only=True, tag_field="answer", tag=True):
-    """A process started by this client has ended; ``status`` is that of waitpid(2)."""
+    """The end of a process that this client started. ``status`` is that of waitpid(2)."""
 
     pid: int
     status: int
@@ -155,18 +155,18 @@ class Exited(msgspec.Struct, frozen=True, kw_only=True, tag_field="answer", tag=
 
 
 class Fault(msgspec.Struct, frozen=True, tag_field="answer", tag=True):
-    """The sandbox no longer does what it was told (its emulator died): stop trusting it."""
+    """A failure that makes the sandbox unreliable, such as the end of its emulator."""
 
     failure: Failure
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What a nursery is told: to have the holder of a sandbox be born.
+    """An order to a nursery to start the holder of a sandbox.
 
-    Two descriptors come with it: the holder's end of the creator's connection, and what takes what
-    it writes.
+    It includes two descriptors: the holder's end of the creator's connection, and the file for the
+    holder's output.
 
-    :param last: no other order will come.
+    :param last: whether no other order follows.
     """
 
     name: str
@@ -177,12 +177,12 @@ AnyAnswer = Ready | Done | Failed | Exited | Fault
 
 
 def encode(order: Order) -> bytes:
-    """Return an order as one packet."""
+    """Encode an order as one packet."""
     return msgspec.msgpack.encode(order)
 
 
 def decode(packet: bytes) -> Order:
-    """Return the order of a packet."""
+    """Decode the order in a packet."""
     return msgspec.msgpack.decode(packet, type=Order)
 
 
@@ -193,12 +193,12 @@ def pack(message: msgspec.Struct) -> bytes:
 
 
 def receive(sock: socket.socket) -> tuple[bytes, list[int]]:
-    """Return the octets that have arrived on a socket, and the descriptors with them.
+    """Return the octets and the descriptors that have arrived on a socket.
 
-    No data: the other side has gone.  Children do not inherit the descriptors.
+    No octets mean that the peer has closed the connection. Children do not inherit the descriptors.
     """
     space = socket.CMSG_LEN(_MAX_FDS * _DESCRIPTOR.size)
-    # Not socket.recv_fds: up to Python 3.12 it forgets its flags.
+    # Not socket.recv_fds, which up to Python 3.12 ignores its flags.
     data, ancillary, _, _ = sock.recvmsg(_CHUNK, space, socket.MSG_CMSG_CLOEXEC)
     return data, [
         descriptor
@@ -209,13 +209,16 @@ def receive(sock: socket.socket) -> tuple[bytes, list[int]]:
 
 
 class Frames:
-    """Cuts a byte stream into the bodies of frames."""
+    """Splits a byte stream into the bodies of frames."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Take what arrived and yield each complete body.  :class:`ValueError`: not our stream."""
+        """Add received octets and yield each complete body.
+
+        :raises ValueError: the octets do not follow the protocol.
+        """
         self._buffer += data
         while len(self._buffer) >= _LENGTH.size:
             (length,) = _LENGTH.unpack_from(self._buffer)

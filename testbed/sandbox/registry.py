@@ -1,7 +1,7 @@
-r"""Names of running sandboxes: abstract UNIX sockets, so nothing is ever left on a disk.
+r"""The names of running sandboxes: abstract UNIX sockets, which leave nothing on a disk.
 
-The address of a sandbox is ``\0testbed/<uid>/<name>`` in the network namespace its creator ran
-in.  unix(7): an abstract socket disappears with its last descriptor.
+The address of a sandbox is ``\0testbed/<uid>/<name>`` in the network namespace of its creator. An
+abstract socket disappears with its last descriptor (unix(7)).
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _PEER = struct.Struct("iII")  # struct ucred: pid, uid, gid
 
 
 def new_name() -> str:
-    """Return a name that no other sandbox has."""
+    """Return a name for a sandbox that no other one uses."""
     return f"sandbox-{secrets.token_hex(4)}"
 
 
 def check_name(name: str) -> str:
-    """Return ``name`` if it can name a sandbox; :class:`InputError` otherwise."""
+    """Return ``name`` if it is valid for a sandbox; raise :class:`InputError` otherwise."""
     if not _NAME.fullmatch(name):
         raise InputError(
             f"{name!r} cannot be the name of a sandbox",
@@ -36,7 +36,10 @@ def check_name(name: str) -> str:
 
 
 def bind(name: str) -> socket.socket:
-    """Take the name; the caller must listen.  :class:`SandboxError`: it is taken."""
+    """Return a socket bound to the name. The caller must listen.
+
+    :raises SandboxError: the name is in use.
+    """
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         listener.bind(_address(os.geteuid(), name))
@@ -50,7 +53,7 @@ def bind(name: str) -> socket.socket:
 
 
 def running() -> list[tuple[int, str]]:
-    """Return (uid, name) of every sandbox this user may reach: root all, others their own."""
+    """Return (uid, name) of this user's sandboxes; for root, those of all users."""
     me = os.geteuid()
     found = set()
     for line in Path("/proc/net/unix").read_text(errors="replace").splitlines()[1:]:
@@ -64,7 +67,10 @@ def running() -> list[tuple[int, str]]:
 
 
 def connect(name: str) -> socket.socket:
-    """Connect to a running sandbox, preferring one's own.  :class:`NoSuchSandboxError`."""
+    """Connect to a running sandbox, preferably one of this user.
+
+    :raises NoSuchSandboxError: no sandbox has the name.
+    """
     check_name(name)
     me = os.geteuid()
     candidates = sorted((uid for uid, each in running() if each == name), key=lambda u: u != me)
@@ -77,9 +83,9 @@ def connect(name: str) -> socket.socket:
 
 
 def peer(connection: socket.socket) -> tuple[int, int]:
-    """Return (pid, uid) of the other side of a UNIX socket, as this process sees them.
+    """Return (pid, uid) of the peer of a UNIX socket, as seen by this process.
 
-    The pid is 0 if the other side is in a PID namespace that is neither ours nor below ours.
+    The pid is 0 if the peer's PID namespace is neither that of this process nor a descendant of it.
     """
     pid, uid, _ = _PEER.unpack(
         connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
@@ -92,10 +98,10 @@ def _address(uid: int, name: str) -> bytes:
 
 
 def _connect_as(uid: int, name: str) -> socket.socket | None:
-    """Connect with the credentials of ``uid``; None if it went away or is not to be had.
+    """Connect with the credentials of ``uid``; return None if that fails.
 
-    A rootless holder knows only its owner: the kernel shows it every other user, root included,
-    as "nobody".  So root connects as the owner.
+    A rootless holder recognises only its owner: the kernel shows it every other user, including
+    root, as "nobody". So root connects as the owner.
     """
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     me = os.geteuid()
@@ -111,8 +117,8 @@ def _connect_as(uid: int, name: str) -> socket.socket | None:
         connection.close()
         return None
     pid, owner = peer(connection)
-    # Any user may bind any abstract name.  Without a pid, it lives outside of the container this
-    # process is in, where its life cannot be watched.
+    # Any user may bind any abstract name. A peer without a pid is outside of the container of this
+    # process, which then cannot watch it.
     if owner != uid or not pid:
         connection.close()
         return None

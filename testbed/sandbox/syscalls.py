@@ -1,7 +1,7 @@
-"""The few system calls about namespaces and mounts that Python 3.11's ``os`` does not offer.
+"""The system calls on namespaces and mounts that ``os`` of Python 3.11 lacks.
 
-Each raises :class:`OSError` with the kernel's ``errno``.  ``os.unshare`` and ``os.setns`` exist
-from Python 3.12 on; going through libc keeps one way for all versions.
+Each function raises :class:`OSError` with the kernel's ``errno``. ``os.unshare`` and ``os.setns``
+exist since Python 3.12, but calls through libc work with all versions.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MS_BIND: Final = 0x1000
 MS_REC: Final = 0x4000
 MS_PRIVATE: Final = 1 << 18
 
-_SYS_PIDFD_GETFD: Final = 438  # one number for all architectures
+_SYS_PIDFD_GETFD: Final = 438  # the same number on all architectures
 _SYS_MOUNT_SETATTR: Final = 442
 _AT_FDCWD: Final = -100
 _AT_RECURSIVE: Final = 0x8000
@@ -41,17 +41,17 @@ def _check(result: int, what: str) -> None:
 
 
 def unshare(flags: int) -> None:
-    """Give this thread namespaces of its own (unshare(2))."""
+    """Move this thread to new namespaces (unshare(2))."""
     _check(_libc.unshare(flags), "unshare")
 
 
 def setns(fd: int, kind: int = 0) -> None:
-    """Enter the namespace behind ``fd`` (setns(2)); ``kind`` is what it must be, or 0."""
+    """Enter the namespace of ``fd`` (setns(2)). ``kind`` is its required type, or 0 for any."""
     _check(_libc.setns(fd, kind), "setns")
 
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:
-    """Mount a file system, or bind one (mount(2))."""
+    """Mount a file system, or make a bind mount (mount(2))."""
     result = _libc.mount(
         source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), data.encode()
     )
@@ -74,10 +74,10 @@ def make_read_only(path: str) -> None:
 
 
 def set_parent_death_signal(signal: int) -> None:
-    """Be sent ``signal`` when the parent thread ends; 0: never (prctl(2), ``PR_SET_PDEATHSIG``).
+    """Request ``signal`` for the end of the parent thread; 0 for none (``PR_SET_PDEATHSIG``).
 
-    The kernel forgets it on fork and on a change of credentials, and a parent that is already
-    dead sends nothing: set it late, then check that the parent still lives.
+    See prctl(2). A fork and a change of credentials reset the signal, and a parent that has ended
+    already sends none. So set it late, then check that the parent still runs.
     """
     _check(_libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal), 0, 0, 0), "prctl")
 

@@ -1,7 +1,8 @@
-"""The way back from a change that failed: from the state there is to the one there was.  Pure.
+"""The operations that undo a failed change: from the present state to the former one.
 
-In two steps, because the kernel itself adds and flushes routes with addresses and interfaces: links
-and addresses first, then, observed anew, all that hangs on them.
+The functions have no side effects. Undoing takes two steps, because the kernel itself adds and
+removes routes with addresses and interfaces: first links and addresses, then, after another
+observation, everything that depends on them.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ PARTS: Final = ("links", "addresses", "routes", "rules", "neighbours", "limits",
 
 
 def of_interfaces(before: NamespaceState, now: NamespaceState) -> Iterator[ops.AnyOperation]:
-    """Yield what sets interfaces up or down and gives and takes addresses, as it was before."""
+    """Yield the operations that restore addresses and the up or down state of interfaces."""
     where = before.name
     states = {link.name: link.up for link in now.links}
     for link in before.links:
@@ -28,13 +29,14 @@ def of_interfaces(before: NamespaceState, now: NamespaceState) -> Iterator[ops.A
     has = {(each.interface, each.address) for each in now.addresses}
     for name, address in sorted(has - had):
         yield ops.RemoveAddress(namespace=where, interface=name, address=address)
-    for each in before.addresses:  # in their order: the first one of a subnet is the primary one
+    # In the former order, because the first address of a subnet is the primary one.
+    for each in before.addresses:
         if (each.interface, each.address) not in has:
             yield ops.AddAddress(namespace=where, interface=each.interface, address=each.address)
 
 
 def of_the_rest(before: NamespaceState, now: NamespaceState) -> Iterator[ops.AnyOperation]:
-    """Yield what restores neighbours, rules, routes, limits and endpoints."""
+    """Yield the operations that restore neighbours, rules, routes, limits and endpoints."""
     where = before.name
     for neighbour in _only(now.neighbours, before.neighbours):
         yield ops.RemoveNeighbour(namespace=where, neighbour=neighbour)
@@ -46,7 +48,7 @@ def of_the_rest(before: NamespaceState, now: NamespaceState) -> Iterator[ops.Any
         yield ops.AddRule(namespace=where, rule=rule)
     for route in _only(now.routes, before.routes):
         yield ops.RemoveRoute(namespace=where, route=route)
-    # Routes without a gateway first: others may need them.
+    # Routes without a gateway first, because others may need them.
     for route in sorted(_only(before.routes, now.routes), key=lambda it: it.via is not None):
         yield ops.AddRoute(namespace=where, route=route)
     if before.limits is not None and before.limits != now.limits:
@@ -58,7 +60,7 @@ def of_the_rest(before: NamespaceState, now: NamespaceState) -> Iterator[ops.Any
 
 
 def left_over(before: NamespaceState, now: NamespaceState) -> list[str]:
-    """Return what is still different, in words; nothing: it is as it was."""
+    """Return in words the differences that remain; an empty list if there are none."""
     found = []
     for part in PARTS:
         was, is_now = (_comparable(getattr(state, part)) for state in (before, now))

@@ -1,8 +1,8 @@
-"""The expected results of operations, as facts that can be looked up.  Pure.
+"""The expected results of operations, as facts to compare. The functions have no side effects.
 
-A *fact* is a key and a value: ``("route", "10.0.0.0/24", 254)`` -> a :class:`Route`.  Operations
-say which facts they expect, or expect gone; the observed state of a namespace says which facts it
-shows; comparing the two is then one rule for everything there is to verify.
+A *fact* is a key and a value: ``("route", "10.0.0.0/24", 254)`` -> a :class:`Route`. An operation
+has facts that it expects to be present or absent. The observed state of a namespace contains facts,
+too. One rule then compares both for every kind of fact.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from testbed.topology import operations as ops
 from testbed.topology.devices import WireGuard, kind_of
 from testbed.topology.model import EndpointFlag
 
-Key: TypeAlias = tuple[object, ...]  # the first element is the part of the state it is in
+Key: TypeAlias = tuple[object, ...]  # the first element is the part of the state
 Facts: TypeAlias = Mapping[Key, Set[object]]
 
 _replace: Final = msgspec.structs.replace
 
 
 class Expectation(msgspec.Struct, frozen=True):
-    """One fact an operation wants: ``value`` among the values of the key, or (None) none."""
+    """A fact that an operation expects: ``value`` for the key, or no value if it is None."""
 
     operation: ops.Operation
     value: object
@@ -36,7 +36,7 @@ class Expectation(msgspec.Struct, frozen=True):
 def expectations(
     operations: Sequence[ops.AnyOperation],
 ) -> dict[str, dict[Key, Expectation]]:
-    """Return namespace -> key -> what the last operation about that key wants."""
+    """Return namespace -> key -> the expectation of the last operation on that key."""
     found: dict[str, dict[Key, Expectation]] = {}
     for operation in operations:
         for namespace, key, value in _wanted(operation):
@@ -45,7 +45,7 @@ def expectations(
 
 
 def namespaces(operation: ops.AnyOperation) -> Iterable[str]:
-    """Return the namespaces an operation changes."""
+    """Return the namespaces that an operation changes."""
     match operation:
         case ops.AddVeth(a=a, b=b):
             return (a.namespace, b.namespace)
@@ -56,7 +56,7 @@ def namespaces(operation: ops.AnyOperation) -> Iterable[str]:
 
 
 def compare(wanted: Mapping[Key, Expectation], facts: Facts) -> None:
-    """Raise :class:`OperationError` for the first expectation that is not met."""
+    """Compare the facts; raise :class:`OperationError` for the first unmet expectation."""
     for key, expectation in wanted.items():
         seen = facts.get(key, frozenset())
         if not _met(expectation, seen):
@@ -68,9 +68,9 @@ def compare(wanted: Mapping[Key, Expectation], facts: Facts) -> None:
 
 
 def settled(wanted: Mapping[Key, Expectation], facts: Facts) -> bool:
-    """Whether all carriers are as wanted: the kernel turns them on and off later than it is told.
+    """Return whether all carriers are as expected; the kernel switches them with a delay.
 
-    One of an interface that is not there is not waited for.
+    The carrier of an interface that does not exist is ignored.
     """
     return all(
         _met(expectation, facts[key])
@@ -84,7 +84,7 @@ def _met(expectation: Expectation, seen: Set[object]) -> bool:
 
 
 def facts(state: NamespaceState) -> Facts:
-    """Return everything a namespace shows, as facts."""
+    """Return the observed state of a namespace as facts."""
     found: dict[Key, set[object]] = {}
     for key, value in _shown(state):
         if value is not None:
@@ -93,7 +93,7 @@ def facts(state: NamespaceState) -> Facts:
 
 
 def _words(key: Key, value: object) -> str:
-    """Say a fact in words."""
+    """Return a fact in words."""
     if value is None:
         return "none"
     if isinstance(value, msgspec.Struct):
@@ -110,7 +110,7 @@ def _shown(state: NamespaceState) -> Iterator[tuple[Key, object]]:
         yield ("addresses", address.interface, address.address), address
     for route in state.routes:
         yield ("routes", route.destination, route.table), route
-        if route.via is not None:  # the kernel found the interface itself
+        if route.via is not None:  # the kernel chose the interface
             yield (
                 ("routes", route.destination, route.table),
                 _replace(route, interface=None),
@@ -131,7 +131,7 @@ Wanted: TypeAlias = Iterator[tuple[str, Key, object]]
 
 @singledispatch
 def _wanted(operation: ops.AnyOperation) -> Wanted:
-    """Yield (namespace, key, value) of every fact an operation wants."""
+    """Yield (namespace, key, value) of every fact that an operation expects."""
     raise NotImplementedError(operation)
 
 
@@ -169,7 +169,7 @@ def _(operation: ops.AddDevice) -> Wanted:
         fields["mac"] = operation.mac.lower()
     if operation.mtu:
         fields["mtu"] = operation.mtu
-    if not isinstance(operation.device, WireGuard):  # what it is set to is another operation
+    if not isinstance(operation.device, WireGuard):  # another operation sets its keys and peer
         fields["device"] = operation.device
     for field, value in fields.items():
         yield operation.namespace, ("links", operation.interface, field), value
@@ -282,7 +282,7 @@ def _(operation: ops.RemoveEndpoint) -> Wanted:
 @_wanted.register(ops.SetWire)
 @_wanted.register(ops.BeginTraces)
 def _(_operation: ops.AddWire | ops.SetWire | ops.BeginTraces) -> Wanted:
-    """A wire is verified by its engine, as it is set."""
+    """Yield nothing, because the engine of a wire verifies it."""
     yield from ()
 
 

@@ -1,1 +1,1 @@
-"""The process that owns a sandbox: its death, however it comes, is the clean-up."""
+"""The process that owns a sandbox. Its end for any reason cleans up the sandbox."""

@@ -1,14 +1,14 @@
-"""``python -m testbed.sandbox.holder CREATOR ORDERS MODULE...``: where holders come from.
+"""``python -m testbed.sandbox.holder CREATOR ORDERS MODULE...``: the process that forks holders.
 
-This process, the *nursery*, loads what holders and our programs in nodes need, and forks for each
-order.  Two processes come of an order.  The *stem* stays in the creator's namespaces, makes the new
-ones and forks; its child, the *holder*, is process 1 of the new PID namespace and owns everything.
-After the last order the nursery becomes the stem itself.
+This process, the *nursery*, imports the modules of holders and of our programs in nodes, and forks
+for each order. An order creates two processes. The *stem* creates the new namespaces, but its own
+PID namespace remains that of the creator. It forks the *holder*, which is process 1 of the new PID
+namespace and owns everything. The last order turns the nursery itself into the stem.
 
-Death runs downwards only: the creator's end kills the nursery, whose end kills the stems, the
-stem's end kills the holder, and with process 1 the kernel kills every process of the namespace and
-frees what they held.  When the sandbox is detached the stem goes away alone and nothing but the
-holder itself can end it.
+The end of a process ends only its descendants. The creator's end kills the nursery, whose end kills
+the stems. The stem's end kills the holder, and with process 1 the kernel kills every process of the
+namespace and frees their resources. When the sandbox is detached, only the stem ends. From then on
+only the end of the holder ends the sandbox.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ DETACHED = b"detached"
 
 
 def main(creator: int, orders: socket.socket, modules: Sequence[str]) -> None:
-    """Take orders until there will be no more; returns in the nursery alone."""
+    """Carry out orders until no more can arrive. Returns only in the nursery."""
     die_with(creator)
     orders.set_inheritable(False)
     forked.load(modules)
-    gc.freeze()  # the collector leaves these objects alone, so forks go on sharing their memory
+    gc.freeze()  # the collector skips these objects, so that forks share their memory
     me = os.getpid()
     while True:
         packet, descriptors = protocol.receive(orders)
@@ -53,7 +53,7 @@ def main(creator: int, orders: socket.socket, modules: Sequence[str]) -> None:
 
 
 def _reap() -> None:
-    """Have the time of the stems that have ended count as ours."""
+    """Reap ended stems, which adds their CPU time to that of this process."""
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
@@ -62,7 +62,7 @@ def _reap() -> None:
 def _be_stem(
     order: protocol.Order, parent: int, orders: socket.socket, control: int, log: int
 ) -> None:
-    """Be what stands between the creator and a holder."""
+    """Run as the stem, the process between the creator and a holder."""
     orders.close()
     die_with(parent)
     for standard in (1, 2):
@@ -76,7 +76,7 @@ def _be_stem(
     except TestbedError as error:
         creator.sendall(protocol.pack(protocol.Failed(0, Failure.of(error))))
         return
-    die_with(parent)  # new credentials made the kernel forget it
+    die_with(parent)  # the change of credentials has reset it
     ours, theirs = socket.socketpair()
     pid = os.getpid()
     pidfd = os.pidfd_open(pid)
@@ -89,11 +89,11 @@ def _be_stem(
         each.close()
     os.close(pidfd)
     if ours.recv(len(DETACHED)) != DETACHED:
-        os.waitpid(child, 0)  # returns when the whole PID namespace is empty
+        os.waitpid(child, 0)  # returns when the PID namespace is empty
 
 
 def die_with(parent: int) -> None:
-    """End with the parent, also if it has ended already."""
+    """Request to be killed at the parent's end. Exit if it has ended already."""
     syscalls.set_parent_death_signal(signal.SIGKILL)
     if os.getppid() != parent:
         raise SystemExit(1)
@@ -106,13 +106,13 @@ def hold(
     stem: socket.socket,
     watched: tuple[int, int],
 ) -> None:
-    """Be process 1: make the namespaces habitable, then serve until told or made to end.
+    """Run as process 1: set up the namespaces, then serve until a request or signal ends it.
 
-    :param watched: the process of the stem outside, and its pidfd.
+    :param watched: the pid of the stem in the creator's PID namespace, and its pidfd.
     """
     syscalls.set_parent_death_signal(signal.SIGKILL)
     if select.select([stem], [], [], 0)[0]:
-        return  # the stem ended before the signal was set; getppid() is 0 in any case
+        return  # the stem ended before the signal was set; getppid() is always 0
     try:
         birth.furnish()
     except TestbedError as error:
@@ -128,7 +128,7 @@ def hold(
 
 
 def detach(stem: socket.socket) -> None:
-    """Outlive the creator."""
+    """Let the holder outlive the creator."""
     syscalls.set_parent_death_signal(0)
     try:
         stem.sendall(DETACHED)

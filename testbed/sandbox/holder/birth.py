@@ -1,4 +1,4 @@
-"""Making the namespaces of a sandbox and the little that must stand in them."""
+"""The creation of a sandbox's namespaces, and the files and mounts in them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from testbed.errors import PlatformError
 from testbed.sandbox import syscalls
 from testbed.topology.names import LOCALHOST
 
-NETNS_FOLDER: Final = Path("/run/netns")  # where ip-netns(8) looks names up
+NETNS_FOLDER: Final = Path("/run/netns")  # the folder of names of ip-netns(8)
 HOSTS: Final = Path("/etc/hosts")  # hosts(5)
 
 _CAP_NET_ADMIN: Final = 12
@@ -21,7 +21,7 @@ _WHY_NAMESPACES: Final = "every node of a topology is a network namespace"
 
 
 def privileged() -> bool:
-    """Whether this process may make namespaces without a user namespace of its own."""
+    """Return whether this process may create namespaces without a user namespace of its own."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("CapEff:"):
             effective = int(line.split()[1], 16)
@@ -31,7 +31,7 @@ def privileged() -> bool:
 
 
 def unshare_all() -> None:
-    """Leave for new mount and network namespaces; children also get a new PID namespace.
+    """Enter new mount and network namespaces; children also get a new PID namespace.
 
     :raises PlatformError: the kernel or its configuration forbids it.
     """
@@ -49,7 +49,7 @@ def unshare_all() -> None:
 
 
 def _become_root_of_a_user_namespace() -> None:
-    """user_namespaces(7): map our own user and group to 0 in there, and no other."""
+    """Enter a user namespace that maps only our user and group, to 0 (user_namespaces(7))."""
     uid, gid = os.geteuid(), os.getegid()
     try:
         syscalls.unshare(syscalls.CLONE_NEWUSER)
@@ -67,9 +67,9 @@ def _become_root_of_a_user_namespace() -> None:
 
 
 def furnish() -> None:
-    """As process 1: private mounts, a /proc of this PID namespace, a folder for node names.
+    """Set up private mounts, /proc of this PID namespace and the folder for node names.
 
-    The network namespace we are in becomes the wire namespace; it speaks no IP.
+    Only process 1 may call this. Its network namespace becomes the wire namespace, without IP.
 
     :raises PlatformError: a mount is refused.
     """
@@ -112,7 +112,7 @@ def _refused(error: OSError) -> PlatformError:
 
 
 def silence_ipv6() -> None:
-    """Switch IPv6 off in the network namespace we are in (a kernel without IPv6 is silent)."""
+    """Disable IPv6 in the current network namespace, if the kernel has IPv6."""
     for which in ("all", "default"):
         switch = Path(f"/proc/sys/net/ipv6/conf/{which}/disable_ipv6")
         if switch.exists():
@@ -120,10 +120,10 @@ def silence_ipv6() -> None:
 
 
 def _make_netns_folder() -> None:
-    """Have a directory /run/netns, even where the host has none.
+    """Create the directory /run/netns if the host has none.
 
-    It cannot be made there (that would be the host's disk), so /run itself is then rebuilt in a
-    tmpfs from bind mounts of what it holds.
+    On the host's file system it must not be created. So a tmpfs then replaces /run, with bind
+    mounts of the former entries.
     """
     if not NETNS_FOLDER.is_dir():
         _rebuild(NETNS_FOLDER.parent)
@@ -131,7 +131,7 @@ def _make_netns_folder() -> None:
 
 
 def _cover_hosts() -> None:
-    """Put a file of our own in the place of /etc/hosts; its tmpfs is covered by the next one."""
+    """Mount our own file over /etc/hosts. A later mount covers the tmpfs of that file."""
     _cover_netns_folder()
     ours = NETNS_FOLDER / HOSTS.name
     ours.write_text(LOCALHOST)

@@ -1,7 +1,7 @@
-"""Changing a network that runs: planned from how it is now, carried out whole or not at all.
+"""Changes of a running network, planned from its present state and all carried out or none.
 
-The holder does one request after the other, so of several clients none sees, or plans from, half a
-change of another's.
+The holder carries out one request after the other. So no client observes, or plans from, an
+incomplete change of another client.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _replace: Final = msgspec.structs.replace
 def change(network: Network, changes: Sequence[AnyChange], *, dry_run: bool) -> model.Changed:
     """Carry out changes in order, and verify them.
 
-    :param dry_run: only say what would be done.
-    :raises InputError: the network does not have what one of them names.
-    :raises OperationError: the kernel refused something, or shows something else; the network is
-        as it was before.
+    :param dry_run: whether to only report the operations and not carry them out.
+    :raises InputError: a change names something that the network does not have.
+    :raises OperationError: the kernel refused an operation, or its state differs from the wanted
+        one. The network is as it was before.
     """
     started = time.monotonic()
     if network.present is None:
@@ -53,10 +53,10 @@ def change(network: Network, changes: Sequence[AnyChange], *, dry_run: bool) -> 
 
 
 def note(network: Network, change: AnyChange) -> None:
-    """Note a change whose operations were planned elsewhere, and have been carried out.
+    """Record a change whose operations were planned elsewhere and have been carried out.
 
     :raises SandboxError: no plan has built the network.
-    :raises InputError: the network does not have what the change names.
+    :raises InputError: the change names something that the network does not have.
     """
     if network.present is None:
         raise SandboxError("this sandbox was not built from a topology")
@@ -82,7 +82,7 @@ def _carry_out(
 def _undo(
     network: Network, before: dict[str, NamespaceState], wires: tuple[ops.SetWire, ...]
 ) -> list[str]:
-    """Go back to how it was before; return what is still different, in words."""
+    """Restore the former state; return in words the differences that remain."""
     try:
         network.execute(wires, topology=None, verify=True)
         for step in (undo.of_interfaces, undo.of_the_rest):
@@ -96,7 +96,7 @@ def _undo(
 
 
 def _nodes(changes: Iterable[AnyChange], built: Topology) -> list[str]:
-    """Return the nodes that changes are about; what is not there is told later."""
+    """Return the nodes that changes concern. Unknown names are reported later."""
     ends = {link.name: (link.a.node, link.b.node) for link in built.links}
     names: dict[str, None] = {}
     for each in changes:
@@ -108,7 +108,7 @@ def _nodes(changes: Iterable[AnyChange], built: Topology) -> list[str]:
 
 
 def _as_it_is(network: Network, present: Present, states: dict[str, NamespaceState]) -> Present:
-    """Return the present with what people have done by other means, as by ``ip`` in a shell."""
+    """Return the present network including changes by other means, such as ``ip`` in a shell."""
     for name, state in states.items():
         present = present.with_node(_observed(present.topology.node(name), state))
     shapings = {(each.link, each.toward): each.options for each in network.shapings()}
@@ -124,7 +124,10 @@ def _observed(node: Node, state: NamespaceState) -> Node:
 
 
 def _readdressed(interface: Interface, state: NamespaceState) -> Interface:
-    """Return an interface with the addresses it has; one that is down loses those of IPv6."""
+    """Return an interface with its observed addresses.
+
+    An interface that is down keeps the recorded addresses, because it loses those of IPv6.
+    """
     link = state.link(interface.name)
     if link is None or not link.up:
         return interface

@@ -16,23 +16,26 @@ _requests = msgspec.msgpack.Decoder(protocol.AnyRequest)
 
 
 class Connection:
-    """Frames in, frames out, never waiting for a slow client."""
+    """Receives and sends frames and never waits for a slow client."""
 
     def __init__(self, sock: socket.socket, selector: selectors.BaseSelector) -> None:
         sock.settimeout(0)
         self.sock = sock
-        self.children: set[int] = set()  # pids of the processes it started
+        self.children: set[int] = set()  # pids of the processes that the client started
         self._selector = selector
         self._frames = protocol.Frames()
         self._descriptors: deque[int] = deque()
         self._outgoing: deque[tuple[bytes, tuple[int, ...]]] = deque()
 
     def fileno(self) -> int:
-        """Let selectors use the connection itself."""
+        """Return the descriptor of the socket, for selectors."""
         return self.sock.fileno()
 
     def receive(self) -> Iterator[protocol.AnyRequest]:
-        """Yield the requests that have arrived; :class:`EOFError` when the client has gone."""
+        """Yield the requests that have arrived.
+
+        :raises EOFError: the client has closed the connection.
+        """
         try:
             data, descriptors = protocol.receive(self.sock)
         except BlockingIOError:
@@ -46,23 +49,23 @@ class Connection:
             yield _requests.decode(body)
 
     def take_descriptors(self, count: int) -> tuple[int, ...]:
-        """Return the descriptors that came with a request; the caller closes them."""
+        """Return the descriptors received with a request; the caller closes them."""
         return tuple(self._descriptors.popleft() for _ in range(count))
 
     def send(self, message: protocol.AnyAnswer, descriptors: tuple[int, ...] = ()) -> None:
-        """Queue a message; ``descriptors`` are duplicated, so the caller may close its own."""
+        """Queue a message with duplicates of ``descriptors``, which the caller may close."""
         self._outgoing.append((protocol.pack(message), tuple(os.dup(fd) for fd in descriptors)))
         self.flush()
 
     def flush(self) -> None:
-        """Send what the socket takes, and ask to be called again for the rest."""
+        """Send as much as the socket accepts; register for another call if data is left."""
         try:
             while self._outgoing:
                 self._send_some(*self._outgoing.popleft())
         except BlockingIOError:
             pass
         except OSError:
-            self._outgoing.clear()  # the client has gone; the next read says so
+            self._outgoing.clear()  # the client has closed; the next read reports it
         events = selectors.EVENT_READ
         if self._outgoing:
             events |= selectors.EVENT_WRITE
@@ -71,7 +74,7 @@ class Connection:
             self._selector.modify(self, events, key.data)
 
     def _send_some(self, data: bytes, descriptors: tuple[int, ...]) -> None:
-        """Send one message or a part; what is left goes back to the head of the queue."""
+        """Send a message or a part of it; the rest returns to the head of the queue."""
         try:
             if descriptors:
                 sent = socket.send_fds(self.sock, [data], descriptors)
@@ -86,7 +89,7 @@ class Connection:
             self._outgoing.appendleft((data[sent:], ()))
 
     def close(self) -> None:
-        """Close the connection and everything that was on its way."""
+        """Close the connection and all queued descriptors."""
         for fd in self._descriptors:
             os.close(fd)
         for _, descriptors in self._outgoing:

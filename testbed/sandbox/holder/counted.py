@@ -1,4 +1,4 @@
-"""What programs on our own stack have counted in the nodes: they tell it (``testbed.host``)."""
+"""The counters of programs on our own stack in the nodes, which report them (``testbed.host``)."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ import msgspec
 
 from testbed.mib import OWN, OwnCounters
 
-_MOST: Final = 256  # programs of a node that have not said that they are over
+_MOST: Final = 256  # programs of a node that have not reported their end
 _DATAGRAM: Final = 1 << 16
 
 
 class Counted:
-    """Of one node.
+    """The counters of the programs of one node.
 
-    :param listener: see :func:`listen`.
+    :param listener: the socket of :func:`listen`.
     """
 
     def __init__(self, listener: socket.socket) -> None:
         self.listener = listener
-        self._there: dict[str, Mapping[str, int]] = {}  # by program, the one first heard of first
-        self._over: Counter[str] = Counter()  # of all that are over
+        self._there: dict[str, Mapping[str, int]] = {}  # by program, in the order of first reports
+        self._over: Counter[str] = Counter()  # the sums of all ended programs
 
     def take(self) -> None:
-        """Take what has been told."""
+        """Receive the reports that have arrived."""
         while True:
             try:
                 told = msgspec.json.decode(self.listener.recv(_DATAGRAM), type=OwnCounters)
             except BlockingIOError:
                 return
             except msgspec.DecodeError:
-                continue  # not from us
+                continue  # not from our own stack
             self._there[told.source] = told.values
             if told.over:
                 self._end(told.source)
-            elif len(self._there) > _MOST:  # the oldest was killed, or will go on as a new one
+            elif len(self._there) > _MOST:  # the oldest was killed, or will continue as a new one
                 self._end(next(iter(self._there)))
 
     def total(self) -> dict[str, int]:
-        """Return the sums of all programs, those that are over too."""
+        """Return the sums of all programs, including ended ones."""
         self.take()
         total = Counter(self._over)
         for values in self._there.values():
@@ -54,7 +54,7 @@ class Counted:
 
 
 def listen() -> socket.socket:
-    """Return the socket on which programs in this network namespace tell their counters."""
+    """Return the socket for the reports of programs in this network namespace."""
     found = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     found.bind(OWN)
     return found

@@ -25,21 +25,29 @@ from testbed.wire.schedule import NEVER
 
 _CONTROL: Final = 3  # the descriptor of an emulator's end, after the standard ones
 
-Counters: TypeAlias = dict[tuple[str, str], WireCounters]  # (link, toward) -> since the start
-Checks: TypeAlias = Sequence[tuple[ops.Operation, ops.AddWire]]  # who asked, and what for
+# (link, toward) -> counts since the start
+Counters: TypeAlias = dict[tuple[str, str], WireCounters]
+# an operation and the wire that it wants
+Checks: TypeAlias = Sequence[tuple[ops.Operation, ops.AddWire]]
 
 
 class Engine(Protocol):
     """Carries frames between the two middle ends of wires."""
 
     def add(self, wire: ops.AddWire) -> None:
-        """Start carrying; :class:`TestbedError` if it is refused."""
+        """Start carrying frames.
+
+        :raises TestbedError: the engine or the kernel refused it.
+        """
 
     def set(self, before: ops.AddWire, wire: ops.AddWire, operation: ops.SetWire) -> None:
-        """Put the wire's options in force for one direction, without losing what is queued."""
+        """Apply the wire's options to one direction without the loss of queued packets."""
 
     def verify(self, checks: Checks) -> None:
-        """Compare what is in force with what is wanted; :class:`OperationError`: it differs."""
+        """Compare the options in force with the wanted ones.
+
+        :raises OperationError: they differ.
+        """
 
 
 class EmulatorEngine:
@@ -103,12 +111,12 @@ class EmulatorEngine:
             )
 
     def begin_traces(self) -> None:
-        """Let what changes by itself begin anew."""
+        """Restart traces and flapping."""
         if self._emulator is not None:
             self._emulator.begin_traces()
 
     def report(self) -> Report | None:
-        """Return the state of its wires and its cost; ``None``: there is no emulator."""
+        """Return the state of its wires and its cost, or ``None`` if there is no emulator."""
         return self._emulator.report() if self._emulator else None
 
     def _started(self) -> Emulator:
@@ -128,9 +136,9 @@ class EmulatorEngine:
 
 
 class NetemEngine:
-    """A redirect from each middle end to the other, and netem where the frames leave.
+    """A redirect from each middle end to the other, and netem on the interface that sends.
 
-    With a shaper at the sender, netem is at the interfaces of nodes, and only redirects here.
+    If the sender shapes, netem is on the nodes' interfaces, and the middle has only redirects.
     """
 
     def __init__(self, namespaces: Mapping[str, Namespace], features: Features) -> None:
@@ -138,30 +146,36 @@ class NetemEngine:
         self._namespace = namespaces[ops.WIRE]
         self._features = features
         self._played: dict[tuple[str, str], Played] = {}
-        self._spaces: dict[tuple[str, str], Namespace] = {}  # of those that are played
+        self._spaces: dict[tuple[str, str], Namespace] = {}  # of the played directions
 
     @property
     def next_ns(self) -> int:
-        """When something changes by itself."""
+        """The time of the next scheduled change (a trace or flapping)."""
         return min((it.next_ns for it in self._played.values()), default=NEVER)
 
     def play(self, now_ns: int) -> None:
-        """Change what changes by itself until now; :class:`OperationError` if it is refused."""
+        """Carry out the scheduled changes that are due.
+
+        :raises OperationError: the kernel refused one.
+        """
         for place, played in self._played.items():
             if played.next_ns <= now_ns:
                 self._request(played.until(now_ns), "play a trace", self._spaces[place])
 
     def begin_traces(self) -> None:
-        """Let what changes by itself begin anew; :class:`OperationError` if it is refused."""
+        """Restart traces and flapping.
+
+        :raises OperationError: the kernel refused it.
+        """
         for place, played in self._played.items():
             self._request(played.begin(), ops.BeginTraces(), self._spaces[place])
 
     def in_force(self) -> dict[tuple[str, str], Netem]:
-        """Return the options of the directions that change by themselves."""
+        """Return the present options of the directions with scheduled changes."""
         return {place: played.in_force for place, played in self._played.items()}
 
     def missing(self, wire: ops.AddWire) -> PlatformError | None:
-        """Return why this kernel cannot carry a wire; None: it can."""
+        """Return why this kernel cannot carry a wire, or None if it can."""
         directions, at_sender = (wire.toward_a, wire.toward_b), wire.senders is not None
         for netem in directions:
             if found := direction.impossible(netem, wire.link, at_sender=at_sender):
@@ -235,7 +249,7 @@ class NetemEngine:
                     raise OperationError(str(operation), wanted=wanted, seen=is_there)
 
     def counters(self, wires: Sequence[ops.AddWire]) -> Counters:
-        """Return what some wires have done."""
+        """Return the counters of some wires."""
         states: dict[str, dict[str, list[QdiscState]]] = {}
         found: Counters = {}
         for wire in wires:
@@ -257,7 +271,7 @@ class NetemEngine:
     def _place(
         self, wire: ops.AddWire, toward: str, operation: ops.Operation
     ) -> tuple[Namespace, int]:
-        """Return its namespace and its index."""
+        """Return namespace and index of the interface whose qdiscs shape a direction."""
         space, name = self._interface(wire, toward)
         return space, space.index(name, operation)
 
@@ -287,7 +301,7 @@ class NetemEngine:
         )
 
     def _options(self, wire: ops.AddWire, toward: str) -> Netem:
-        """Return what is in force now."""
+        """Return the present options of a direction."""
         played = self._played.get((wire.link, toward))
         return _toward(wire, toward) if played is None else played.in_force
 
@@ -300,7 +314,7 @@ class NetemEngine:
 
 
 def _by_interface(space: Namespace) -> dict[str, list[QdiscState]]:
-    """Return all qdiscs of a namespace."""
+    """Return all qdiscs of a namespace by interface."""
     names = {index: name for name, index in space.indices.items()}
     states: dict[str, list[QdiscState]] = {}
     for state in qdiscs.read_qdiscs(space.socket(), names):
@@ -309,10 +323,10 @@ def _by_interface(space: Namespace) -> dict[str, list[QdiscState]]:
 
 
 def _toward(wire: ops.AddWire, toward: str) -> Netem:
-    """Return the options of a direction."""
+    """Return the wanted options of a direction."""
     return wire.toward_a if toward == "a" else wire.toward_b
 
 
 def seed_toward(wire: ops.AddWire, toward: str) -> int:
-    """Give the two directions of a wire unlike randomness."""
+    """Return a seed for a direction, so that the two directions of a wire have different ones."""
     return wire.seed << 1 | (toward == "b")

@@ -1,4 +1,4 @@
-"""The features of this kernel, tried out for real in scratch namespaces of the sandbox."""
+"""The features of this kernel, tested by use in scratch namespaces of the sandbox."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _DEVICES: Final[tuple[tuple[Device, str], ...]] = (
 
 
 class _Probe(msgspec.Struct, frozen=True):
-    """One feature: ``attempt`` returns what it found, or raises :class:`OSError`."""
+    """The test of a feature. ``attempt`` returns the result in words or raises :class:`OSError`."""
 
     name: str
     attempt: Callable[[], str]
@@ -46,24 +46,24 @@ class _Probe(msgspec.Struct, frozen=True):
 
 
 class Features:
-    """Every probe is made at most once, when it is first asked for."""
+    """The features of this kernel. Each one is tested at most once, at its first use."""
 
     def __init__(self) -> None:
         self._probes = {probe.name: probe for probe in _probes()}
         self._found: dict[str, model.Feature] = {}
 
     def all(self) -> tuple[model.Feature, ...]:
-        """Try everything."""
+        """Test all features."""
         return tuple(self.feature(name) for name in self._probes)
 
     def feature(self, name: str) -> model.Feature:
-        """Try one thing."""
+        """Test a feature."""
         if name not in self._found:
             self._found[name] = _try(self._probes[name])
         return self._found[name]
 
     def missing(self, name: str) -> PlatformError | None:
-        """Return the error for a feature this kernel lacks; None: it has it."""
+        """Return the error for a feature that this kernel lacks, or None if it has the feature."""
         feature = self.feature(name)
         if feature.present:
             return None
@@ -75,7 +75,7 @@ class Features:
 
     @functools.cached_property
     def path_manager(self) -> int | None:
-        """The generic netlink number of the MPTCP path manager; None: there is none."""
+        """The generic netlink number of the MPTCP path manager, or None if there is none."""
         with Netlink(NETLINK_GENERIC) as netlink:
             return family_number(netlink)
 
@@ -87,7 +87,7 @@ class Features:
         return self.path_manager
 
     def redirect(self) -> redirection.Redirect:
-        """Return the classifier to redirect with; call it when ``redirect`` is present."""
+        """Return the classifier to redirect with. The feature ``redirect`` must be present."""
         return redirection.Redirect(self.feature("redirect").detail)
 
 
@@ -186,7 +186,7 @@ def _probes() -> Iterable[_Probe]:
 
 
 def _user_namespace() -> str:
-    """Try in a child: a user namespace cannot be left again."""
+    """Test in a child, because a process cannot leave a user namespace again."""
     child = os.fork()
     if child == 0:
         try:
@@ -201,22 +201,22 @@ def _user_namespace() -> str:
 
 
 def _request(messages: Iterable[Request], netlink: Netlink) -> None:
-    """Send requests; :class:`OSError` with the kernel's words for the first refused."""
+    """Send requests; raise :class:`OSError` with the kernel's message for the first refused one."""
     for error in netlink.request(list(messages)):
         if error is not None:
             raise OSError(error.number, error.text or os.strerror(error.number))
 
 
 def _free(netlink: Netlink) -> int:
-    """Return an index from which on no interface has one.
+    """Return an index above those of all interfaces.
 
-    Where ip_tunnel, ip_gre or sit are loaded, a new namespace has interfaces of theirs.
+    If ip_tunnel, ip_gre or sit is loaded, a new namespace contains interfaces of that module.
     """
     return 1 + max(link.index for link in links.read_links(netlink, counters=False))
 
 
 def _pair(netlink: Netlink) -> tuple[int, int]:
-    """Make a veth pair, and return the indices of its ends."""
+    """Create a veth pair, and return the indices of its ends."""
     first = _free(netlink)
     indices = first, first + 1
     here = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
@@ -272,7 +272,7 @@ def _redirect() -> str:
         indices = _pair(netlink)
         for way in redirection.Redirect:
             ingress, classifier = redirection.requests(way, *indices)
-            netlink.request([ingress])  # there already at the second attempt
+            netlink.request([ingress])  # exists already at the second attempt
             refused = netlink.request([classifier])[0]
             if refused is None:
                 return str(way)
@@ -309,7 +309,7 @@ def _congestion_control(name: str) -> str:
 
 
 def _pidfd_getfd() -> str:
-    """Fetch descriptor 0 of a child of ours."""
+    """Duplicate descriptor 0 of a child process."""
     child = os.fork()
     if child == 0:
         signal.pause()

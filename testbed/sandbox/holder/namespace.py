@@ -1,4 +1,4 @@
-"""One network namespace of a sandbox, as its holder sees it."""
+"""A network namespace of a sandbox, for its holder."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _SYSCTLS: Final = "/proc/sys/net/"
 
 
 class Namespace:
-    """A kept descriptor, the indices of its interfaces, and netlink sockets while in use."""
+    """A network namespace: its descriptor, its interfaces' indices and its netlink sockets."""
 
     def __init__(self, name: str, descriptor: int, indices: dict[str, int]) -> None:
         self.name = name
         self.descriptor = descriptor
         self.indices = indices
         self._sockets: dict[int, Netlink] = {}
-        self._folders: dict[str, int] = {}  # of sysctls: descriptors, by protocol
+        self._folders: dict[str, int] = {}  # descriptors of the folders of sysctls, by protocol
 
     @classmethod
     def current(cls, name: str) -> Namespace:
-        """Name the namespace this thread is in, also for ip-netns(8).
+        """Return this thread's namespace; publish its name for ip-netns(8).
 
-        A new one has more than its loopback interface where ip_tunnel, ip_gre or sit are loaded.
+        If ip_tunnel, ip_gre or sit is loaded, a new namespace has more than its loopback interface.
         """
         descriptor = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         place = NETNS_FOLDER / name
@@ -41,7 +41,10 @@ class Namespace:
         return cls(name, descriptor, {each: index for index, each in socket.if_nameindex()})
 
     def index(self, interface: str, operation: object) -> int:
-        """Return the index of an interface an operation names; :class:`OperationError`: none."""
+        """Return the index of an interface that an operation names.
+
+        :raises OperationError: no interface has the name.
+        """
         try:
             return self.indices[interface]
         except KeyError:
@@ -52,18 +55,21 @@ class Namespace:
             ) from None
 
     def refresh(self) -> None:
-        """Learn what others have changed since (a user with ``ip link`` in a shell)."""
+        """Read the interfaces again.
+
+        Others may have changed them, for example with ``ip link`` in a shell.
+        """
         self.indices = {link.name: link.index for link in read_links(self.socket(), counters=False)}
 
     def socket(self, family: int = socket.NETLINK_ROUTE) -> Netlink:
-        """Return this namespace's netlink socket; open until :meth:`release`."""
+        """Return this namespace's netlink socket, which stays open until :meth:`release`."""
         if family not in self._sockets:
             with self.entered():
                 self._sockets[family] = Netlink(family)
         return self._sockets[family]
 
     def release(self) -> None:
-        """Close the sockets, and the folders of sysctls."""
+        """Close the sockets and the folders of sysctls."""
         for each in self._sockets.values():
             each.close()
         self._sockets.clear()
@@ -74,8 +80,8 @@ class Namespace:
     def open_sysctl(self, key: str, flags: int) -> int:
         """Open a sysctl; this thread must be in the namespace.
 
-        The kernel finds the folder of a protocol by looking at those of all namespaces, one after
-        the other (proc_sys_compare).  So it is looked up once for each namespace.
+        To find the folder of a protocol, the kernel examines those of all namespaces one after the
+        other (proc_sys_compare). So the folder is looked up only once per namespace.
 
         :raises OSError: as open(2).
         """
@@ -89,7 +95,7 @@ class Namespace:
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
-        """Have this thread, and what it starts, be in the namespace for a while."""
+        """Keep this thread and the processes that it starts in the namespace for the context."""
         back = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         syscalls.setns(self.descriptor, syscalls.CLONE_NEWNET)
         try:

@@ -1,4 +1,4 @@
-"""Carrying out operations: grouped by namespace, sent in batches, read back and verified."""
+"""The execution of operations: grouped by namespace, sent in batches, read back and verified."""
 
 from __future__ import annotations
 
@@ -29,70 +29,79 @@ from testbed.topology.operations import Placed
 from testbed.topology.present import Present
 from testbed.wire.report import WireReport
 
-_SETTLING_S: Final = 10.0  # a carrier comes on in a work queue of the kernel, which may be busy
+_SETTLING_S: Final = 10.0  # a work queue of the kernel, which may be busy, switches carriers on
 _POLL_S: Final = 0.002
 
 
 class Network:
     """The namespaces of a sandbox.
 
-    Operations become requests in one queue per namespace.  The wire namespace's queue goes first:
-    it creates every veth pair, and with them all that the others are about.  Within a namespace
-    the order is kept; only wires wait until everything before them has been carried out.
+    Operations become requests in one queue per namespace. The queue of the wire namespace is sent
+    first, because it creates the veth pairs that the others need. Within a namespace the order
+    stays. Only a wire waits until all operations before it have been carried out.
     """
 
     def __init__(self, features: Features) -> None:
         wire = Namespace.current(ops.WIRE)
-        self.present: Present | None = None  # of what a plan has built
+        self.present: Present | None = None  # the present state of a network that a plan has built
         self._features = features
         self._wire = wire
         self._namespaces = {ops.WIRE: wire}
         self._wires = Wires(self._namespaces, features)
         self._queues: dict[str, Queue] = {}
         self._bridges: list[tuple[ops.AddBridge, int]] = []  # still down
-        self._has_settings = False  # sysctls are queued
+        self._has_settings = False  # whether sysctls are queued
         self._last_index = max(wire.indices.values())
 
     @property
     def emulator_pid(self) -> int | None:
-        """The process that moves frames, once there is one."""
+        """The pid of the emulator, or None if it does not run."""
         return self._wires.emulator_pid
 
     def names(self) -> Iterable[str]:
-        """The namespaces, in the order they were made."""
+        """Return the names of the namespaces in the order of creation."""
         return self._namespaces.keys()
 
     def engines(self) -> dict[str, str]:
-        """Which engine shapes each wire."""
+        """Return the engine of each wire."""
         return self._wires.engines()
 
     @property
     def next_ns(self) -> int:
-        """When something changes by itself (CLOCK_MONOTONIC)."""
+        """The time of the next scheduled change of a wire (CLOCK_MONOTONIC)."""
         return self._wires.next_ns
 
     def play(self, now_ns: int) -> None:
-        """Change what changes by itself until now; :class:`TestbedError` if it is refused."""
+        """Carry out the scheduled changes that are due.
+
+        :raises TestbedError: the kernel refused one.
+        """
         with self._sockets():
             self._wires.play(now_ns)
 
     def wires(self) -> WireReport:
-        """Shaping and counters of every wire."""
+        """Return the shaping and the counters of every wire."""
         with self._sockets():
             return self._wires.report()
 
     def descriptor(self, name: str) -> int:
-        """The descriptor of a namespace; :class:`SandboxError`: there is none of that name."""
+        """Return the descriptor of a namespace.
+
+        :raises InputError: no namespace has the name.
+        """
         return self._namespace(name).descriptor
 
     def inside(self, name: str) -> contextlib.AbstractContextManager[None]:
-        """Be in a namespace for a while; :class:`SandboxError`: there is none of that name."""
+        """Return a context in which this thread is in a namespace.
+
+        :raises InputError: no namespace has the name.
+        """
         return self._namespace(name).entered()
 
     def execute(
         self, operations: Sequence[ops.AnyOperation], *, topology: Topology | None, verify: bool
     ) -> model.Execution:
-        """Carry out and verify; see :meth:`testbed.sandbox.Sandbox.execute`."""
+        """Carry out and verify operations; see :meth:`testbed.sandbox.Sandbox.execute`."""
         started = time.monotonic()
         self._require_devices(operations)
         if topology is not None:
@@ -112,7 +121,10 @@ class Network:
         return model.Execution(engine=engine, seconds=time.monotonic() - started)
 
     def observe(self, names: Iterable[str] | None) -> Observation:
-        """Read namespaces; :class:`SandboxError`: one does not exist."""
+        """Read the state of namespaces (None: all of them).
+
+        :raises InputError: one does not exist.
+        """
         chosen = self._namespaces if names is None else names
         with self._sockets():
             states = {
@@ -122,12 +134,12 @@ class Network:
         return Observation(namespaces=states, time_ns=time.monotonic_ns())
 
     def become(self, present: Present) -> None:
-        """Note what the network is now, and have the names of hosts mean it."""
+        """Record the present network, and update the names of its hosts."""
         self.present = present
         HOSTS.write_text(hosts_file(present.topology, socket.gethostname()))
 
     def configuration(self, names: Iterable[str]) -> dict[str, NamespaceState]:
-        """Read what changes can be about in namespaces."""
+        """Read the parts of the state of namespaces that changes can concern."""
         with self._sockets():
             return {
                 name: read.configuration(self._namespace(name), self._features.path_manager)
@@ -135,16 +147,16 @@ class Network:
             }
 
     def shapings(self) -> tuple[ops.SetWire, ...]:
-        """Every direction of every wire with all of its options, as what would set them."""
+        """Return the operations that would set all present options of every wire's directions."""
         return self._wires.shapings()
 
     def commands(self, operations: Iterable[ops.AnyOperation]) -> tuple[str, ...]:
-        """Operations as commands of iproute2 that do the same, shaping included."""
+        """Return the equivalent commands of iproute2 for operations, including shaping."""
         return self._wires.commands(operations)
 
     @contextlib.contextmanager
     def _sockets(self) -> Iterator[None]:
-        """Let namespaces open netlink sockets, and close them at the end."""
+        """Let namespaces open netlink sockets within the context, and close them at its end."""
         self._queues.clear()
         self._bridges.clear()
         self._has_settings = False
@@ -167,7 +179,7 @@ class Network:
         return self._queues[name]
 
     def _refresh(self, operations: Iterable[ops.AnyOperation]) -> None:
-        """Read interfaces again where others may have changed them since the last time."""
+        """Read interfaces again, because others may have changed them."""
         for name in {name for each in operations for name in verify.namespaces(each)}:
             if name in self._namespaces:
                 self._namespaces[name].refresh()
@@ -175,7 +187,7 @@ class Network:
                 self._last_index = max(self._last_index, *indices.values())
 
     def _require_devices(self, operations: Iterable[ops.AnyOperation]) -> None:
-        """Refuse kinds of interfaces that this kernel lacks, before anything is done."""
+        """Refuse kinds of interfaces that this kernel lacks before any operation is carried out."""
         kinds = {kind_of(it.device): None for it in operations if isinstance(it, ops.AddDevice)}
         for kind in kinds:
             missing = self._features.missing(kind)
@@ -183,7 +195,7 @@ class Network:
                 raise missing
 
     def _flush(self) -> None:
-        """Send what is queued, the wire namespace's first."""
+        """Send the queued requests, first those of the wire namespace."""
         first = self._queues.pop(ops.WIRE, None)
         for queue in filter(None, (first, *self._queues.values())):
             queue.flush()
@@ -191,10 +203,11 @@ class Network:
         self._has_settings = False
 
     def _raise_bridges(self) -> list[ops.AddBridge]:
-        """Bring new bridges up, at the very end; return them.
+        """Bring new bridges up after all other operations; return those that add them.
 
         Each host that comes up sends some multicast, and a bridge that is up floods it to all
-        others: while a big network is built, that takes time with the square of its hosts.
+        others. For a large network this takes time proportional to the square of the number of
+        hosts.
         """
         for operation, index in self._bridges:
             self._queue(operation.namespace).route(operation, links.set_link(index, up=True))
@@ -214,7 +227,7 @@ class Network:
         wanted: Mapping[verify.Key, verify.Expectation],
         patience: float,
     ) -> None:
-        """Compare once all carriers are as wanted, or patience has run out."""
+        """Compare the facts when all carriers are as expected, or after the time ``patience``."""
         while True:
             facts = read.facts(namespace, wanted, self._features.path_manager)
             if verify.settled(wanted, facts) or time.monotonic() > patience:
@@ -248,9 +261,9 @@ class Network:
     @_prepare.register
     def _add_veth(self, operation: ops.AddVeth) -> None:
         a, b = operation.a, operation.b
-        if self._has_settings:  # an interface takes on what its namespace has when it is made
+        if self._has_settings:  # an interface inherits its namespace's settings when it is created
             self._flush()
-        if b.namespace == ops.WIRE:  # the end created first can be up and a port at once
+        if b.namespace == ops.WIRE:  # only the first end can be created up and as a port
             a, b = b, a
         spaces = self._namespace(a.namespace), self._namespace(b.namespace)
         indices = [self._new_index(end.namespace, end.interface) for end in (a, b)]
@@ -350,7 +363,7 @@ class Network:
         self._route(operation, addresses.remove_route(operation.route, ways))
 
     def _ways_out(self, operation: ops.AddRoute | ops.RemoveRoute) -> dict[str, int]:
-        """Return the indices of the interfaces that a route leads through."""
+        """Return the indices of the interfaces of a route by name."""
         route, namespace = operation.route, self._namespace(operation.namespace)
         names = [each.interface for each in route.nexthops]
         if route.interface is not None:
@@ -405,10 +418,10 @@ class Network:
         self._queue(operation.namespace).route(operation, message)
 
     def _new_index(self, namespace: str, interface: str) -> int:
-        """Choose the index of an interface about to be made; the kernel takes it.
+        """Choose the index of an interface to create, which the kernel accepts.
 
-        None is used twice in a sandbox: of a veth pair whose ends have the same index the kernel
-        does not see that it is one, and is up to a second late in letting it send
+        No index is used twice in a sandbox. If the ends of a veth pair have the same index, the
+        kernel does not recognise the pair and lets it send up to a second late
         (linkwatch_urgent_event).
         """
         known = self._namespace(namespace).indices

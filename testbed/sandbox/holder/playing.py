@@ -1,4 +1,4 @@
-"""Directions of wires in the kernel that change by themselves: traces and flapping, in place."""
+"""Traces and flapping on directions of wires in the kernel, by changes in place."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _LITTLE_NS: Final = 10**7
 
 
 class Played:
-    """One direction.  The kernel's qdiscs are told of each change when it is due.
+    """Plays the scheduled changes of one direction on the kernel's qdiscs when they are due.
 
-    :param index: of the interface that frames leave by.
+    :param index: the index of the interface that sends the frames.
     """
 
     def __init__(
@@ -38,15 +38,15 @@ class Played:
         self._plan = plan
         self._wire_seed = wire_seed
         self._index, self._mtu, self._seed = index, mtu, seed
-        self._requests: dict[tuple[Netem, Netem], list[Request]] = {}  # a trace comes again
-        self._again_ns = schedule.NEVER  # when the rate that stands for none is to be set again
+        self._requests: dict[tuple[Netem, Netem], list[Request]] = {}  # a trace repeats
+        self._again_ns = schedule.NEVER  # when to set the substitute for a rate of 0 again
         self.in_force = self._now()
 
     @classmethod
     def of(
         cls, netem: Netem, index: int, mtu: int, seed: int, wire_seed: int, *, at_sender: bool
     ) -> Played | None:
-        """Return the player of a direction; None: nothing changes by itself.
+        """Return the player of a direction, or None if it has no scheduled changes.
 
         :param at_sender: as for :func:`testbed.sandbox.netlink.direction.layers`.
         :raises InputError: the trace cannot be used.
@@ -58,26 +58,26 @@ class Played:
 
     @property
     def next_ns(self) -> int:
-        """When something changes."""
+        """The time of the next change."""
         return min(self._plan.next_ns, self._again_ns)
 
     def until(self, now_ns: int) -> list[Request]:
-        """Return the requests that change what has changed until now."""
+        """Return the requests for the changes that are due."""
         while self._plan.next_ns <= now_ns:
             self._plan.advance()
         return self._changed()
 
     def change(self, netem: Netem) -> list[Request]:
-        """Return the requests that put other options in force, with the same trace and flapping.
+        """Return the requests that apply other options with the same trace and flapping.
 
-        :raises InputError: the trace does not go with them.
+        :raises InputError: the options cannot be combined with the trace.
         """
         self._plan.change(netem)
         self._netem = netem
         return self._changed()
 
     def begin(self) -> list[Request]:
-        """Return the requests that put in force what is so at the beginning, which is now."""
+        """Restart the schedule now; return the requests that apply its initial options."""
         now_ns = time.monotonic_ns()
         plan = schedule.of(self._netem, seed=self._wire_seed, epoch_ns=now_ns)
         self._plan = plan or self._plan
@@ -100,11 +100,11 @@ class Played:
         return self._requests[key]
 
     def _now(self) -> Netem:
-        """Return the options as the kernel can have them.
+        """Return the present options in a form that the kernel supports.
 
-        A class of htb has no rate of 0.  With a rate at which a full frame takes until the next
-        change, few frames pass and the others wait.  Smaller ones would be owed for beyond that, so
-        the rate is set again each time half of the rest is over.
+        A class of htb cannot have a rate of 0. At a rate at which a full frame takes until the next
+        change, few frames pass and the others wait. At a lower rate the debt for a frame would last
+        beyond that change. So the rate is set again after each half of the remaining time.
         """
         found = self._plan.in_force
         self._again_ns = schedule.NEVER

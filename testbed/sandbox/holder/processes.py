@@ -1,4 +1,4 @@
-"""Processes in nodes: started by process 1 of the sandbox, and reaped by it."""
+"""Processes in nodes, which process 1 of the sandbox starts and reaps."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from testbed.errors import SandboxError
 from testbed.sandbox import protocol
 from testbed.sandbox.holder import forked
 
-# Received descriptors are moved above every number a child may want, so that no dup2(2) in the
-# child overwrites another's source.
+# Received descriptors are moved above all numbers that a child may use, so that no dup2(2) in the
+# child overwrites the source of another one.
 _MAX_TARGET: Final = 255
 
 
@@ -30,7 +30,7 @@ class Ended(msgspec.Struct, frozen=True):
     usage: resource.struct_rusage
 
     def message(self) -> protocol.Exited:
-        """Return what its client is told."""
+        """Return the message to the client of the process."""
         return protocol.Exited(
             pid=self.pid,
             status=self.status,
@@ -41,25 +41,25 @@ class Ended(msgspec.Struct, frozen=True):
 
 
 class Limits:
-    """The holder needs a descriptor per node; programs get the limit they would have had."""
+    """The limit on descriptors, raised for the holder and restored for programs."""
 
     def __init__(self) -> None:
         self._soft, self._hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         self.raise_own()
 
     def raise_own(self) -> None:
-        """Allow this process every descriptor it may have."""
+        """Raise the limit of this process to its maximum: the holder has a descriptor per node."""
         resource.setrlimit(resource.RLIMIT_NOFILE, (self._hard, self._hard))
 
     def restore(self) -> None:
-        """Go back to the limit we were started with."""
+        """Restore the limit that this process started with."""
         resource.setrlimit(resource.RLIMIT_NOFILE, (self._soft, self._hard))
 
 
 def spawn(request: protocol.Spawn, descriptors: tuple[int, ...], limits: Limits) -> int:
-    """Start a process where this thread is: its network namespace becomes the child's.
+    """Start a process in the network namespace of this thread.
 
-    Takes ``descriptors`` over.  The child leads a session of its own.
+    Closes ``descriptors``. The child leads a session of its own.
 
     :raises SandboxError: the program or the directory does not exist or cannot be run.
     """
@@ -85,7 +85,7 @@ def spawn(request: protocol.Spawn, descriptors: tuple[int, ...], limits: Limits)
 
 @contextlib.contextmanager
 def _surroundings(request: protocol.Spawn, limits: Limits) -> Iterator[None]:
-    """Have the working directory and the limits that the program shall start with."""
+    """Set the working directory and the limits of the program within the context."""
     before = os.open(".", os.O_PATH)
     limits.restore()
     try:
@@ -108,12 +108,12 @@ def _start(request: protocol.Spawn, targets: dict[int, int]) -> int:
         file_actions=[(os.POSIX_SPAWN_DUP2, source, target) for target, source in targets.items()],
         setsid=True,
         setsigmask=(),
-        setsigdef=signal.valid_signals(),  # also those that Python or our parent ignores
+        setsigdef=signal.valid_signals(),  # including those that Python or our parent ignores
     )
 
 
 def reap() -> Iterator[Ended]:
-    """Yield every child that has ended, adopted orphans included."""
+    """Yield every child that has ended, including adopted orphans."""
     while True:
         try:
             pid, status, usage = os.wait4(-1, os.WNOHANG)
@@ -125,6 +125,6 @@ def reap() -> Iterator[Ended]:
 
 
 def kill_group(pid: int, number: int) -> None:
-    """Signal a process and everything it started in its process group; gone is fine."""
+    """Send a signal to the process group of a process; no error if it has ended."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, number)

@@ -1,4 +1,4 @@
-"""Operations in one namespace, in order, in as few system calls as that allows."""
+"""Operations in one namespace, in order and with as few system calls as possible."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from testbed.topology.operations import Operation
 
 class _Request(msgspec.Struct, frozen=True):
     operation: Operation
-    family: int  # of netlink
+    family: int  # the netlink family
     message: Request
 
 
 class _Action(msgspec.Struct, frozen=True):
     operation: Operation
     do: Callable[[], None]
-    hint: Callable[[], str | None] = lambda: None  # asked for when the kernel refuses
+    hint: Callable[[], str | None] = lambda: None  # called when the kernel refuses
 
 
 class Queue:
-    """Requests and actions for one namespace."""
+    """A queue of requests and actions for one namespace."""
 
     def __init__(self, namespace: Namespace) -> None:
         self._namespace = namespace
@@ -47,19 +47,22 @@ class Queue:
         self._steps.append(_Request(operation, NETLINK_GENERIC, message))
 
     def sysctl(self, operation: Operation, key: str, value: str) -> None:
-        """Add writing a sysctl."""
+        """Add an action that writes a sysctl."""
         namespace = self._namespace
         self._steps.append(
             _Action(operation, lambda: _write(namespace, key, value), lambda: _there(key, value))
         )
 
     def disable_offload(self, operation: Operation, interface: str) -> None:
-        """Add switching an interface's offload off, after everything else: order is no matter."""
+        """Add an action that disables an interface's offload, after all other steps."""
         netlink = self._namespace.socket
         self._last.append(_Action(operation, lambda: links.disable_offload(netlink(), interface)))
 
     def flush(self) -> None:
-        """Carry out what was added; :class:`OperationError` at the first that fails."""
+        """Carry out the queue.
+
+        :raises OperationError: the first failure.
+        """
         steps, self._steps, self._last = self._steps + self._last, [], []
         for family, group in itertools.groupby(steps, key=_family):
             if family is None:
@@ -78,7 +81,7 @@ class Queue:
 def refusal(
     operation: Operation | str, error: KernelError, hint: str | None = None
 ) -> OperationError:
-    """Return the error for an operation the kernel refused."""
+    """Return the error for an operation that the kernel refused."""
     return OperationError(str(operation), wanted="it done", seen=f"answered {error}", hint=hint)
 
 
@@ -104,6 +107,6 @@ def _write(namespace: Namespace, key: str, value: str) -> None:
 
 
 def _there(key: str, value: str) -> str | None:
-    """Return what is wrong with a sysctl that the kernel refused, and what it would take."""
+    """Return a hint for a refused sysctl: its fault if known, else the values that it accepts."""
     wrong = sysctls.wrong(key, value)
     return sysctls.taken(key) if wrong is None else str(wrong)

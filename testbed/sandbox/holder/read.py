@@ -1,4 +1,4 @@
-"""Reading the state of a namespace back from the kernel."""
+"""The observation of a namespace's state in the kernel."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from testbed.sandbox.holder.namespace import Namespace
 from testbed.sandbox.netlink import addresses, links, listeners, mptcp, qdiscs, wireguard
 from testbed.sandbox.observation import NamespaceState, Peered
 
-# What explains how TCP, MPTCP and routing by source behave; read when everything is asked for.
+# The settings that affect TCP, MPTCP and source routing; part of the whole state only.
 SYSCTLS: Final = (
     "net.ipv4.conf.all.rp_filter",
     "net.ipv4.ip_forward",
@@ -40,11 +40,11 @@ SYSCTLS: Final = (
     "net.mptcp.add_addr_timeout",
     "net.mptcp.stale_loss_cnt",
 )
-_NOT_READ: Final = ("name", "sysctls", "own_counters")  # by themselves, or told by programs
+_NOT_READ: Final = ("name", "sysctls", "own_counters")  # read separately, or reported by programs
 
 
 def everything(namespace: Namespace, path_manager: int | None) -> NamespaceState:
-    """Read all there is to know about a namespace."""
+    """Read the whole state of a namespace."""
     namespace.refresh()
     filters = [f"net.ipv4.conf.{name}.rp_filter" for name in namespace.indices if "." not in name]
     parts = [part for part in NamespaceState.__struct_fields__ if part not in _NOT_READ]
@@ -52,7 +52,7 @@ def everything(namespace: Namespace, path_manager: int | None) -> NamespaceState
 
 
 def configuration(namespace: Namespace, path_manager: int | None) -> NamespaceState:
-    """Read what changes of a network can be about."""
+    """Read the parts of the state that changes of a network can concern."""
     namespace.refresh()
     return _read(namespace, undo.PARTS, (), path_manager)
 
@@ -60,7 +60,7 @@ def configuration(namespace: Namespace, path_manager: int | None) -> NamespaceSt
 def facts(
     namespace: Namespace, wanted: Iterable[verify.Key], path_manager: int | None
 ) -> verify.Facts:
-    """Read the parts of the state in which the wanted facts are."""
+    """Read the parts of the state that contain the wanted facts."""
     keys = list(wanted)
     sysctls = [str(key[1]) for key in keys if key[0] == "sysctls"]
     parts = {str(key[0]) for key in keys} - {"sysctls"}
@@ -75,7 +75,7 @@ def _read(
     *,
     ours: bool = False,
 ) -> NamespaceState:
-    """Read parts of the state; with ``ours``, leave out what no operation brings about."""
+    """Read parts of the state; with ``ours``, without values that no operation causes."""
     names = {index: name for name, index in namespace.indices.items()}
     route = namespace.socket
     diagnosis = functools.partial(namespace.socket, NETLINK_SOCK_DIAG)
@@ -99,7 +99,7 @@ def _read(
 
 
 def _read_wireguard(route: Netlink, generic: Netlink) -> dict[str, Peered]:
-    """Return what each interface of WireGuard is set to; those without a peer are left out."""
+    """Return the configuration of each WireGuard interface, except those without a peer."""
     there = {
         link.name: link.index
         for link in links.read_links(route, counters=False)
@@ -113,7 +113,7 @@ def _read_wireguard(route: Netlink, generic: Netlink) -> dict[str, Peered]:
 
 
 def _read_sysctls(namespace: Namespace, keys: Collection[str]) -> dict[str, str]:
-    """Return key -> value, white space folded; keys this kernel does not have are left out."""
+    """Return key -> value with white space folded, except keys that this kernel lacks."""
     found = {}
     if keys:
         with namespace.entered():
@@ -129,7 +129,7 @@ def _read_sysctl(namespace: Namespace, key: str) -> str:
 
 
 def _read_counters(namespace: Namespace) -> dict[str, int]:
-    """Return the MIB; a file this kernel does not have (no IPv6) is left out."""
+    """Return the MIB, except files that this kernel lacks (no IPv6)."""
     found: dict[str, int] = {}
     with namespace.entered():
         for name in mib.FILES:

@@ -1,4 +1,4 @@
-"""The holder's event loop: clients, their requests, and the ends of processes."""
+"""The holder's event loop: clients, their requests and the ends of processes."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _ENTRANCE = ("user", "mnt", "pid")
 
 
 class Stopped(Exception):  # noqa: N818 - a way out of the loop, not an error
-    """A client asked for the end."""
+    """A client or a signal has requested the end."""
 
 
 class Server:
     """Serves the clients of one sandbox.
 
-    :param control: the creator's connection; its end is the sandbox's end until it is detached.
-    :param listener: where further clients connect.
-    :param release: cuts the ties to the creator.
+    :param control: the creator's connection, whose end ends a sandbox that is not detached.
+    :param listener: the socket to which further clients connect.
+    :param release: makes the holder independent of the creator.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Server:
         self._limits = processes.Limits()
         self._features = Features()
         self._network = Network(self._features)
-        self._counted: dict[str, Counted] = {}  # by node; only of nodes that a program has entered
+        self._counted: dict[str, Counted] = {}  # by node; only nodes that a program has entered
         self._processes: dict[int, tuple[Connection, tuple[str, ...]]] = {}
         self._selector = selectors.DefaultSelector()
         self._connections: set[Connection] = set()
@@ -65,7 +65,7 @@ class Server:
         self._watch_children()
 
     def run(self) -> None:
-        """Serve until asked to stop or until the creator has gone."""
+        """Serve until a request to stop or, if not detached, the end of the creator."""
         try:
             while True:
                 for key, events in self._selector.select(self._until_change_s()):
@@ -76,7 +76,7 @@ class Server:
             return
 
     def _until_change_s(self) -> float | None:
-        """Return how long nothing changes by itself."""
+        """Return the time to the next scheduled change of a wire in seconds, or None."""
         if self._network.next_ns == NEVER or self._fault is not None:
             return None
         return max(0.0, (self._network.next_ns - time.monotonic_ns()) / 1e9)
@@ -88,13 +88,13 @@ class Server:
             self._fail(f"a wire does not change as it should: {error}")
 
     def _fail(self, fault: str) -> None:
-        """Fail closed: from now on each client is told."""
+        """Record a fault, after which most requests fail, and report it to all clients."""
         self._fault = fault
         for connection in self._connections:
             connection.send(protocol.Fault(Failure.of(SandboxError(fault))))
 
     def _watch_children(self) -> None:
-        """Have signals wake the loop: a child's end, and SIGTERM, which ends the sandbox."""
+        """Let signals wake the loop: a child's end, and SIGTERM, which ends the sandbox."""
         wake, woken = socket.socketpair()
         for end in (wake, woken):
             end.settimeout(0)
@@ -117,7 +117,7 @@ class Server:
                 self._check_emulator(ended)
 
     def _check_emulator(self, ended: processes.Ended) -> None:
-        """Wires without their emulator carry nothing: each client is told."""
+        """Report a fault if the emulator has ended, because its wires then carry nothing."""
         if ended.pid != self._network.emulator_pid:
             return
         status = os.waitstatus_to_exitcode(ended.status)
@@ -146,11 +146,14 @@ class Server:
         try:
             for request in connection.receive():
                 self._answer(connection, request)
-        except (EOFError, ValueError):  # gone, or not speaking our protocol
+        except (EOFError, ValueError):  # closed, or an invalid message
             self._drop(connection)
 
     def _drop(self, connection: Connection) -> None:
-        """A client has gone: what it started goes too, and with the creator everything."""
+        """Close a client's connection and kill the processes that it started.
+
+        If the sandbox is not detached, the end of its creator ends the sandbox.
+        """
         if connection is self._creator and not self._background:
             raise Stopped
         for pid in connection.children:
@@ -243,7 +246,7 @@ class Server:
         return answer
 
     def _listen_for_counters(self, node: str) -> None:
-        """Have programs that run in a node from now on tell what our own stack counts."""
+        """Listen for the counters of programs on our own stack that will run in a node."""
         if node not in self._counted:
             with self._network.inside(node):
                 counted = self._counted[node] = Counted(listen())

@@ -1,4 +1,4 @@
-"""The wires of a sandbox: which engine carries each, and the options in force."""
+"""The wires of a sandbox: the engine of each, and the options in force."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ ENDS: Final = ("a", "b")
 
 
 class Wires:
-    """All wires; the engines do the work."""
+    """All wires of a sandbox, each carried by an engine."""
 
     def __init__(self, namespaces: Mapping[str, Namespace], features: Features) -> None:
         self._emulated = EmulatorEngine(namespaces[ops.WIRE])
         self._kernel = NetemEngine(namespaces, features)
         self._engines: dict[str, Engine] = {"netem": self._kernel, "emulator": self._emulated}
-        self._wires: dict[str, ops.AddWire] = {}  # with the engine and the options in force
+        self._wires: dict[str, ops.AddWire] = {}  # with the present engine and options
 
     @property
     def emulator_pid(self) -> int | None:
-        """The emulator's process, once a wire needed it."""
+        """The pid of the emulator, or None if no wire has needed it."""
         return self._emulated.pid
 
     def engines(self) -> dict[str, str]:
-        """The engine of each wire."""
+        """Return the engine of each wire."""
         return {link: wire.engine for link, wire in self._wires.items()}
 
     def add(self, operation: ops.AddWire) -> None:
-        """Make a wire with the engine it asks for; ``auto`` is netem where that can do it."""
+        """Add a wire with its engine; ``auto`` means netem if it can carry the wire."""
         engine = operation.engine
         if engine == "auto":
             engine = "emulator" if self._kernel.missing(operation) else "netem"
@@ -63,21 +63,27 @@ class Wires:
         self._wires[wire.link] = changed
 
     def begin_traces(self) -> None:
-        """Let what changes by itself begin anew."""
+        """Restart traces and flapping."""
         self._emulated.begin_traces()
         self._kernel.begin_traces()
 
     @property
     def next_ns(self) -> int:
-        """When something on a wire of the kernel changes by itself."""
+        """The time of the next scheduled change of a wire in the kernel."""
         return self._kernel.next_ns
 
     def play(self, now_ns: int) -> None:
-        """Change what changes by itself until now; :class:`TestbedError` if it is refused."""
+        """Carry out the scheduled changes that are due.
+
+        :raises TestbedError: the kernel refused one.
+        """
         self._kernel.play(now_ns)
 
     def verify(self, operations: Collection[ops.Operation]) -> None:
-        """Read the wires these operations are about back; :class:`OperationError`: they differ."""
+        """Read back the wires that operations concern.
+
+        :raises OperationError: a wire differs from the wanted one.
+        """
         about = {
             each.link: each for each in operations if isinstance(each, ops.AddWire | ops.SetWire)
         }
@@ -91,7 +97,7 @@ class Wires:
             )
 
     def shapings(self) -> tuple[ops.SetWire, ...]:
-        """Every direction with all of its options, as what would set them."""
+        """Return the operations that would set all options of every direction."""
         return tuple(
             ops.SetWire(
                 link=link,
@@ -103,7 +109,7 @@ class Wires:
         )
 
     def commands(self, operations: Iterable[ops.AnyOperation]) -> tuple[str, ...]:
-        """Operations as commands of iproute2 that do the same; tc(8) names every option."""
+        """Return the equivalent commands of iproute2 for operations; tc(8) names every option."""
         wires = dict(self._wires)
         found = []
         for each in operations:
@@ -117,7 +123,7 @@ class Wires:
         return tuple(found)
 
     def report(self) -> WireReport:
-        """Options and counters of every direction of every wire."""
+        """Return the options and the counters of every direction of every wire."""
         counters = self._kernel.counters(
             [wire for wire in self._wires.values() if wire.engine == "netem"]
         )
@@ -149,13 +155,13 @@ def _toward(wire: ops.AddWire, toward: str) -> Netem:
 
 
 def _command(wire: ops.AddWire, toward: str) -> str:
-    """Return the tc(8) command that shapes one direction as it is."""
+    """Return the tc(8) command that sets the present shaping of one direction."""
     netem = _toward(wire, toward)
-    if netem.trace is not None or netem.flap is not None:  # tc(8) has nothing of the kind
+    if netem.trace is not None or netem.flap is not None:  # tc(8) has no equivalent
         return f"wire change {wire.link} toward {toward} {netem.to_tc()}"
     options = netem.options()
     if netem.limit is not None and netem.trace is None:
-        options["limit"] = str(netem.limit_packets(wire.mtu))  # tc knows packets only
+        options["limit"] = str(netem.limit_packets(wire.mtu))  # tc supports packets only
     space, device = ops.WIRE, wire.a if toward == "a" else wire.b
     at_sender = wire.senders is not None
     if wire.senders is not None:

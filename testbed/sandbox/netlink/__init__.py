@@ -1,1 +1,1 @@
-"""Netlink, spoken fast: messages packed by hand, and sent many at a time."""
+"""Fast netlink: this package packs the messages itself and sends many at a time."""

@@ -1,4 +1,4 @@
-"""Addresses, neighbours, rules and routes (rtnetlink(7)), to the kernel and back."""
+"""Addresses, neighbours, rules and routes: requests and answers (rtnetlink(7))."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _NEWNEIGH, _DELNEIGH, _GETNEIGH = 28, 29, 30
 _NEWRULE, _DELRULE, _GETRULE = 32, 33, 34
 # struct ifaddrmsg: family, prefix length, flags, scope, index
 _ADDRESS: Final = struct.Struct("=BBBBI")
-# struct rtmsg, and fib_rule_hdr, whose last octet but the flags is the action: family, lengths of
-# destination and source, TOS, table, protocol, scope, type, flags
+# struct rtmsg: family, lengths of destination and source, TOS, table, protocol, scope, type, flags;
+# also struct fib_rule_hdr, whose last octet before the flags is the action
 _ROUTE: Final = struct.Struct("=BBBBBBBBI")
 _NEIGHBOUR: Final = struct.Struct("=B3xiHBB")  # struct ndmsg: family, index, state, flags, type
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
@@ -54,10 +54,11 @@ _FRA_SRC, _FRA_PRIORITY, _FRA_MARK, _FRA_TABLE, _FRA_PROTOCOL = 2, 6, 10, 15, 21
 _FR_ACT_TO_TBL: Final = 1
 
 _LOCAL_TABLE: Final = 255
-_KERNELS_OWN: Final = ("local", "broadcast", "anycast", "multicast")  # a VRF's are in its table
+# Those of a VRF are in its table.
+_KERNELS_OWN: Final = ("local", "broadcast", "anycast", "multicast")
 _FAMILIES: Final = {4: socket.AF_INET, 6: socket.AF_INET6}
 _ANY: Final = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104 - not bound to
-_REMEMBERED: Final = 4096  # decoded objects: most are the same in every namespace
+_REMEMBERED: Final = 4096  # decoded objects, most of which are equal in all namespaces
 _ADD: Final = NLM_F_CREATE | NLM_F_EXCL
 
 
@@ -67,12 +68,12 @@ _GET_RULES: Final = codec.request(_GETRULE, 0, bytes(_ROUTE.size))
 
 
 def add_address(index: int, address: str) -> Request:
-    """Return the request that gives an interface an address, without duplicate detection."""
+    """Return the request that adds an address to an interface, without duplicate detection."""
     return _address(_NEWADDR, index, address, _ADD)
 
 
 def remove_address(index: int, address: str) -> Request:
-    """Return the request that takes an address away."""
+    """Return the request that removes an address."""
     return _address(_DELADDR, index, address, 0)
 
 
@@ -91,15 +92,15 @@ def _address(kind: int, index: int, text: str, header: int) -> Request:
 
 
 def add_neighbour(neighbour: Neighbour, index: int) -> Request:
-    """Return the request for a permanent neighbour, in place of a learnt one.
+    """Return the request that adds a permanent neighbour or replaces a learnt one.
 
-    :param index: that of its interface.
+    :param index: the index of its interface.
     """
     return _neighbour_request(_NEWNEIGH, neighbour, index, NLM_F_CREATE | NLM_F_REPLACE)
 
 
 def remove_neighbour(neighbour: Neighbour, index: int) -> Request:
-    """Return the request that forgets a neighbour; ``index`` is that of its interface."""
+    """Return the request that removes a neighbour of the interface with an index."""
     return _neighbour_request(_DELNEIGH, neighbour, index, 0)
 
 
@@ -115,12 +116,12 @@ def _neighbour_request(kind: int, neighbour: Neighbour, index: int, header: int)
 
 
 def add_rule(rule: Rule) -> Request:
-    """Return the request for a rule that sends packets from a source to a table."""
+    """Return the request that adds a rule, which routes packets from a source by a table."""
     return _rule_request(_NEWRULE, rule, _ADD)
 
 
 def remove_rule(rule: Rule) -> Request:
-    """Return the request that takes a rule away."""
+    """Return the request that removes a rule."""
     return _rule_request(_DELRULE, rule, 0)
 
 
@@ -140,12 +141,12 @@ def _rule_request(kind: int, rule: Rule, header: int) -> Request:
 
 
 def add_route(route: Route, indices: Mapping[str, int]) -> Request:
-    """Return the request for a route; ``indices`` are those of its interfaces by name."""
+    """Return the request that adds a route. ``indices`` are its interfaces' indices by name."""
     return _route_request(_NEWROUTE, route, indices, NLM_F_CREATE | NLM_F_REPLACE)
 
 
 def remove_route(route: Route, indices: Mapping[str, int]) -> Request:
-    """Return the request that takes a route away; ``indices`` are those of its interfaces."""
+    """Return the request that removes a route. ``indices`` are its interfaces' indices by name."""
     return _route_request(_DELROUTE, route, indices, 0)
 
 
@@ -178,7 +179,7 @@ def _next_hop(nexthop: NextHop, index: int) -> bytes:
 
 
 def read_addresses(netlink: Netlink, names: dict[int, str]) -> tuple[Address, ...]:
-    """Return all addresses; ``names`` are the interfaces' by index."""
+    """Return all addresses. ``names`` are the interfaces' names by index."""
     found = []
     for body in netlink.dump(_GET_ADDRESSES):
         _, prefix, _, _, index = _ADDRESS.unpack_from(body, codec.HEADER.size)
@@ -212,7 +213,7 @@ def read_neighbours(netlink: Netlink, names: dict[int, str]) -> tuple[Neighbour,
 
 
 def read_rules(netlink: Netlink) -> tuple[Rule, ...]:
-    """Return the rules of both families; one for any source has the source 0.0.0.0/0 or ::/0."""
+    """Return the rules of both families. The source 0.0.0.0/0 or ::/0 means any source."""
     rules = (_rule(body) for body in netlink.dump(_GET_RULES))
     return tuple(rule for rule in rules if rule is not None)
 
@@ -221,7 +222,7 @@ def read_rules(netlink: Netlink) -> tuple[Rule, ...]:
 def _rule(body: bytes) -> Rule | None:
     family, _, length, *_ = _ROUTE.unpack_from(body, codec.HEADER.size)
     if family not in _ANY:
-        return None  # multicast routing has rules too
+        return None  # multicast routing has rules, too
     attrs = codec.attributes(body, codec.HEADER.size + _ROUTE.size)
     return Rule(
         source=f"{attrs.host(_FRA_SRC) or _ANY[family]}/{length}",
@@ -234,13 +235,13 @@ def _rule(body: bytes) -> Rule | None:
 def read_routes(
     netlink: Netlink, names: dict[int, str], *, ours: bool = False
 ) -> tuple[Route, ...]:
-    """Return the routes of both families, without what the kernel has for its own addresses.
+    """Return the routes of both families, except those that the kernel adds for its own addresses.
 
-    :param ours: only those that :func:`add_route` made; the kernel leaves the others out.
+    :param ours: whether to return only the routes of :func:`add_route`, which the kernel selects.
     """
     found = []
     protocol = _RTPROT_STATIC if ours else 0
-    for family in _ANY:  # a request for any family yields IPv4 only
+    for family in _ANY:  # a request for any family returns IPv4 only
         fixed = _ROUTE.pack(family, 0, 0, 0, 0, protocol, 0, 0, 0)
         for body in netlink.dump(codec.request(_GETROUTE, 0, fixed)):
             route, index, ways = _route(body)
@@ -253,7 +254,7 @@ def read_routes(
 
 @functools.lru_cache(_REMEMBERED)
 def _route(body: bytes) -> tuple[Route, int | None, tuple[tuple[str, int], ...]]:
-    """Return a route, the index of its interface, and its next hops if it has several."""
+    """Return a route, the index of its interface and, if it has several, its next hops."""
     family, length, _, _, table, _, _, number, _ = _ROUTE.unpack_from(body, codec.HEADER.size)
     attrs = codec.attributes(body, codec.HEADER.size + _ROUTE.size)
     kind = _RT_TYPES[number]
@@ -264,13 +265,13 @@ def _route(body: bytes) -> tuple[Route, int | None, tuple[tuple[str, int], ...]]
         table=attrs.number(_RTA_TABLE, table),
         kind=kind,
     )
-    # IPv6 names lo otherwise
+    # otherwise IPv6 reports lo
     index = attrs.number(_RTA_OIF) if kind == "unicast" and _RTA_OIF in attrs else None
     return route, index, tuple(_next_hops(attrs.get(_RTA_MULTIPATH, b"")))
 
 
 def _next_hops(octets: bytes) -> Iterator[tuple[str, int]]:
-    """Yield gateway and index of the interface of each next hop."""
+    """Yield the gateway and the interface's index of each next hop."""
     while octets:
         length, _, _, index = _NEXT_HOP.unpack_from(octets)
         gateway = codec.attributes(octets[:length], _NEXT_HOP.size).host(_RTA_GATEWAY)

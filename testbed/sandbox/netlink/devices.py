@@ -1,4 +1,4 @@
-"""VLANs, tunnels and VRFs: made, and read back from what rtnetlink says of an interface."""
+"""VLANs, tunnels and VRFs: their attributes in rtnetlink messages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TTL: Final = 64
 
 
 def data(device: Device) -> bytes:
-    """Return the attributes of a kind of interface (IFLA_INFO_DATA) that make a device."""
+    """Return the attributes of a device's kind (IFLA_INFO_DATA)."""
     match device:
         case Vlan(id=number):
             return codec.u16(_VLAN_ID, number)
@@ -53,12 +53,12 @@ def _gre(device: Gre) -> bytes:
 def read(
     kind: str | None, attrs: Attributes, lower: int, names: Mapping[int, str | None]
 ) -> Vlan | Gre | Vrf | None:
-    """Return the device that an interface is; None: it is another kind of interface.
+    """Return the device of an interface, or None if it is of another kind.
 
-    What keys and peers WireGuard has is said by a family of its own.
+    WireGuard's keys and peers are available from its own netlink family only.
 
-    :param attrs: those within IFLA_INFO_DATA.
-    :param lower: the index of the interface it stands on.
+    :param attrs: the attributes within IFLA_INFO_DATA.
+    :param lower: the index of the underlying interface.
     """
     if kind == "vlan":
         return Vlan(lower=names.get(lower) or "", id=attrs.number(_VLAN_ID))

@@ -1,7 +1,7 @@
-"""One direction of a wire in the kernel: the qdiscs of the interface that frames leave by.
+"""One direction of a wire in the kernel: the qdiscs of the interface that sends its frames.
 
-In the middle of a wire without a queue that is netem alone.  With a queue, and at the sender, the
-rate is a class of htb and netem is below it: see :mod:`testbed.sandbox.netlink.queues`.
+In the middle of a wire without a queue, this is only netem. With a queue, and at the sender, the
+rate is a class of htb with netem below: see :mod:`testbed.sandbox.netlink.queues`.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from testbed.wire.queues.kinds import kind_of
 from testbed.wire.steps import every
 
 _BELOW_HTB: Final = kernel.Place(queues.CLASS, queues.NETEM)
-# The bucket of a class of htb for which tc(8) is told none, as Mininet leaves cburst: one MTU of
-# tc's.  The larger one that Mininet gives for burst has no effect beside it.
+# The default bucket of a class of htb in tc(8), which Mininet uses for cburst: one MTU of
+# tc. The larger one that Mininet sets for burst has no effect with it.
 _TC_BURST: Final = 1600  # octets
 
 
 class Seen:
-    """The kernel's account of all interfaces of a namespace."""
+    """The qdiscs of all interfaces of a namespace, as read from the kernel."""
 
     def __init__(self, netlink: Netlink) -> None:
         self._netlink = netlink
@@ -38,16 +38,17 @@ class Seen:
         self.queues = qdiscs.read_queues(netlink)
 
     def shaper(self, index: int) -> queues.Shaper | None:
-        """Return the rate in front of which there is a queue."""
+        """Return the class of htb of an interface, or None if there is none."""
         return queues.read_shaper(self._netlink, index)
 
 
 class Layers(msgspec.Struct, frozen=True):
-    """The qdiscs of a direction, the first one at the root.
+    """The qdiscs of a direction, from the root down.
 
-    :param rate: of htb's class; ``None``: netem is the root, and has the rate itself.
-    :param netem: what netem does.
-    :param queue: all options, if there is a discipline below netem.
+    :param rate: the rate of the class of htb; ``None`` if netem is the root and has the rate
+        itself.
+    :param netem: the options of netem.
+    :param queue: all options of the direction if there is a discipline below netem.
     """
 
     rate: Rate | None
@@ -56,10 +57,10 @@ class Layers(msgspec.Struct, frozen=True):
 
 
 def layers(netem: Netem, mtu: int, *, at_sender: bool = False) -> Layers:
-    """Return the qdiscs that carry out a direction.
+    """Return the qdiscs that implement a direction.
 
-    :param at_sender: they are those of the sender's own interface.  As in Mininet, htb has the rate
-        there, and netem below it the limit.
+    :param at_sender: whether the qdiscs are on the sender's own interface. There, as in Mininet,
+        htb has the rate, and netem below it has the limit.
     """
     if netem.rate is None or not (netem.queue or at_sender):
         return Layers(rate=None, netem=netem, queue=None)
@@ -82,7 +83,7 @@ def needed(netem: Netem, *, at_sender: bool = False) -> tuple[str, ...]:
 
 
 def impossible(netem: Netem, link: str, *, at_sender: bool = False) -> PlatformError | None:
-    """Return why no kernel can carry a direction; None: one can."""
+    """Return why no kernel can carry a direction, or None if a kernel can."""
     options = every(netem)
     of_htb = (each.rate for each in options if each.rate and (each.queue or at_sender))
     if any(each.trace for each in options):
@@ -99,7 +100,7 @@ def impossible(netem: Netem, link: str, *, at_sender: bool = False) -> PlatformE
 def build(
     index: int, netem: Netem, mtu: int, seed: int, *, at_sender: bool = False
 ) -> list[Request]:
-    """Return the requests that make the qdiscs of an interface."""
+    """Return the requests that create the qdiscs of an interface."""
     found = layers(netem, mtu, at_sender=at_sender)
     if found.rate is None:
         return [kernel.new_qdisc(index, netem, mtu, seed)]
@@ -113,9 +114,9 @@ def build(
 def change(
     index: int, old: Netem, new: Netem, mtu: int, seed: int, *, at_sender: bool = False
 ) -> list[Request]:
-    """Return the requests that change what is different in place; what is held stays.
+    """Return the requests that apply the differences in place. Queued packets stay.
 
-    :raises PlatformError: it is not possible in place.
+    :raises PlatformError: the change is not possible in place.
     """
     kinds = [each.queue and kind_of(each.queue) for each in (old, new)]
     before, after = (layers(each, mtu, at_sender=at_sender) for each in (old, new))
@@ -142,9 +143,9 @@ def change(
 
 
 def commands(netem: Netem, mtu: int, *, at_sender: bool = False) -> tuple[str, ...]:
-    """Return the tc(8) commands that change htb and what is below it.
+    """Return the tc(8) commands that change htb and the qdiscs below it.
 
-    They have places for tc itself and for the device.
+    The commands contain format fields for tc itself and for the device.
     """
     found = layers(netem, mtu, at_sender=at_sender)
     assert found.rate is not None  # noqa: S101 - asked by the caller
@@ -166,7 +167,7 @@ def commands(netem: Netem, mtu: int, *, at_sender: bool = False) -> tuple[str, .
 def difference(
     index: int, netem: Netem, mtu: int, seen: Seen, *, at_sender: bool = False
 ) -> tuple[str, str] | None:
-    """Return in words what differs, as wanted and as seen; None: nothing."""
+    """Return the differences in words, as wanted and as seen, or None if there are none."""
     own = layers(netem, mtu, at_sender=at_sender)
     wanted, found = kernel.parameters(own.netem, mtu), seen.netem.get(index)
     if found is None:
@@ -188,11 +189,11 @@ def difference(
 
 
 def counters(netem: Netem, states: Iterable[QdiscState]) -> WireCounters:
-    """Return what a direction has done.
+    """Return the counters of a direction.
 
-    netem counts neither duplicates, corruptions nor reorderings, and its lost and its overflowing
-    packets in one number: that is given as loss where a loss is configured.  The drops of a
-    discipline are also counted by the qdiscs above it.
+    netem counts neither duplicates, corruptions nor reorderings. It counts lost packets and packets
+    beyond its limit in one number, which is reported as loss if a loss is configured. The qdiscs
+    above a discipline count its drops, too.
     """
     by_kind = {state.kind: state for state in states}
     own = by_kind["netem"]

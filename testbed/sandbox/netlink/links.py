@@ -1,4 +1,4 @@
-"""Interfaces: making veth pairs, bridges and devices on others; reading them (rtnetlink(7))."""
+"""Interfaces: the creation of veth pairs, bridges and devices, and their state (rtnetlink(7))."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from testbed.topology.operations import VethEnd
 _NEWLINK, _GETLINK = 16, 18
 _IFF_UP, _IFF_RUNNING = 1, 0x40
 _INFO: Final = struct.Struct("=BxHiII")  # struct ifinfomsg: family, type, index, flags, change
-_ATTRIBUTES: Final = codec.HEADER.size + _INFO.size  # where they start
+_ATTRIBUTES: Final = codec.HEADER.size + _INFO.size  # the offset of the attributes
 # linux/if_link.h: IFLA_*
 _ADDRESS, _NAME, _MTU, _LINK, _MASTER, _LINKINFO, _STATS64, _NET_NS_FD, _EXT_MASK = (
     1, 3, 4, 5, 10, 18, 23, 28, 29
@@ -60,10 +60,10 @@ _GET_LINKS_ONLY: Final = codec.request(
 def new_veth(
     a: VethEnd, b: VethEnd, indices: tuple[int, int], namespaces: tuple[int, int], master: int
 ) -> Request:
-    """Return the request for a veth pair, ``a`` up and in bridge ``master`` (0: in none).
+    """Return the request for a veth pair; ``a`` is up and in bridge ``master`` (0: in none).
 
-    ``b`` cannot be born up: a veth comes up only when it has a peer.  The kernel takes the indices
-    we choose, so nothing has to be read back to go on.
+    ``b`` cannot be created up, because a veth comes up only when it has a peer. The kernel accepts
+    the requested indices, so the next requests do not depend on its answer.
     """
     peer = _INFO.pack(0, 0, indices[1], 0, 0) + _end(b, namespaces[1])
     return codec.request(
@@ -77,7 +77,7 @@ def new_veth(
 
 
 def new_bridge(name: str, index: int) -> Request:
-    """Return the request for a bridge, down, that neither waits (STP) nor snoops on multicast."""
+    """Return the request for a bridge that is down and has no STP and no multicast snooping."""
     return codec.request(
         _NEWLINK,
         NLM_F_CREATE | NLM_F_EXCL,
@@ -95,8 +95,8 @@ def new_bridge(name: str, index: int) -> Request:
 def new_device(name: str, index: int, device: Device, lower: int, mac: str, mtu: int) -> Request:
     """Return the request for a VLAN, a tunnel or a VRF that is up.
 
-    :param lower: the index of the interface that a VLAN stands on; 0: none.
-    :param mac: empty: the kernel's own choice, as an ``mtu`` of 0.
+    :param lower: the index of the interface below a VLAN; 0 means none.
+    :param mac: if empty, the kernel chooses it, as for an ``mtu`` of 0.
     """
     return codec.request(
         _NEWLINK,
@@ -111,27 +111,29 @@ def new_device(name: str, index: int, device: Device, lower: int, mac: str, mtu:
 
 
 def set_master(index: int, master: int) -> Request:
-    """Return the request that makes an interface one of a VRF, as a port is one of a bridge."""
+    """Return the request that adds an interface to a VRF, as a port is added to a bridge."""
     return codec.request(_NEWLINK, 0, _INFO.pack(0, 0, index, 0, 0), codec.u32(_MASTER, master))
 
 
 def set_link(index: int, *, up: bool, master: int = 0) -> Request:
-    """Return the request that sets an interface up or down, and makes it a port of a bridge."""
+    """Return the request that sets an interface up or down and may add it to a bridge."""
     fixed = _INFO.pack(0, 0, index, _IFF_UP if up else 0, _IFF_UP)
     return codec.request(_NEWLINK, 0, fixed, codec.u32(_MASTER, master) if master else b"")
 
 
 def disable_offload(netlink: Netlink, interface: str) -> None:
-    """Have the kernel compute checksums itself on ``interface``.
+    """Let the kernel compute checksums on ``interface``.
 
-    Without transmit checksums the kernel also withdraws scatter-gather and with it TSO and GSO
-    (netdev_fix_features), so frames leave at most MTU-sized.  :class:`OSError` if refused.
+    Without transmit checksums the kernel also disables scatter-gather and with it TSO and GSO
+    (netdev_fix_features), so that no sent frame exceeds the MTU.
+
+    :raises OSError: the kernel refused it.
     """
     _ethtool(netlink, interface, _SET_TX_CHECKSUM)
 
 
 def read_links(netlink: Netlink, *, counters: bool = True) -> tuple[LinkState, ...]:
-    """Return all interfaces of the socket's namespace; without counters these stay 0."""
+    """Return all interfaces of the socket's namespace. Without ``counters``, the counters are 0."""
     found = [
         (_INFO.unpack_from(body, codec.HEADER.size), codec.attributes(body, _ATTRIBUTES))
         for body in netlink.dump(_GET_LINKS if counters else _GET_LINKS_ONLY)
@@ -182,7 +184,7 @@ def _kind(kind: str, *data: bytes) -> bytes:
 
 
 def _ethtool(netlink: Netlink, interface: str, command: int, value: int = 0) -> int:
-    """Do one SIOCETHTOOL with a ``struct ethtool_value`` (linux/ethtool.h); return its value."""
+    """Do SIOCETHTOOL with a ``struct ethtool_value`` (linux/ethtool.h); return its value."""
     data = array("I", (command, value))
     name = interface.encode().ljust(_NAME_SIZE, b"\0")
     fcntl.ioctl(netlink.fileno(), _SIOCETHTOOL, name + _POINTER.pack(data.buffer_info()[0]))

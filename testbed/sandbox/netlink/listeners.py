@@ -1,4 +1,4 @@
-"""Listening TCP and MPTCP sockets, by sock_diag(7) (linux/inet_diag.h)."""
+"""Listening TCP and MPTCP sockets, from sock_diag(7) (linux/inet_diag.h)."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from testbed.sandbox.observation import Listener
 
 _BY_FAMILY: Final = 20  # SOCK_DIAG_BY_FAMILY
 _LISTEN: Final = 10  # TCP_LISTEN
-_INFO: Final = 1 << 1  # INET_DIAG_INFO: with it the upper layer protocol comes as well
+_INFO: Final = 1 << 1  # INET_DIAG_INFO, which includes the upper layer protocol
 _ULP_INFO: Final = 19  # INET_DIAG_ULP_INFO
-_ULP_NAME: Final = 1  # INET_ULP_INFO_NAME: all a listening socket tells of its protocol
-# struct inet_diag_req_v2: family, protocol, extensions, states; then the socket, which is any
+_ULP_NAME: Final = 1  # INET_ULP_INFO_NAME, all information of a listening socket on its protocol
+# struct inet_diag_req_v2: family, protocol, extensions, states; then any socket
 _REQUEST: Final = struct.Struct("=BBBxI48x")
 # struct inet_diag_msg up to the source address: family, state, timer, retransmissions; the ports
 # and addresses of struct inet_diag_sockid are in network order
 _MESSAGE: Final = struct.Struct("!BBBBHH16s")
-_SIZE: Final = 72  # octets of all of it
+_SIZE: Final = 72  # octets of the whole struct
 
 
 def read_listeners(netlink: Netlink) -> tuple[Listener, ...]:

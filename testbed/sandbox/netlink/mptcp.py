@@ -1,4 +1,4 @@
-"""The in-kernel MPTCP path manager's limits and endpoints as topologies have them (ip-mptcp(8))."""
+"""The limits and endpoints of the in-kernel path manager as types of topologies (ip-mptcp(8))."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def set_limits(family: int, limits: Limits) -> Request:
 
 
 def add_endpoint(family: int, endpoint: Endpoint, index: int) -> Request:
-    """Return the request for an endpoint bound to the interface with that index; 0: to none."""
+    """Return the request that adds an endpoint on the interface with an index (0 means none)."""
     return mptcp.add_endpoint(
         family,
         mptcp.KernelEndpoint(
@@ -43,12 +43,12 @@ def add_endpoint(family: int, endpoint: Endpoint, index: int) -> Request:
 
 
 def change_endpoint(family: int, endpoint: Endpoint) -> Request:
-    """Return the request that makes an endpoint a backup, or none any more."""
+    """Return the request that sets or clears the backup flag of an endpoint."""
     return mptcp.change_endpoint(family, endpoint.id, sum(_FLAGS[flag] for flag in endpoint.flags))
 
 
 def remove_endpoint(family: int, number: int) -> Request:
-    """Return the request that removes the endpoint with that id (1 to 255)."""
+    """Return the request that removes the endpoint with an id (1 to 255)."""
     return mptcp.remove_endpoint(family, number)
 
 

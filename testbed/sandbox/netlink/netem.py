@@ -1,6 +1,6 @@
-"""The kernel's netem: :class:`~testbed.wire.netem.Netem` to TCA_NETEM_* and back.
+"""The kernel's netem: conversion between :class:`~testbed.wire.netem.Netem` and TCA_NETEM_*.
 
-Formats: linux/pkt_sched.h; meaning: net/sched/sch_netem.c and tc-netem(8).
+The formats are in linux/pkt_sched.h, their meaning in net/sched/sch_netem.c and tc-netem(8).
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from testbed.wire.netem import Distribution, FourStates, GilbertElliott, Netem, 
 HANDLE: Final = 0x0001_0000  # "1:"
 _FOUR_STATES: Final = ("p13", "p31", "p32", "p14", "p23")  # in the order of the struct
 _CERTAIN: Final = 0xFFFF_FFFF  # probability 1
-_MAX_RATE32: Final = 0xFFFF_FFFF  # octets per second; more goes into RATE64
+_MAX_RATE32: Final = 0xFFFF_FFFF  # octets per second; higher rates need RATE64
 
 # struct tc_netem_qopt: latency and jitter (in ticks, at the ends), limit, loss, gap, duplicate
 _QOPT: Final = struct.Struct("=6I")
-# TCA_NETEM_*: numbers, and formats of struct tc_netem_corr and so on.
+# TCA_NETEM_*: numbers, and formats of struct tc_netem_corr and the other structs.
 _CORR, _DELAY_DIST, _REORDER, _CORRUPT, _LOSS, _RATE = 1, 2, 3, 4, 5, 6
 _ECN, _RATE64, _LATENCY64, _JITTER64, _SLOT, _SLOT_DIST = 7, 8, 10, 11, 12, 13
-_PRNG_SEED: Final = 14  # Linux 6.6; older kernels skip it
+_PRNG_SEED: Final = 14  # Linux 6.6; older kernels ignore it
 _LOSS_GI, _LOSS_GE = 1, 2  # NETEM_LOSS_GI: four states, NETEM_LOSS_GE: Gilbert and Elliott
 _FIVE: Final = struct.Struct("=5I")
 _THREE, _TWO, _FOUR = struct.Struct("=3I"), struct.Struct("=2I"), struct.Struct("=4I")
@@ -39,7 +39,7 @@ _NO_SLOT: Final = (0,) * 6
 
 
 class Parameters(msgspec.Struct, frozen=True, kw_only=True):
-    """netem's options as the kernel holds them: whole numbers, probabilities of 2**32 - 1."""
+    """netem's options in the kernel's form: integers; a probability of 1 is 2**32 - 1."""
 
     limit: int  # packets
     delay_ns: int = 0
@@ -65,7 +65,7 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parameters(netem: Netem, mtu: int) -> Parameters:
-    """Return what the kernel shall hold.  ``trace`` is not netem's: the caller refuses it."""
+    """Return the options for the kernel. The caller refuses ``trace``, which netem lacks."""
     found: dict[str, int] = {}
     if netem.delay is not None:
         found.update(
@@ -103,7 +103,7 @@ def parameters(netem: Netem, mtu: int) -> Parameters:
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where a qdisc stands: below which handle, and its own handle."""
+    """The place of a qdisc: the handle of its parent and its own handle."""
 
     parent: int
     handle: int
@@ -113,17 +113,18 @@ ROOT: Final = Place(tc.ROOT, HANDLE)
 
 
 def new_qdisc(index: int, netem: Netem, mtu: int, seed: int, place: Place = ROOT) -> Request:
-    """Return the request that gives an interface netem, by default as its root qdisc."""
+    """Return the request that adds netem to an interface, by default as its root qdisc."""
     table_ = None if netem.delay is None else table(netem.delay.distribution)
     options = _options(parameters(netem, mtu), table_, seed) + _slot_table(netem)
     return _request(index, options, NLM_F_CREATE | NLM_F_EXCL, place)
 
 
 def change_qdisc(index: int, netem: Netem, mtu: int, seed: int, place: Place = ROOT) -> Request:
-    """Return the request that changes netem in place; what it holds stays.
+    """Return the request that changes netem in place. Queued packets stay.
 
-    netem keeps some options it is not told about and forgets others, so all are told.  It never
-    gives a distribution up: "uniform" is then told as a table of evenly spread values.
+    netem keeps some options that a request omits and resets others, so the request contains all of
+    them. netem never removes a distribution, so a table of evenly spread values stands for
+    "uniform".
     """
     distribution = netem.delay.distribution if netem.delay else Distribution.UNIFORM
     options = _options(parameters(netem, mtu), table(distribution) or uniform_table(), seed)
@@ -132,7 +133,7 @@ def change_qdisc(index: int, netem: Netem, mtu: int, seed: int, place: Place = R
 
 
 def _slot_table(netem: Netem) -> bytes:
-    """Return the distribution of slots, evenly spread ones too: netem never gives one up."""
+    """Return the distribution of slots, even if uniform, because netem never removes one."""
     if netem.slot is None:
         return b""
     spread = table(netem.slot.distribution) or uniform_table()
@@ -140,12 +141,12 @@ def _slot_table(netem: Netem) -> bytes:
 
 
 def uniform_table() -> array[int]:
-    """Return a table that spreads jitter evenly over plus and minus its size."""
+    """Return a table that spreads jitter evenly from minus to plus its size."""
     return array("h", ((2 * i + 1) * SCALE // SIZE - SCALE for i in range(SIZE)))
 
 
 def read_parameters(options: bytes) -> Parameters:
-    """Return what the options (TCA_OPTIONS) of a netem qdisc hold."""
+    """Decode the options (TCA_OPTIONS) of a netem qdisc."""
     _, limit, loss, gap, duplicate, _ = _QOPT.unpack_from(options)
     attrs = codec.attributes(options, _QOPT.size)
     delay_corr, loss_corr, dup_corr = _THREE.unpack_from(attrs[_CORR])
@@ -180,7 +181,7 @@ def read_parameters(options: bytes) -> Parameters:
 
 
 def difference(wanted: Parameters, seen: Parameters) -> tuple[str, str]:
-    """Return in words what differs: as wanted, and as seen."""
+    """Return the differences in words, as wanted and as seen."""
     names = [
         name
         for name in Parameters.__struct_fields__
@@ -205,9 +206,9 @@ def _gilbert_elliott(netem: Netem) -> tuple[int, int, int, int] | None:
 
 
 def _slot(slot: Slot) -> tuple[int, ...]:
-    """Return the slot of the kernel: where it has no table it takes the first two times."""
+    """Return a slot in the kernel's form, which without a table uses only the first two times."""
     delay_ns, jitter_ns = slot.delay_ns, slot.jitter_ns
-    if slot.distribution is Distribution.UNIFORM:  # for a table that spreads it evenly
+    if slot.distribution is Distribution.UNIFORM:  # for the evenly spread table
         delay_ns = (slot.least_ns + slot.most_ns) // 2
         jitter_ns = (slot.most_ns - slot.least_ns) // 2
     return slot.least_ns, slot.most_ns, slot.packets, slot.octets, delay_ns, jitter_ns
@@ -221,8 +222,8 @@ def _four_states(netem: Netem) -> tuple[int, ...] | None:
 
 
 def _options(wanted: Parameters, delays: array[int] | None, seed: int) -> bytes:
-    """Return TCA_OPTIONS in tc(8)'s order, naming every option that is on or off."""
-    # LATENCY64 and JITTER64 replace the times in here, which count in ticks.
+    """Return TCA_OPTIONS in tc(8)'s order with all options, whether on or off."""
+    # LATENCY64 and JITTER64 replace the times in this struct, which are in ticks.
     parts = [_QOPT.pack(0, wanted.limit, wanted.loss, wanted.gap, wanted.duplicate, 0)]
     correlations = (
         wanted.delay_correlation,

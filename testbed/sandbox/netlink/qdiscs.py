@@ -32,7 +32,7 @@ def read_netem(netlink: Netlink) -> dict[int, Parameters]:
 
 
 def read_queues(netlink: Netlink) -> dict[int, tuple[str, dict[str, int]]]:
-    """Return kind and options of the queues in front of a rate, by the index of their interface."""
+    """Return kind and options of the queues in front of a rate, by the interface's index."""
     found = (tc.read(body) for body in netlink.dump(_GET_QDISCS))
     read = ((each.index, queues.read_parameters(each)) for each in found)
     return {index: queue for index, queue in read if queue is not None}
@@ -55,7 +55,7 @@ def _read(body: bytes, names: dict[int, str]) -> QdiscState:
     )
 
 
-# How a kind counts packets that found no room, and marks: the places of 32-bit numbers in its
+# The counters of packets without room and of marks: the places of 32-bit numbers in the kind's
 # struct (linux/pkt_sched.h: tc_codel_xstats, tc_fq_codel_xstats, tc_pie_xstats, tc_red_xstats).
 _XSTATS: Final = {
     "codel": ((5,), (6, 8)),
@@ -66,7 +66,7 @@ _XSTATS: Final = {
 
 
 def _of_queue(kind: str, data: bytes | None) -> dict[str, int]:
-    """Return the counters that only some disciplines have."""
+    """Return the additional counters of some disciplines."""
     if kind not in _XSTATS or data is None:
         return {}
     numbers = memoryview(bytes(data)).cast("I")

@@ -1,9 +1,9 @@
-"""Queues in front of a rate as the kernel's qdiscs: htb, netem below it, the discipline below that.
+"""Queues in front of a rate as qdiscs: htb, below it netem, and below netem the discipline.
 
-netem alone would not do: it hands a packet to its child when the rate has already been waited for,
-so that nothing ever waits there.  So the rate is a class of htb (tc-htb(8)), which takes a packet
-out of the discipline when it may send; netem keeps delay, loss and the like, and what has passed
-its delay waits in the discipline.  Formats: linux/pkt_sched.h.
+netem alone is not enough, because it passes a packet to its child after the wait for the rate, so
+that no packet ever waits in the child. So the rate is a class of htb (tc-htb(8)), which takes a
+packet out of the discipline when it may send. netem keeps delay, loss and other options. After the
+delay of netem a packet waits in the discipline. The formats are in linux/pkt_sched.h.
 """
 
 from __future__ import annotations
@@ -38,16 +38,17 @@ QDISCS: Final = {
 _TICK: Final = 6  # a tick of the packet scheduler is 2**6 ns (PSCHED_SHIFT)
 _CODEL_TICK: Final = 10  # CODEL_SHIFT
 _CERTAIN: Final = 0xFFFF_FFFF
-_NEVER_US: Final = 2_199_023_255  # becomes CODEL_DISABLED_THRESHOLD, INT_MAX of codel's ticks
+# The kernel converts it to CODEL_DISABLED_THRESHOLD, INT_MAX of codel's ticks.
+_NEVER_US: Final = 2_199_023_255
 _MAX_RATE32: Final = 0xFFFF_FFFF
 _ETHERNET, _ATM = 1, 2  # TC_LINKLAYER_*
-_ATM_CELL: Final = (48, 5)  # the one kind of cell that htb knows
+_ATM_CELL: Final = (48, 5)  # the only cell size that htb supports
 _LONGEST_JIFFY_US: Final = 10_000
 _U32: Final = struct.Struct("=I")
 _HTB_OPT: Final = struct.Struct("=BBHhHI BBHhHI IIIII")
 _RED_QOPT: Final = struct.Struct("=IIIBBBB")
 
-# Numbers of attributes in TCA_OPTIONS.
+# The numbers of the attributes in TCA_OPTIONS.
 _CODEL: Final = ("target", "limit", "interval", "ecn", "ce_threshold")
 _FQ_CODEL: Final = (
     *("target", "limit", "interval", "ecn", "flows", "quantum", "ce_threshold", "drop_batch"),
@@ -58,7 +59,7 @@ _HTB_PARMS, _HTB_INIT, _HTB_RATE64, _HTB_CEIL64 = 1, 2, 6, 7
 
 
 class Shaper(msgspec.Struct, frozen=True, kw_only=True):
-    """The class of htb: octets per second, the length of its bucket in ticks."""
+    """The class of htb. ``rate`` is in octets per second, ``buffer`` is the bucket in ticks."""
 
     rate: int
     overhead: int = 0
@@ -67,7 +68,7 @@ class Shaper(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def cannot_shape(rate: Rate) -> str | None:
-    """Return why htb cannot have a rate; None: it can."""
+    """Return why htb does not support a rate, or None if it does."""
     if rate.packet_overhead < 0 or rate.packet_overhead > 0xFFFF:
         return f"an overhead of {rate.packet_overhead} octets"
     if rate.cell_size and (rate.cell_size, rate.cell_overhead) != _ATM_CELL:
@@ -76,7 +77,7 @@ def cannot_shape(rate: Rate) -> str | None:
 
 
 def shaper(rate: Rate) -> Shaper:
-    """Return what the class of htb shall be."""
+    """Return the class of htb for a rate."""
     octets = rate.bits_per_second // 8
     return Shaper(
         rate=octets,
@@ -87,13 +88,13 @@ def shaper(rate: Rate) -> Shaper:
 
 
 def without_queue(netem: Netem) -> Netem:
-    """Return what netem itself does on a wire with a queue."""
+    """Return the options of netem itself on a wire with a queue."""
     return msgspec.structs.replace(netem, rate=None, queue=None, limit=Limit(value=UNLIMITED))
 
 
 def new_shaper(index: int, rate: Rate, mtu: int) -> list[Request]:
-    """Return the requests that make htb the root qdisc of an interface."""
-    glob = struct.pack("=IIIII", 3, 10, CLASS & 0xFFFF, 0, 0)  # all packets to the one class
+    """Return the requests that add htb as the root qdisc of an interface."""
+    glob = struct.pack("=IIIII", 3, 10, CLASS & 0xFFFF, 0, 0)  # all packets to the only class
     return [
         _qdisc(index, "htb", HTB, tc.ROOT, attribute(_HTB_INIT, glob), NLM_F_CREATE | NLM_F_EXCL),
         change_shaper(index, rate, mtu, NLM_F_CREATE | NLM_F_EXCL),
@@ -105,7 +106,7 @@ def change_shaper(index: int, rate: Rate, mtu: int, flags: int = 0) -> Request:
     it = shaper(rate)
     low = min(it.rate, _MAX_RATE32)
     spec = (0, it.link_layer, it.overhead, 0, 0, low)
-    # A quantum matters between classes only; left out, the kernel would warn of the one it finds.
+    # A quantum has an effect between classes only. Without one, the kernel warns of its default.
     options = _HTB_OPT.pack(*spec, *spec, it.buffer, it.buffer, mtu + ETHERNET_HEADER, 0, 0)
     data = attribute(_HTB_PARMS, options)
     if it.rate >= _MAX_RATE32:
@@ -123,7 +124,7 @@ def change_shaper(index: int, rate: Rate, mtu: int, flags: int = 0) -> Request:
 
 
 def read_shaper(netlink: Netlink, index: int) -> Shaper | None:
-    """Return the class of htb of an interface; None: there is none."""
+    """Return the class of htb of an interface, or None if there is none."""
     for body in netlink.dump(tc.request(tc.GETTCLASS, 0, index=index)):
         each = tc.read(body)
         if each.handle == CLASS and each.kind == "htb":
@@ -139,7 +140,7 @@ def read_shaper(netlink: Netlink, index: int) -> Shaper | None:
 
 
 def try_out(index: int, qdisc: str) -> Request:
-    """Return the request that makes some qdisc the root of an interface, to see if it exists."""
+    """Return the request that adds a qdisc as the root of an interface, to test if it exists."""
     if qdisc == "htb":
         data = attribute(_HTB_INIT, struct.pack("=IIIII", 3, 10, 1, 0, 0))
     else:
@@ -151,17 +152,17 @@ def try_out(index: int, qdisc: str) -> Request:
 
 
 def new_queue(index: int, netem: Netem, mtu: int) -> Request:
-    """Return the request that puts the discipline below netem."""
+    """Return the request that adds the discipline below netem."""
     return _queue(index, netem, mtu, NLM_F_CREATE | NLM_F_EXCL)
 
 
 def change_queue(index: int, netem: Netem, mtu: int) -> Request:
-    """Return the request that changes the discipline's options in place; what waits stays."""
+    """Return the request that changes the discipline's options in place. Queued packets stay."""
     return _queue(index, netem, mtu, 0)
 
 
 def parameters(netem: Netem, mtu: int) -> dict[str, int]:
-    """Return what the kernel shall hold, by name; times in microseconds."""
+    """Return the options for the kernel by name. Times are in microseconds."""
     queue = netem.queue
     assert queue is not None  # noqa: S101 - asked by the caller
     if isinstance(queue, Red):
@@ -191,7 +192,7 @@ def parameters(netem: Netem, mtu: int) -> dict[str, int]:
 
 
 def read_parameters(found: tc.Found) -> tuple[str, dict[str, int]] | None:
-    """Return the kind and the options of a discipline; None: it is none of ours."""
+    """Return kind and options of a discipline, or None if it is not of this module."""
     names = {qdisc: kind for kind, qdisc in QDISCS.items()}
     kind = names.get(found.kind)
     data = found.attributes.get(tc.OPTIONS)
@@ -201,7 +202,7 @@ def read_parameters(found: tc.Found) -> tuple[str, dict[str, int]] | None:
 
 
 def agree(wanted: Mapping[str, int], seen: Mapping[str, int], kind: str) -> bool:
-    """Whether the kernel holds what it shall; it rounds times to its own ticks."""
+    """Return whether the kernel has the wanted options. It rounds times to its own ticks."""
     return all(_agree(name, value, seen.get(name), kind) for name, value in wanted.items())
 
 
@@ -212,7 +213,7 @@ def _agree(name: str, wanted: int, seen: int | None, kind: str) -> bool:
         return seen == (wanted * 1000 >> _CODEL_TICK << _CODEL_TICK) // 1000
     if (kind, name) == ("pie", "target"):
         return seen == (wanted * 1000 >> _TICK << _TICK) // 1000
-    if (kind, name) == ("pie", "tupdate"):  # whole jiffies, rounded up
+    if (kind, name) == ("pie", "tupdate"):  # rounded up to jiffies
         return wanted <= seen <= wanted + _LONGEST_JIFFY_US
     return seen == wanted
 
@@ -228,7 +229,7 @@ def _queue(index: int, netem: Netem, mtu: int, flags: int) -> Request:
     queue = netem.queue
     wanted = parameters(netem, mtu)
     if not flags:
-        wanted.pop("flows", None)  # cannot be changed, and the kernel says so even if it is equal
+        wanted.pop("flows", None)  # cannot be changed: the kernel refuses even an equal value
     data = _packed(queue, wanted, netem.rate)
     return _qdisc(index, QDISCS[kind_of(queue)], QUEUE, NETEM | 1, data, flags)
 
@@ -249,7 +250,7 @@ def _packed(queue: Queue, wanted: Mapping[str, int], rate: Rate | None) -> bytes
         return _U32.pack(wanted["limit"])  # struct tc_fifo_qopt
     values = wanted
     if not wanted.get("ce_threshold", 1):
-        values = {**wanted, "ce_threshold": _NEVER_US}  # left out, it would keep its value
+        values = {**wanted, "ce_threshold": _NEVER_US}  # if omitted, the kernel keeps the old value
     return b"".join(
         attribute(number, _U32.pack(values[name]))
         for number, name in enumerate(names, 1)
@@ -284,9 +285,9 @@ def _parsed(kind: str, data: bytes) -> dict[str, int]:
 
 
 def _idle_damping(queue: Red, rate: Rate | None) -> tuple[int, bytes]:
-    """Return Scell_log and Stab: by how many bits idle time shifts the average to the right.
+    """Return Scell_log and Stab: the right shift of the average in bits for an idle time.
 
-    The kernel looks the idle time up in microseconds, divided by two to the power of the first.
+    The kernel's index to Stab is the idle time in microseconds divided by 2**Scell_log.
     """
     bits_per_second = rate.bits_per_second if rate else 1
     packet_us = queue.avpkt * 8e6 / bits_per_second

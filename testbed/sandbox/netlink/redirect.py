@@ -1,4 +1,4 @@
-"""Sending everything that arrives at one interface out of another, in the kernel."""
+"""The redirect in the kernel of all frames received on an interface to another interface."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ class Redirect(enum.StrEnum):
     BPF = "bpf"
 
 
-# Of each classifier, the number of its attribute for actions (linux/pkt_cls.h).
+# The number of each classifier's attribute for actions (linux/pkt_cls.h).
 _ACTIONS: Final = {Redirect.MATCHALL: 2, Redirect.U32: 7, Redirect.BPF: 1}
 _U32_SEL: Final = 5
-# struct tc_u32_sel: terminal (TC_U32_TERMINAL), one key, which matches all
+# struct tc_u32_sel: terminal (TC_U32_TERMINAL), one key, which matches all packets
 _ONE_KEY: Final = struct.pack("=BBB13x4I", 1, 0, 1, 0, 0, 0, 0)
 _BPF_OPS_LEN, _BPF_OPS = 4, 5
-_FIRST: Final = 1  # TCA_ACT_MAX_PRIO counts from it
+_FIRST: Final = 1  # the first number, from which TCA_ACT_MAX_PRIO counts
 _ACT_KIND, _ACT_OPTIONS = 1, 2
 _MIRRED_PARMS: Final = 2
-# struct tc_mirred: index, capabilities, action, counters of references, what to do, interface
+# struct tc_mirred: index, capabilities, action, two reference counters, mirred action, interface
 _MIRRED: Final = struct.Struct("=IIiiiiI")
 _STOLEN, _EGRESS_REDIRECT = 4, 1  # TC_ACT_STOLEN, TCA_EGRESS_REDIR
 
 
 def requests(way: Redirect, source: int, target: int) -> list[Request]:
-    """Return the requests after which what arrives at ``source`` leaves through ``target``."""
+    """Return the requests that redirect frames received on ``source`` to ``target``."""
     ingress = tc.request(
         tc.NEWQDISC,
         NLM_F_CREATE | NLM_F_EXCL,
@@ -55,7 +55,7 @@ def requests(way: Redirect, source: int, target: int) -> list[Request]:
 
 
 def target_of(netlink: Netlink, source: int) -> int | None:
-    """Return the index of the interface ``source`` is redirected to; None: it is not."""
+    """Return the index of the target of a redirect from ``source``, or None if there is none."""
     request = tc.request(tc.GETTFILTER, 0, index=source, parent=_INGRESS_HANDLE)
     for body in netlink.dump(request):
         found = tc.read(body)

@@ -28,14 +28,14 @@ def request(
     parent: int = 0,
     info: int = 0,
 ) -> Request:
-    """Return a request; ``parts`` are attributes."""
+    """Return a request. ``parts`` are its attributes."""
     return codec.request(kind, flags, _FIXED.pack(0, index, handle, parent, info), *parts)
 
 
 class Found(msgspec.Struct, frozen=True):
     """A qdisc, class or filter.
 
-    :param index: of its interface.
+    :param index: the index of its interface.
     """
 
     index: int
@@ -45,11 +45,11 @@ class Found(msgspec.Struct, frozen=True):
 
     @property
     def kind(self) -> str:
-        """Its kind."""
+        """The kind of the qdisc, class or filter."""
         return self.attributes.text(KIND) or ""
 
 
 def read(message: bytes) -> Found:
-    """Return what a message tells."""
+    """Decode a message."""
     _, index, handle, parent, _ = _FIXED.unpack_from(message, codec.HEADER.size)
     return Found(index, handle, parent, codec.attributes(message, codec.HEADER.size + _FIXED.size))

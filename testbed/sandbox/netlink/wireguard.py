@@ -1,4 +1,4 @@
-"""Messages of WireGuard (linux/wireguard.h): keys and the peers of an interface."""
+"""Messages of WireGuard (linux/wireguard.h): the keys and peers of an interface."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _SOCKADDR: Final = {
 
 
 def number(netlink: Netlink) -> int | None:
-    """Return the number of WireGuard's family; None: this kernel has no WireGuard."""
+    """Return the number of WireGuard's family, or None if this kernel has no WireGuard."""
     return generic.number(netlink, _NAME)
 
 
 def set_device(family: int, index: int, peered: Peered) -> Request:
-    """Return the request that gives an interface its key and its one peer."""
+    """Return the request that sets the key and the only peer of an interface."""
     allowed = b"".join(
         codec.nested(
             NESTED,
@@ -69,13 +69,16 @@ def set_device(family: int, index: int, peered: Peered) -> Request:
 
 
 def read_device(netlink: Netlink, family: int, index: int) -> Peered | None:
-    """Return what an interface is set to; None: it has no key, or not one peer for everything."""
+    """Return key and peer of an interface.
+
+    Return None without a key, or without a single peer for all addresses.
+    """
     asked = generic.request(family, _VERSION, _GET_DEVICE, codec.u32(_IFINDEX, index))
     return read(netlink.dump(asked))
 
 
 def read(bodies: Iterable[bytes]) -> Peered | None:
-    """Return what the messages about one interface say of it, as :func:`read_device`."""
+    """Decode the messages about one interface, as :func:`read_device`."""
     found = [codec.attributes(body, generic.ATTRIBUTES) for body in bodies]
     listed = (octets for each in found for octets in codec.values(each.get(_PEERS, b"")))
     peers = [codec.attributes(octets, 0) for octets in listed]
@@ -108,7 +111,7 @@ def _sockaddr(host: str, port: int) -> bytes:
 
 
 def _read_sockaddr(octets: bytes) -> tuple[str, int]:
-    """Return address and port of a ``struct sockaddr_in`` or ``_in6``; none: ``("", 0)``."""
+    """Return address and port of a ``struct sockaddr_in`` or ``_in6``, else ``("", 0)``."""
     for family, form in _SOCKADDR.items():
         if len(octets) == form.size:
             _, port, packed = form.unpack(octets)
