@@ -1,6 +1,6 @@
 """A laboratory for Multipath TCP: shaped multipath networks, measured runs, and a stack to read.
 
-:mod:`testbed.api` says what can be done from Python; its names are here, too.
+:mod:`testbed.api` documents the Python API. This package exports its names too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ compiled.install()
 
 
 def __getattr__(name: str) -> Any:
-    """Load the API when it is asked for: most programs of this package do without it."""
+    """Load the API on first use: most programs of this package do not need it."""
     if name in __all__:
         return getattr(importlib.import_module("testbed.api"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

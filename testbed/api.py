@@ -1,4 +1,4 @@
-"""The laboratory from Python: read an experiment, run it, and have its results as values.
+"""The Python API: read an experiment, run it, and get its results as values.
 
 ``import testbed`` gives these names::
 
@@ -8,7 +8,7 @@
     results = testbed.run(experiment, "results")
     table = results.columns()  # {"run": [1, 2, ...], "stack": [...], "goodput": [...]}
 
-``columns`` is what data frames are made of, as in ``pandas.DataFrame(table)``.
+A data frame can be made from ``columns``, as in ``pandas.DataFrame(table)``.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ __all__ = ["HOST", "SIMULATION", "Experiment", "Results", "load", "read", "run"]
 class Results:
     """A result folder.
 
-    :param folder: as ``testbed run`` makes it; a copy or a part of one will do.
-    :raises InputError: it is no result folder.
+    :param folder: a folder that ``testbed run`` made, or a copy or a part of one.
+    :raises InputError: the folder is no result folder.
     """
 
     def __init__(self, folder: Path | str) -> None:
@@ -49,53 +49,53 @@ class Results:
 
     @property
     def folder(self) -> Path:
-        """Where it is."""
+        """The path of the folder."""
         return self._store.path
 
     @property
     def experiment(self) -> ExperimentRecord:
-        """The experiment that was asked for.  Raises StoreError."""
+        """The requested experiment. Raises StoreError."""
         return self._store.experiment()
 
     @property
     def environment(self) -> Environment:
-        """Where it ran.  Raises StoreError."""
+        """The environment of the runs. Raises StoreError."""
         return self._store.environment()
 
     @property
     def runs(self) -> list[RunRecord]:
-        """The runs that are over, in order of their numbers.  Raises StoreError."""
+        """The finished runs, in order of their numbers. Raises StoreError."""
         return self._store.runs()
 
     def outcome(
         self, metrics: Sequence[str] = (), claims: Sequence[ExpectSpec] | None = None
     ) -> Outcome:
-        """Return what the runs say together: a row for each cell, and the claims' verdicts.
+        """Return the summary of the runs: a row for each cell, and the claims' verdicts.
 
-        :param metrics: names, as ``testbed metrics`` lists them; by default those that the flows
-            are mostly run for.
-        :param claims: to judge, instead of those of the experiment.
-        :raises InputError: no run has one of them.
+        :param metrics: names that ``testbed metrics`` lists; by default the main metrics of the
+            flows.
+        :param claims: the claims to judge instead of those of the experiment.
+        :raises InputError: a metric has no value in any run.
         :raises StoreError: the folder cannot be read.
         """
         return runner.conclude(self._store, metrics, claims)
 
     def series(self, run: int) -> Iterator[Record]:
-        """Yield what the probes saw of one run, as the records they wrote, in order of time.
+        """Yield the records that the probes wrote in one run, in order of time.
 
-        :param run: its number.
-        :raises StoreError: it cannot be read.
+        :param run: the number of the run.
+        :raises StoreError: the series cannot be read.
         """
         yield from self._store.series(run)
 
     def columns(self, metrics: Sequence[str] = ()) -> dict[str, list[Any]]:
-        """Return plain columns, one value for each run.
+        """Return columns with one value for each run.
 
-        There are ``run``, ``stack``, ``repetition``, ``seed``, ``status`` and ``reason``, then the
-        parameters of the matrix and the metrics by their names.  A run that has no value of
-        something has ``None``; rates are bit/s, times seconds, sizes octets.
+        The columns are ``run``, ``stack``, ``repetition``, ``seed``, ``status`` and ``reason``,
+        then the parameters of the matrix and the metrics by their names. A missing value is
+        ``None``. Rates are in bit/s, times in seconds, sizes in octets.
 
-        :param metrics: which ones; by default all that any run has.
+        :param metrics: the names of the metrics; by default all metrics that any run has.
         :raises StoreError: the folder cannot be read.
         """
         runs = runner.records(self._store, metrics)
@@ -116,10 +116,10 @@ class Results:
 def load(path: Path | str, **changes: Any) -> Experiment:
     """Read an experiment file and check it.
 
-    :param changes: as on the command line: ``machine`` (:data:`HOST` or :data:`SIMULATION`),
-        ``stacks``, ``repetitions``, ``seed``, ``wire``, and ``values``, a dictionary from paths to
-        values.
-    :raises InputError: something is wrong with it, or with the changes.
+    :param changes: the changes that the command line offers: ``machine`` (:data:`HOST` or
+        :data:`SIMULATION`), ``stacks``, ``repetitions``, ``seed``, ``wire``, and ``values``, a
+        dictionary from paths to values.
+    :raises InputError: the file or a change is invalid.
     """
     machine = changes.get("machine", HOST)
     if machine not in (HOST, SIMULATION):
@@ -141,10 +141,10 @@ def run(
 ) -> Results:
     """Carry out all runs of an experiment on this kernel, or in a simulation.
 
-    :param results: where its folder is made.
-    :param jobs: how many runs at a time; more than one only in simulations.
-    :param watcher: is told how far it is.
-    :raises TestbedError: no run is possible; what was stored stays.
+    :param results: the folder in which the result folder is made.
+    :param jobs: the number of parallel runs; more than one only in simulations.
+    :param watcher: an object that is informed of the progress.
+    :raises TestbedError: no run is possible; stored results stay.
     """
     store = runner.create(experiment, Path(results))
     telling = watcher or Quiet()
@@ -157,6 +157,6 @@ def run(
 def read(folder: Path | str) -> Results:
     """Return the results in a folder.
 
-    :raises InputError: it is no result folder.
+    :raises InputError: the folder is no result folder.
     """
     return Results(folder)

@@ -1,13 +1,13 @@
-"""Compiled modules in the place of the interpreted ones, if they are of the very same sources.
+"""Compiled modules replace the interpreted ones if they were built from the same sources.
 
-``make compile``, or the build of a wheel with ``TESTBED_COMPILE=1``, puts extension modules made by
-mypyc below ``testbed/_compiled``, in a directory for each Python, with the digests of all sources
-that they depend on.  The first import of such a module looks at those digests.  If a source is
-another one by now, no compiled module is used: the sources are the truth.
+``make compile``, or the build of a wheel with ``TESTBED_COMPILE=1``, compiles extension modules
+with mypyc. They are stored below ``testbed/_compiled``, in a directory for each Python version,
+with the digests of all sources that they depend on. The first import of a compiled module checks
+those digests. If a source has changed, no compiled module is used: the sources take precedence.
 
-The environment variable ``TESTBED_COMPILED`` says what is wanted: ``no`` runs the sources,
-``require`` fails where the compiled modules cannot be used, ``auto`` (the default) takes what there
-is.
+The environment variable ``TESTBED_COMPILED`` selects the modules: ``no`` runs the sources,
+``require`` fails if the compiled modules cannot be used, ``auto`` (the default) uses the compiled
+modules if it can.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ ROOT: Final = Path(__file__).resolve().parents[1]  # sources are named from here
 SUFFIX: Final = EXTENSION_SUFFIXES[0]  # as ".cpython-311-x86_64-linux-gnu.so"
 ABI: Final = SUFFIX.split(".")[1]
 PLACE: Final = ROOT / "testbed" / "_compiled" / ABI
-SHARED: Final = "testbed__mypyc"  # the library with the code of all of them
+SHARED: Final = "testbed__mypyc"  # the library with the code of all compiled modules
 _CHOICES: Final = ("auto", "no", "require")
 
 
 class Status(NamedTuple):
-    """Which modules run.
+    """Which modules run, and why.
 
     :ivar build: ``compiled`` or ``interpreted``.
-    :ivar why: in one clause, with what to do about it where something is wrong.
-    :ivar stale: compiled modules are there, and are of other sources.
+    :ivar why: the reason in one clause, with a remedy if there is a problem.
+    :ivar stale: whether compiled modules exist, but were built from other sources.
     """
 
     build: str
@@ -46,7 +46,7 @@ class Status(NamedTuple):
 
 
 def digest(path: Path) -> str:
-    """Return what a manifest says of a source."""
+    """Return the digest of a source as a manifest contains it."""
     import hashlib  # noqa: PLC0415 - most processes have no compiled modules to look at
 
     return hashlib.sha256(path.read_bytes()).hexdigest()
@@ -58,7 +58,7 @@ def manifest(sources: Iterable[Path], root: Path = ROOT) -> str:
 
 
 def changed(text: str, root: Path = ROOT) -> list[str]:
-    """Return the sources that are not what a manifest says, or are gone."""
+    """Return the sources that differ from a manifest or are missing."""
     found = []
     for line in text.splitlines():
         wanted, _, name = line.partition("  ")
@@ -69,11 +69,11 @@ def changed(text: str, root: Path = ROOT) -> list[str]:
 
 
 class Finder:
-    """Finds compiled modules, as one of ``sys.meta_path``.
+    """A finder of compiled modules for ``sys.meta_path``.
 
-    :param place: where they are.
-    :param root: where the sources are.
-    :param choice: what ``TESTBED_COMPILED`` says.
+    :param place: the directory of the compiled modules.
+    :param root: the directory of the sources.
+    :param choice: the value of ``TESTBED_COMPILED``.
     """
 
     def __init__(self, place: Path, root: Path, choice: str) -> None:
@@ -83,9 +83,9 @@ class Finder:
         self._status: Status | None = None
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        """Return the compiled module of a name, ``None`` if its source is to be taken.
+        """Return the compiled module of a name, or ``None`` if the source shall be used.
 
-        :raises ImportError: it is required, and cannot be used.
+        :raises ImportError: the compiled module is required, but cannot be used.
         """
         del path, target
         if not name.startswith("testbed"):
@@ -96,9 +96,9 @@ class Finder:
         return spec_from_file_location(name, file, loader=ExtensionFileLoader(name, str(file)))
 
     def status(self) -> Status:
-        """Tell whether the compiled modules are used; what was found first holds.
+        """Return whether the compiled modules are used. The first result is kept.
 
-        :raises ImportError: they are required, and cannot be used.
+        :raises ImportError: the compiled modules are required, but cannot be used.
         """
         if self._status is None:
             self._status = self._look()
@@ -131,14 +131,14 @@ _FINDER: Final = Finder(PLACE, ROOT, os.environ.get(VARIABLE) or "auto")
 
 
 def install() -> None:
-    """Have compiled modules be found from now on, before their sources."""
+    """Make Python find compiled modules before their sources from now on."""
     if PLACE.exists() or os.environ.get(VARIABLE):
         sys.meta_path.insert(0, _FINDER)
 
 
 def status() -> Status:
-    """Tell which modules run in this process.
+    """Return which modules run in this process.
 
-    :raises ImportError: compiled ones are required, and cannot be used.
+    :raises ImportError: compiled modules are required, but cannot be used.
     """
     return _FINDER.status()

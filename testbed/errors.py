@@ -1,4 +1,4 @@
-"""Every error the project raises on purpose, and the exit code each one means.
+"""All errors that the project raises on purpose, with their exit codes.
 
 ::
 
@@ -14,9 +14,8 @@
     ├── WorkloadError            1  a workload process failed, timed out or delivered wrong bytes
     └── StoreError               1  a result, capture or trace cannot be written or read
 
-Errors are raised where they happen and turned into one line and an exit code in ``testbed.cli``
-only.  Two more exit codes exist that are not errors: 3, an expectation of an experiment was not
-met, and 130, the user pressed Ctrl-C.
+Only ``testbed.cli`` turns errors into one line and an exit code. Two more exit codes are no errors:
+3, an expectation of an experiment was not met, and 130, the user pressed Ctrl-C.
 """
 
 from __future__ import annotations
@@ -29,14 +28,14 @@ T = TypeVar("T")
 
 
 class TestbedError(Exception):
-    """Base of the tree.  ``str(error)`` is one complete line for a person.
+    """The base class of all errors. ``str(error)`` is one complete line for a user.
 
     :param message: what went wrong, where and why.
-    :param hint: what to do about it, if anything can be done.
+    :param hint: a remedy, if one exists.
     """
 
     exit_code: ClassVar[int] = 1
-    __test__: ClassVar[bool] = False  # the name starts with "Test"; it is not one
+    __test__: ClassVar[bool] = False  # the name starts with "Test", but pytest must skip it
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
@@ -51,10 +50,10 @@ class InputError(TestbedError):
     """The user's input cannot be used.
 
     :param message: what is wrong with the value.
-    :param file: the document it stands in.
+    :param file: the document that contains the value.
     :param line: the line, counted from 1.
-    :param path: where in the document, for example ``links.wifi.netem.delay``.
-    :param more: what else is wrong with the same document.
+    :param path: the place in the document, for example ``links.wifi.netem.delay``.
+    :param more: the other errors in the same document.
     """
 
     exit_code = 2
@@ -77,7 +76,7 @@ class InputError(TestbedError):
 
     @classmethod
     def together(cls, errors: Sequence[InputError]) -> InputError:
-        """Return the first of several errors, with all of them in it, each once."""
+        """Return the first of several errors, with the others in its ``more``, each once."""
         every = {str(each): each for error in errors for each in error.every}
         first, *rest = every.values()
         return cls(
@@ -91,7 +90,7 @@ class InputError(TestbedError):
 
     @property
     def every(self) -> tuple[InputError, ...]:
-        """The error alone, and what else is wrong with the document, each alone."""
+        """All errors in the document, this one first, each without ``more``."""
         alone = InputError(
             self.message, file=self.file, line=self.line, path=self.path, hint=self.hint
         )
@@ -105,9 +104,9 @@ class InputError(TestbedError):
 
 
 def all_of(*checks: Callable[[], T]) -> list[T]:
-    """Do all checks, and return what they return.
+    """Run all checks, and return their results.
 
-    :raises InputError: what any of them found, all of it at once.
+    :raises InputError: one or more checks failed; the error contains all failures.
     """
     results: list[T] = []
     errors: list[InputError] = []
@@ -122,11 +121,11 @@ def all_of(*checks: Callable[[], T]) -> list[T]:
 
 
 class PlatformError(TestbedError):
-    """The kernel or the machine lacks something.
+    """The kernel or the machine lacks a feature.
 
-    :param what: what is missing.
-    :param why: why it matters here.
-    :param instead: what the user can do.
+    :param what: the missing feature.
+    :param why: why the feature is needed.
+    :param instead: what the user can do instead.
     """
 
     exit_code = 4
@@ -143,7 +142,7 @@ class SandboxError(TestbedError):
 
 
 class OperationError(SandboxError):
-    """One operation of a plan failed, or what was read back is not what was wanted.
+    """One operation of a plan failed, or the state read back is not the wanted one.
 
     :param operation: the operation in words, as ``testbed plan`` prints it.
     :param wanted: the state the plan asks for.
@@ -168,11 +167,11 @@ class MachineError(SandboxError):
 
 
 class PacketError(TestbedError):
-    """Octets are no packet, or a packet cannot hold the values it is to hold."""
+    """Octets are no packet, or values do not fit into a packet."""
 
 
 class SimulationError(TestbedError):
-    """A simulated network came to a standstill."""
+    """No further event can happen in a simulated network."""
 
 
 class WorkloadError(TestbedError):

@@ -1,7 +1,7 @@
-"""An error of :mod:`testbed.errors` on its way from one of our processes to another.
+"""A serializable form of an error of :mod:`testbed.errors`, for transfer between our processes.
 
-All our processes send errors this way.  What is sent are the values the error was made of, so it
-arrives with its class, file, line and hint.
+All our processes send errors in this form. It contains the arguments of the error's constructor, so
+the receiver gets the error with its class, file, line and hint.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from testbed import errors
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """The parts of an error, in a form that JSON and MessagePack can hold.
+    """The parts of an error, in types that JSON and MessagePack support.
 
     :param kind: the name of a class of :mod:`testbed.errors`.
-    :param arguments: of its constructor, by name.
-    :param more: what else is wrong with the same document.
+    :param arguments: the arguments of its constructor, by name.
+    :param more: the other errors in the same document.
     """
 
     kind: str
@@ -27,7 +27,7 @@ class Failure(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, error: errors.TestbedError) -> Failure:
-        """Take an error apart; of one that is not ours, what the nearest of ours has."""
+        """Split an error into its parts. A foreign subclass becomes its nearest class of ours."""
         kind = next(it for it in type(error).__mro__ if vars(errors).get(it.__name__) is it)
         values = {name: getattr(error, name) for name in _parameters(kind)}
         more = values.pop("more", ())
@@ -38,13 +38,13 @@ class Failure(msgspec.Struct, frozen=True):
         )
 
     def error(self) -> errors.TestbedError:
-        """Put the error together again."""
+        """Build the error from its parts."""
         kind: type[errors.TestbedError] = getattr(errors, self.kind)
         more = {"more": [it.error() for it in self.more]} if self.more else {}
         return kind(**self.arguments, **more)  # type: ignore[arg-type]
 
 
 def _parameters(kind: type) -> tuple[str, ...]:
-    """Return the names of the constructor's parameters; the error's attributes have them too."""
+    """Return the names of the constructor's parameters, which are those of its attributes too."""
     code = kind.__init__.__code__  # type: ignore[misc]
     return tuple(code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount])

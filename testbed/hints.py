@@ -1,4 +1,4 @@
-"""Hints for words that are unknown."""
+"""Hints for unknown words."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return a hint: the known word that is most like ``word``, or else all known words."""
+    """Return a hint: the known word most similar to ``word``, or else all known words."""
     candidates = [str(each) for each in known]
     likely = alike(word, candidates)
     if likely is not None:
@@ -21,14 +21,14 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def alike(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that is most like ``word``; None: none is like it."""
+    """Return the known word most similar to ``word``, or None if no word is similar."""
     return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)), None)
 
 
 def extra(name: str) -> str:
-    """Return the command that adds the libraries of an extra to the environment we run in.
+    """Return the command that installs the libraries of an extra in this environment.
 
-    It names this interpreter: where testbed is not installed, pip would take the package of that
-    name on the index, which is another project's.
+    The command names this interpreter. If testbed is not installed there, pip would install the
+    package ``testbed`` of the index, which belongs to another project.
     """
     return f"{shlex.quote(sys.executable)} -m pip install 'testbed[{name}]'"

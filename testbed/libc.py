@@ -1,9 +1,9 @@
-"""The system calls that Python's standard library lacks, with the structures they take.
+"""The system calls that Python's standard library lacks, with their structures.
 
-``recvmmsg`` and ``sendmmsg`` move up to :data:`BATCH` frames per call between a socket and buffers
-whose addresses stand in a :class:`Vector`.  ``epoll_pwait2`` waits with a resolution of
-nanoseconds where ``epoll_wait`` has milliseconds; a :class:`Timer` gives the same to an event loop
-that waits with ``epoll_wait``.
+``recvmmsg`` and ``sendmmsg`` move up to :data:`BATCH` frames per call between a socket and buffers.
+A :class:`Vector` holds the addresses of the buffers. ``epoll_pwait2`` has a time-out in
+nanoseconds, ``epoll_wait`` only in milliseconds. A :class:`Timer` gives an event loop that uses
+``epoll_wait`` the same resolution.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class _Itimerspec(ctypes.Structure):
 
 
 class Vector:
-    """An array of ``struct mmsghdr``, each with one buffer and room for a time stamp.
+    """An array of ``struct mmsghdr``, each with one buffer and space for a time stamp.
 
     The hot path writes pointers and reads lengths for a whole batch through strided views.
     """
@@ -114,11 +114,11 @@ class Vector:
         self._address = ctypes.addressof(self._headers)
 
     def point_to(self, iovecs: Sequence[int]) -> None:
-        """Let the first headers use these ``struct iovec``, given by address."""
+        """Set the addresses of the ``struct iovec`` of the first headers."""
         self._iovecs[: len(iovecs)] = array("Q", iovecs)
 
     def make_room_for_stamps(self) -> None:
-        """Prepare for :meth:`stamps`: the socket has ``SO_TIMESTAMPNS``."""
+        """Reserve space for :meth:`stamps`. The socket must have ``SO_TIMESTAMPNS``."""
         start = ctypes.addressof(self._stamps)
         for index in range(BATCH):
             self._controls[index] = start + index * ctypes.sizeof(_Stamp)
@@ -128,7 +128,7 @@ class Vector:
     def receive(self, fd: int) -> list[int]:
         """Receive up to a batch without waiting and return the frames' lengths.
 
-        :raises OSError: what recvmmsg(2) reports; ``BlockingIOError`` if there is nothing.
+        :raises OSError: what recvmmsg(2) reports; ``BlockingIOError`` if no frame is queued.
         """
         count: int = _libc.recvmmsg(fd, self._address, BATCH, _MSG_DONTWAIT, None)
         if count < 0:
@@ -138,13 +138,13 @@ class Vector:
         return self._lengths[:count].tolist()
 
     def stamps(self, count: int) -> tuple[list[int], list[int]]:
-        """Return when the frames just received arrived: seconds and nanoseconds of real time."""
+        """Return the arrival times of the last batch: seconds and nanoseconds of real time."""
         return self._seconds[:count].tolist(), self._nanoseconds[:count].tolist()
 
     def send(self, fd: int, count: int) -> int:
         """Send the first ``count`` frames and return how many the kernel took.
 
-        :raises OSError: the first one could not be sent.
+        :raises OSError: the first frame could not be sent.
         """
         sent: int = _libc.sendmmsg(fd, self._address, count, _MSG_DONTWAIT)
         if sent < 0:
@@ -172,7 +172,7 @@ class Poller:
         self._timeout = memoryview(timeout).cast("B").cast("l")
 
     def fileno(self) -> int:
-        """Return the descriptor of the epoll instance, which has input when one of its own has."""
+        """Return the epoll descriptor. It has input when a watched descriptor has input."""
         return self._epoll.fileno()
 
     def register(self, fd: int) -> None:
@@ -181,14 +181,15 @@ class Poller:
         self.watched += 1
 
     def unregister(self, fd: int) -> None:
-        """Watch a descriptor no more."""
+        """Stop watching a descriptor."""
         self._epoll.unregister(fd)
         self.watched -= 1
 
     def wait(self, timeout_ns: int | None) -> list[int]:
         """Return the descriptors that have input, after at most ``timeout_ns``.
 
-        It may return early with none, for example when the process was stopped and continued.
+        It may return early without a descriptor, for example when the process was stopped and
+        continued.
 
         :raises OSError: what epoll_pwait2(2) reports.
         """
@@ -207,7 +208,7 @@ class Poller:
 
 
 class Timer:
-    """A descriptor that has input from a moment on (timerfd_create(2), CLOCK_MONOTONIC)."""
+    """A descriptor that has input after its expiration (timerfd_create(2), CLOCK_MONOTONIC)."""
 
     def __init__(self) -> None:
         self._fd: int = _libc.timerfd_create(_CLOCK_MONOTONIC, _TFD_FLAGS)
@@ -221,8 +222,8 @@ class Timer:
         return self._fd
 
     def set(self, due_ns: int | None) -> None:
-        """Set the moment, at once if it has passed, or (``None``) never; input is taken away."""
-        # The zero moment would disarm it.
+        """Set the expiration time; ``None`` disarms the timer. Pending input is cleared."""
+        # A time of 0 would disarm the timer.
         seconds, rest = (0, 0) if due_ns is None else divmod(max(1, due_ns), 10**9)
         self._spec.it_value.tv_sec, self._spec.it_value.tv_nsec = seconds, rest
         if _libc.timerfd_settime(self._fd, _TFD_TIMER_ABSTIME, self._address, None) < 0:
@@ -234,17 +235,17 @@ class Timer:
 
 
 def attach_filter(sock: socket.socket, program: bytes, length: int) -> None:
-    """Let a socket receive only what a program passes (socket(7), bpf of the BSDs).
+    """Attach a packet filter to a socket (socket(7), bpf of the BSDs).
 
-    :param program: an array of so many ``struct sock_filter``.
+    :param program: an array of ``struct sock_filter``.
     """
-    buffer = ctypes.create_string_buffer(program, len(program))  # there until this returns
+    buffer = ctypes.create_string_buffer(program, len(program))  # must exist until the end
     head = struct.pack("@HP", length, ctypes.addressof(buffer))
     sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, head)
 
 
 def set_timer_slack(slack_ns: int) -> None:
-    """Let the kernel fire this thread's timers at most this late on purpose (prctl(2))."""
+    """Set the timer slack of this thread (prctl(2))."""
     _libc.prctl(_PR_SET_TIMERSLACK, ctypes.c_ulong(slack_ns), 0, 0, 0)
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from testbed.errors import InputError
 
-LARGEST: Final = 1e100  # of a value: squares and sums of such are numbers, too
+LARGEST: Final = 1e100  # the largest value: its squares and sums are still finite
 NAME: Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 Unit = Literal["bit/s", "s", "octets", "s/GB", "1"]
@@ -25,18 +25,18 @@ class Better(enum.StrEnum):
 
 
 class Source(enum.StrEnum):
-    """Where a number comes from."""
+    """The source of a number."""
 
-    WORKLOAD = "workload"  # its ends measured it
+    WORKLOAD = "workload"  # the ends of the flow measured it
     PROBE = "probe"  # a probe counted it
-    DERIVED = "derived"  # it is computed from what workloads and probes saw
+    DERIVED = "derived"  # it is computed from the data of workloads and probes
 
 
 class Subject(enum.StrEnum):
     """The subjects of numbers: the part before the name in ``SUBJECT.METRIC``."""
 
-    FLOW = "flow"  # transfer.goodput; nothing where there is one flow
-    PATH = "path"  # transfer@wifi.share; @wifi.share where there is one flow
+    FLOW = "flow"  # transfer.goodput; no subject if there is one flow
+    PATH = "path"  # transfer@wifi.share; @wifi.share if there is one flow
     WIRE = "wire"  # wifi>server.dropped
     RUN = "run"  # jain
 
@@ -47,11 +47,11 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     :param name: in lower case with underscores.
     :param unit: bit/s, s, octets, s/GB (10^9 octets of payload), or 1 for counts and shares.
     :param definition: one sentence.
-    :param needs: probes, one of which must have seen the run.
-    :param of: what it can be about.
-    :param several: of a flow or a run it is a number only where there are several flows.
-    :param names: it does not measure, it names: two values are equal or not.
-    :param robust: it does not depend on how busy the processors are.
+    :param needs: probes; at least one of them must have recorded the run.
+    :param of: the possible subjects of the metric.
+    :param several: whether a flow or a run has the number only if there are several flows.
+    :param names: whether the values are identifiers, which are only equal or not equal.
+    :param robust: whether the value is independent of the load of the processors.
     """
 
     name: str

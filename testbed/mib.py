@@ -1,7 +1,7 @@
-"""The kernel's MIB counters by the names nstat(8) gives them: ``MPTcpExtMPJoinSynAckRx``.
+"""The kernel's MIB counters by their names in nstat(8), such as ``MPTcpExtMPJoinSynAckRx``.
 
-The files are those of the network namespace of the thread that opens them (proc_net(5)); a file
-that stays open can be read again from its start at any time, from any namespace.
+A file belongs to the network namespace of the thread that opens it (proc_net(5)). An open file can
+be read again from its start at any time, from any namespace.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import msgspec
 
 FILES: Final = ("snmp", "netstat", "snmp6")  # below /proc/thread-self/net
 
-# Where programs on a stack of our own tell what it has counted: an abstract socket (unix(7)), which
+# Programs on our own stack report its counters to an abstract socket (unix(7)), which
 # belongs to the network namespace of a node.
 OWN: Final = "\0testbed/counters"
 
 
 class OwnCounters(msgspec.Struct, frozen=True, kw_only=True):
-    """What one program has counted so far.
+    """The counters of one program.
 
-    :param source: tells programs apart.
-    :param over: nothing more will follow.
+    :param source: an identifier of the program.
+    :param over: whether these are the final values.
     """
 
     source: str
@@ -31,10 +31,10 @@ class OwnCounters(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse(text: str) -> dict[str, int]:
-    """Read one of :data:`FILES`.
+    """Parse the text of one of :data:`FILES`.
 
-    ``snmp`` and ``netstat`` have pairs of lines, names and values, that begin with a group's name;
-    ``snmp6`` has a name and a value on each line.
+    ``snmp`` and ``netstat`` have pairs of lines, with names and with values. Each line begins with
+    the name of a group. ``snmp6`` has a name and a value on each line.
     """
     return dict(_pairs(text) if ":" in text.partition("\n")[0] else _single(text))
 

@@ -1,4 +1,4 @@
-"""Waiting for exact moments of CLOCK_MONOTONIC: an event loop's timers are late by up to 1 ms."""
+"""Exact timers on CLOCK_MONOTONIC: the timers of an event loop are up to 1 ms late."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Final
 
 from testbed.libc import Timer
 
-_RESOLUTION_NS: Final = 256  # of the clock in virtual time; a read of it costs as much
+_RESOLUTION_NS: Final = 256  # the resolution of the virtual clock; a read of it takes as long
 _STEP_NS: Final = 100 * _RESOLUTION_NS
-_SETTLING_NS: Final = 9_000_000  # beginning after a tick of 10 ms, ending before the next
+_SETTLING_NS: Final = 9_000_000  # starts after a tick of 10 ms and ends before the next one
 
 
 def next_multiple(interval_ns: int, *, after_ns: int = 0) -> int:
@@ -21,7 +21,7 @@ def next_multiple(interval_ns: int, *, after_ns: int = 0) -> int:
 
 
 async def until(due_ns: int) -> None:
-    """Wait until a moment, and no longer than it takes to be woken."""
+    """Wait until a time, with no delay but that of the wake-up."""
     loop = asyncio.get_running_loop()
     due = asyncio.Event()
     timer = Timer()
@@ -35,14 +35,14 @@ async def until(due_ns: int) -> None:
 
 
 async def until_settled(due_ns: int) -> None:
-    """In virtual time, wait until a moment with the clock's hidden part at zero.
+    """In virtual time, wait until a time at which the hidden part of the clock is zero.
 
-    The kernel counts virtual time in nanoseconds and shows them in units of 256 ns.  Every timer
-    is 1 ns late (arch/um/kernel/time.c), so the part that is not shown counts the timers that ever
-    fired, and decides in which unit those after it are.  Firing timers of whole units just before
-    ``due_ns``, we see it overflow, and stop.
+    The kernel counts virtual time in nanoseconds and reports it in units of 256 ns. Every timer is
+    1 ns late (arch/um/kernel/time.c). So the hidden part counts all expired timers, and decides in
+    which unit later timers expire. This function runs timers of whole units just before ``due_ns``
+    until the hidden part overflows.
 
-    :param due_ns: a multiple of 10 ms, so that no other timer comes between.
+    :param due_ns: a multiple of 10 ms, so that no other timer expires in between.
     """
     start_ns = due_ns - _SETTLING_NS
     await until(start_ns)

@@ -23,26 +23,26 @@ class Output(Protocol):
     """The file of a capture."""
 
     def write(self, data: bytes) -> object:
-        """Write all of it, now or later."""
+        """Write data, now or later."""
 
     def close(self) -> None:
-        """Write what is not written yet."""
+        """Write the remaining data."""
 
 
 class PcapngWriter:
     """A capture of one or several interfaces.
 
     :param output: a :class:`~testbed.sidefile.SideFile`, or a binary file.
-    :param interfaces: their names, in the order of their numbers.
-    :param link_type: what packets begin with: :data:`RAW` or :data:`ETHERNET`.
-    :param snaplen: octets of a packet that are kept; 0: all.
+    :param interfaces: the names of the interfaces, in the order of their numbers.
+    :param link_type: the link-layer type of the packets: :data:`RAW` or :data:`ETHERNET`.
+    :param snaplen: how many octets of a packet are kept; 0 means all.
     """
 
     def __init__(
         self, output: Output, interfaces: Sequence[str], link_type: int, snaplen: int = 0
     ) -> None:
         self._output = output
-        # The section's length is not given (-1), as it is not known yet.
+        # The length of the section is unknown yet (-1).
         self._block(_SECTION, struct.pack("=IHHq", _BYTE_ORDER, 1, 0, -1))
         for name in interfaces:
             options = (
@@ -61,10 +61,11 @@ class PcapngWriter:
         length: int | None = None,
         outgoing: bool | None = None,
     ) -> None:
-        """Record a packet at a time since the epoch.
+        """Record a packet. The time counts from the epoch.
 
-        :param length: its octets, if more than are kept.
-        :param outgoing: the interface has sent it, or received it; None: not known.
+        :param length: the original length in octets, if only a part is kept.
+        :param outgoing: whether the interface has sent the packet, not received it; None if
+            unknown.
         """
         size = len(packet)
         whole = size if length is None else length
@@ -73,7 +74,7 @@ class PcapngWriter:
         self._block(_PACKET, head + packet + bytes(-size % 4) + options)
 
     def close(self) -> None:
-        """Write what is not written yet.
+        """Write the remaining data.
 
         :raises StoreError: some packets could not be written.
         """

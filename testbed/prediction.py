@@ -1,9 +1,9 @@
-"""Which subflows the kernel's own path manager will set up, told from the topology alone.
+"""Prediction of the subflows that the kernel's path manager creates, from the topology alone.
 
-The rules are those of :class:`~testbed.stack.mptcp.path_manager.kernel_like.KernelLike`, the same
-that our own stack goes by.  Here both ends' managers are asked, and the routes of the topology say
-what becomes of the joins they want.  It stands above the topology and the stack, which do not know
-each other.
+The rules are those of :class:`~testbed.stack.mptcp.path_manager.kernel_like.KernelLike`, which our
+own stack uses too. This module runs the managers of both ends. The routes of the topology decide
+which of the requested joins succeed. The module imports both the topology and the stack, which do
+not import each other.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ from testbed.topology.model import (
 )
 
 ALLOW_JOIN: Final = "net.mptcp.allow_join_initial_addr_port"
-_DIALLED: Final = 0  # stands for the port that is dialled
-_IMPLICIT: Final = 0x100  # the id of an address that is no endpoint; the kernel's are octets
+_DIALLED: Final = 0  # a placeholder for the dialled port
+_IMPLICIT: Final = 0x100  # the id of an address that is no endpoint; ids of the kernel are octets
 _UNLIMITED: Final = PathLimits(subflows=1 << 16, add_addr_accepted=1 << 16)
 
 
@@ -47,16 +47,16 @@ class Subflow(msgspec.Struct, frozen=True):
 
     source: str
     destination: str
-    port: int | None = None  # announced with the destination; None: the port that was dialled
+    port: int | None = None  # announced with the destination, or None for the dialled port
 
 
 class Join(msgspec.Struct, frozen=True, kw_only=True):
-    """A further subflow that an endpoint asks for.
+    """A further subflow that an endpoint requests.
 
-    :param endpoint: the client's own, or the server's that is announced.
-    :param owner: the node whose endpoint it is.
-    :param source: the client's address; None: routing was to choose it, and there is no route.
-    :param bound: the client's interface that its socket is bound to; empty: to none.
+    :param endpoint: an endpoint of the client, or the announced endpoint of the server.
+    :param owner: the node that owns the endpoint.
+    :param source: the client's address, or None if routing should choose it but there is no route.
+    :param bound: the client's interface that its socket is bound to; empty if unbound.
     """
 
     endpoint: Endpoint
@@ -102,14 +102,15 @@ def subflows(
 ) -> tuple[Subflow, ...]:
     """Return the subflows of a connection from ``client`` to ``server``, in order of creation.
 
-    The client's socket is unbound, the server's listens on all addresses, nothing is lost.  Each
-    ADD_ADDR is taken to come after the subflows to the dialled address are begun.  The kernel may
-    do it the other way round; where limits are short that changes which subflows there are.
+    Assumptions: the client's socket is unbound, the server's socket listens on all addresses, no
+    packet is lost. Each ADD_ADDR arrives after the client has started the subflows to the dialled
+    address. In the kernel the order may be the reverse. If limits are low, the order changes which
+    subflows exist.
 
-    :param address: the address that is dialled; by default the server's first of ``family``.
-    :param forwarding: of the topology, if there is one.
+    :param address: the dialled address; by default the server's first address of ``family``.
+    :param forwarding: the forwarding of the topology, if it exists already.
 
-    Raises InputError when the server cannot be reached at all.
+    Raises InputError if the server cannot be reached.
     """
     dialled = address or address_of(topology, server, family)
     forwarding = forwarding or Forwarding(topology)
@@ -130,11 +131,12 @@ def subflows(
 def joins(
     topology: Topology, client: str, server: str, source: str | None, dialled: str
 ) -> tuple[Join, ...]:
-    """Return the further subflows that the endpoints of both ends ask for.
+    """Return the further subflows that the endpoints of both ends request.
 
-    Whether limits or the C flag allow them and whether they can come about is left aside.
+    Limits, the C flag and reachability are ignored.
 
-    :param source: the client's address on the initial subflow; None: it has no way to ``dialled``.
+    :param source: the client's address on the initial subflow, or None without a route to
+        ``dialled``.
     """
     found: list[Join] = []
 
@@ -152,19 +154,19 @@ def joins(
 
 
 def path_endpoint(endpoint: Endpoint) -> PathEndpoint:
-    """Return an endpoint of a topology as path managers have it."""
+    """Return an endpoint of a topology in the form that path managers use."""
     flags = {flag.value: flag in endpoint.flags for flag in EndpointFlag}
     return PathEndpoint(host=endpoint.address, id=endpoint.id, port=endpoint.port, **flags)
 
 
 def path_limits(node: Node) -> PathLimits:
-    """Return the limits of a node as path managers have them."""
+    """Return the limits of a node in the form that path managers use."""
     limits = node.limits or KERNEL_LIMITS
     return PathLimits(subflows=limits.subflows, add_addr_accepted=limits.add_addr_accepted)
 
 
 class _End:
-    """One end of the connection, as its path manager sees it."""
+    """The view of one end's path manager on the connection."""
 
     def __init__(
         self, forwarding: Forwarding, node: Node, initial: SubflowPath, *, initiator: bool
@@ -180,20 +182,20 @@ class _End:
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
-        """The endpoints in the kernel's order: it keeps those with a port at the head."""
+        """The endpoints in the kernel's order: endpoints with a port are at the head."""
         with_port = [one for one in self.node.endpoints if one.port is not None]
         return (*reversed(with_port), *(one for one in self.node.endpoints if one.port is None))
 
     def pretend_addresses(self) -> None:
-        """Take the address of each endpoint to be there."""
+        """Assume that the address of each endpoint exists."""
         self.local_hosts += [one.address for one in self.endpoints]
 
     def deny_joins(self) -> None:
-        """Note that the peer takes none to its initial address (the C flag, section 3.1)."""
+        """Record that the peer accepts no joins to its initial address (C flag, section 3.1)."""
         self.join_initial_denied = True
 
     def opened(self, join: Join) -> None:
-        """Note a subflow that is begun."""
+        """Record a subflow that has been started."""
         remote = Address(join.destination, join.port or _DIALLED)
         local = join.source or ""
         number = self.local_id(local)
@@ -202,7 +204,7 @@ class _End:
         )
 
     def heard_of(self, remote: RemoteAddress) -> None:
-        """Note an address that the peer announces."""
+        """Record an address that the peer announces."""
         self.remotes.append(remote)
 
     def local_id(self, local_host: str) -> int:
@@ -236,11 +238,11 @@ def _negotiate(
     at_once: Sequence[Endpoint],
     attempt: Callable[[Join], bool],
 ) -> None:
-    """Ask both path managers what they do as the connection begins.
+    """Run both path managers for the start of the connection.
 
-    :param limits: the client's.
+    :param limits: the limits of the client.
     :param at_once: the client's endpoints that may open subflows to the dialled address.
-    :param attempt: begins a subflow; tells whether a SYN leaves.
+    :param attempt: starts a subflow, and returns whether a SYN is sent.
     """
     opening = KernelLike(list(map(path_endpoint, at_once)), limits)
     for join in _opened(opening.established(client), client, client.node.name):
@@ -249,7 +251,7 @@ def _negotiate(
     peer = KernelLike(list(map(path_endpoint, server.endpoints)), path_limits(server.node))
     for command in peer.established(server):
         if not isinstance(command, Announce):
-            continue  # nothing at the client listens for what the server opens
+            continue  # the client has no listener for subflows that the server opens
         remote = RemoteAddress(command.id, Address(command.host, command.port or _DIALLED))
         client.heard_of(remote)
         announced = next(one for one in server.endpoints if one.id == command.id)
@@ -259,13 +261,13 @@ def _negotiate(
             wanted = [Join(endpoint=announced, owner=name, source=None, destination=command.host)]
         begun = [attempt(join) for join in wanted]
         if not any(begun):
-            manager.withdrawn(client, remote)  # it does not count as accepted
+            manager.withdrawn(client, remote)  # the address does not count as accepted
 
 
 def _opened(
     commands: Iterable[Command], client: _End, owner: str, announced: Endpoint | None = None
 ) -> Iterator[Join]:
-    """Yield the joins among commands of the client's manager."""
+    """Yield the joins among the commands of the client's manager."""
     for command in commands:
         if not isinstance(command, OpenSubflow):
             continue
@@ -283,7 +285,7 @@ def _opened(
 
 
 class _Attempts:
-    """The outcome of the joins that the client wants."""
+    """The outcome of the joins that the client requests."""
 
     def __init__(self, forwarding: Forwarding, client: _End, server: _End) -> None:
         initial = client.initial
@@ -293,19 +295,19 @@ class _Attempts:
         self._accepted = path_limits(server.node).subflows
 
     def leaves(self, source: str, destination: str, bound: str) -> bool:
-        """Tell whether a SYN has a route."""
+        """Return whether a SYN has a route."""
         if family_of(source) is not family_of(destination):
             return False
         node = self._client.node.name
         return self._forwarding.hop(node, destination, source, bound or None) is not None
 
     def begin(self, join: Join) -> bool:
-        """Try one subflow; tell whether a SYN leaves.  One without an answer keeps its place."""
+        """Try one subflow; return whether a SYN is sent. Without an answer it still counts."""
         source = join.source
         if source is None or not self.leaves(source, join.destination, join.bound):
             return False
         answered = self._forwarding.connects(source, join.destination, join.bound or None)
-        if not answered or len(self.made) <= self._accepted:  # what is refused is gone at once
+        if not answered or len(self.made) <= self._accepted:  # a refused subflow closes at once
             self._client.opened(join)
         if answered and len(self.made) <= self._accepted:
             self.made.append(Subflow(source, join.destination, join.port))

@@ -1,15 +1,13 @@
-"""Names of what can be chosen, and what other packages add to them by entry points.
+"""Registries of named choices, which other packages extend by entry points.
 
-There is one :class:`Registry` for each kind of thing: schedulers, probes, workloads and so on.  It
-is made with what this package has, written down where it is made.  A package that has, in its
-``pyproject.toml``::
+There is one :class:`Registry` for each kind: schedulers, probes, workloads and so on. It is created
+with the entries of this package. A package that has, in its ``pyproject.toml``::
 
     [project.entry-points."testbed.schedulers"]
     mine = "package.module:Mine"
 
-adds the scheduler ``mine``.  Entry points are read when a name is asked for, and the module
-that one names is imported when its name is the one that is asked for.  So a package that is broken
-disturbs only those who use it.
+adds the scheduler ``mine``. Entry points are read at the first look-up of a name. The module of an
+entry point is imported only when its name is looked up. So a broken package affects only its users.
 
 Source: the entry points specification, https://packaging.python.org/specifications/entry-points/.
 """
@@ -33,9 +31,9 @@ T = TypeVar("T")
 class Plugin(msgspec.Struct, frozen=True, kw_only=True):
     """An entry point.
 
-    :param group: for example ``testbed.schedulers``.
-    :param value: what it names: ``package.module:Object``.
-    :param distribution: the package that has it, and its ``version``.
+    :param group: the group of the entry point, for example ``testbed.schedulers``.
+    :param value: the object reference: ``package.module:Object``.
+    :param distribution: the package that contains the entry point; ``version`` is its version.
     """
 
     group: str
@@ -45,7 +43,7 @@ class Plugin(msgspec.Struct, frozen=True, kw_only=True):
     version: str
 
     def error(self, why: str) -> InputError:
-        """Return (not raise) that it cannot be used, in one line."""
+        """Return (do not raise) an error of one line: the entry point cannot be used."""
         return InputError(
             f"{self.distribution} {self.version}, entry point {self.name!r} of {self.group}: "
             f"{' '.join(why.split())}"
@@ -53,10 +51,10 @@ class Plugin(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Registry(Generic[T]):
-    """All there is of one kind, by name.
+    """All entries of one kind, by name.
 
-    ``registry[name]`` is a look-up in a dictionary, of what this package has and of what was found
-    before; :meth:`find` and :meth:`take` find what other packages add.
+    ``registry[name]`` looks up the entries of this package and the entries found before.
+    :meth:`find` and :meth:`take` also look up the entries of other packages.
     """
 
     __slots__ = ("_accept", "_entries", "_errors", "_kind", "_origins", "group")
@@ -70,12 +68,12 @@ class Registry(Generic[T]):
     ) -> None:
         """Make a registry.
 
-        :param kind: what it has, as an error names it: ``"congestion control"``.
-        :param group: of the entry points, as in ``testbed.congestion``.
-        :param entries: this package's own: each the thing itself or, where that should not be
-            imported before it is used, its place as an entry point has it.
-        :param accept: is given a name and what its entry point names; returns the entry, or
-            raises TypeError that says what it should be.
+        :param kind: the kind of the entries as named in errors: ``"congestion control"``.
+        :param group: the group of the entry points, for example ``testbed.congestion``.
+        :param entries: the entries of this package: either the object, or its object reference if
+            the object shall be imported only on use.
+        :param accept: a function of a name and the object of its entry point; it returns the entry,
+            or raises TypeError with the expected type.
         """
         self.group = group
         self._kind = kind
@@ -85,9 +83,9 @@ class Registry(Generic[T]):
         self._errors: dict[str, InputError] = {}
 
     def __getitem__(self, name: str) -> T:
-        """Return the entry of a name that is known already.
+        """Return the entry of a known name.
 
-        :raises InputError: there is none.
+        :raises InputError: no entry has the name.
         """
         entry = self._entries.get(name)
         if entry is None:
@@ -97,33 +95,33 @@ class Registry(Generic[T]):
         return entry
 
     def own(self) -> list[str]:
-        """Return the names that need no other package, sorted."""
+        """Return the names of this package's entries, sorted."""
         return sorted(self._entries.keys() - self._origins.keys())
 
     def names(self) -> list[str]:
-        """Return the names of all there is, sorted; nothing is imported."""
+        """Return the names of all entries, sorted, without any import."""
         return sorted({*self._entries, *(plugin.name for plugin in self.plugins())})
 
     def register(self, name: str, entry: T) -> None:
-        """Add an entry, as a program may do at its start.
+        """Add an entry, for example at the start of a program.
 
-        :raises InputError: the name is taken by another one.
+        :raises InputError: another entry has the name.
         """
         if self._entries.setdefault(name, entry) is not entry:
             raise InputError(f"there is a {self._kind} {name!r} already: give yours another name")
 
     def find(self, name: str) -> T:
-        """Return the entry of a name, of this package or of another one.
+        """Return the entry of a name, from this package or from another one.
 
-        :raises InputError: as :meth:`check`.
+        :raises InputError: for the reasons of :meth:`check`.
         """
         self.check(name)
         return self[name]
 
     def check(self, name: str) -> None:
-        """Check that there is an entry of a name; what is ours is not imported for that.
+        """Check that a name has an entry. Entries of this package are not imported.
 
-        :raises InputError: there is none, it cannot be used, or two have the name.
+        :raises InputError: no entry has the name, two have it, or the entry cannot be used.
         """
         if name in self._errors:
             raise self._errors[name]
@@ -135,44 +133,44 @@ class Registry(Generic[T]):
             raise self._unknown(name, self.names())
 
     def take(self, name: str) -> T:
-        """Return the entry of a name that :meth:`find` has been asked for, perhaps elsewhere.
+        """Return the entry of a name that :meth:`find` has found, maybe in another process.
 
-        Entry points are not read for what this package has itself.
+        Entry points are not read for the entries of this package.
         """
         return self[name] if name in self._entries else self.find(name)
 
     def usable(self) -> list[str]:
-        """Return the names of all that can be used; what is broken, :meth:`broken` tells."""
+        """Return the names of all usable entries. :meth:`broken` has the errors of the others."""
         return [name for name in self.names() if self._works(name)]
 
     def working(self) -> dict[str, T]:
-        """Return all that can be used, by name."""
+        """Return all usable entries, by name."""
         return {name: self[name] for name in self.usable()}
 
     def summaries(self) -> dict[str, str]:
-        """Return a line for each name, sorted, empty for what cannot be used; all are imported."""
+        """Return a line for each name, sorted; empty if unusable. All entries are imported."""
         working = self.working()
         return {name: summary(working.get(name)) for name in self.names()}
 
     def broken(self) -> tuple[InputError, ...]:
-        """Return what is wrong with entry points, one error for each name; all are imported."""
+        """Return the errors of entry points, one for each name. All are imported."""
         for name in {plugin.name for plugin in self.plugins()}:
             self._works(name)
         return tuple(error for _, error in sorted(self._errors.items()))
 
     def plugins(self) -> tuple[Plugin, ...]:
-        """Return what other packages add, whether or not it works; nothing is imported."""
+        """Return the entry points of other packages, usable or not, without any import."""
         return plugins(self.group)
 
     def origin(self, name: str) -> Plugin | None:
-        """Return the entry point that an entry which was found comes from."""
+        """Return the entry point of an entry that was found."""
         return self._origins.get(name)
 
     def _works(self, name: str) -> bool:
         try:
             self.check(name)
         except InputError:
-            return name in self._entries  # ours is there, although a package claims its name
+            return name in self._entries  # ours exists although another package claims its name
         return True
 
     def _load(self, name: str, found: list[Plugin]) -> None:
@@ -185,7 +183,7 @@ class Registry(Generic[T]):
         else:
             try:
                 entry = self._accept(name, pkgutil.resolve_name(first.value))
-            except (Exception, SystemExit) as wrong:  # whatever a stranger's module does
+            except (Exception, SystemExit) as wrong:  # a foreign module may raise any error
                 said = isinstance(wrong, TypeError | InputError)
                 error = first.error(str(wrong) if said else f"{type(wrong).__name__}: {wrong}")
             else:
@@ -200,19 +198,19 @@ class Registry(Generic[T]):
 
 
 def summary(entry: Any) -> str:
-    """Return the first line of the documentation of the module that an entry comes from.
+    """Return the first line of the docstring of the module that defines an entry.
 
-    Those of schedulers and the like say what it is, and where it was published.
+    For example, the line of a scheduler names the scheduler and its publication.
     """
     module = sys.modules.get(getattr(entry, "__module__", ""))
     return ((module and module.__doc__) or "").partition("\n")[0].rstrip(".")
 
 
 def making(kind: str, protocol: type) -> Callable[[str, Any], Any]:
-    """Return an ``accept`` for kinds whose entry is called to make one: a class or a function.
+    """Return an ``accept`` for kinds whose entry is a factory: a class or a function.
 
-    :param kind: what it makes, for the error.
-    :param protocol: a class must have the methods of this one.
+    :param kind: the kind of the made object, for the error.
+    :param protocol: the protocol whose methods a class must have.
     """
     methods = [name for name, it in vars(protocol).items() if callable(it) and name[0] != "_"]
 
@@ -229,7 +227,7 @@ def making(kind: str, protocol: type) -> Callable[[str, Any], Any]:
 
 @functools.cache
 def plugins(group: str) -> tuple[Plugin, ...]:
-    """Return the entry points of a group; they are read once in the life of a program."""
+    """Return the entry points of a group. They are read once per process."""
     from importlib.metadata import entry_points  # noqa: PLC0415 - only who asks pays for it
 
     return tuple(

@@ -1,7 +1,8 @@
-"""The topologies and experiments that come with testbed, found by name wherever it is installed.
+"""The topologies and experiments that testbed includes, found by name in any installation.
 
-In a checkout they are the folders beside the package.  A wheel carries the same folders in
-``testbed/data`` (``pyproject.toml``, ``force-include``), so paths between them hold there too.
+In a checkout they are the folders beside the package. A wheel contains the same folders in
+``testbed/data`` (``pyproject.toml``, ``force-include``), so relative paths between them work there
+too.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from testbed.hints import alike, nearest
 
 TOPOLOGIES: Final = "topologies"
 EXPERIMENTS: Final = "experiments"
-PAGES: Final = "pages"  # of the workload web, below the experiments
+PAGES: Final = "pages"  # the pages of the workload web, below the experiments
 PROJECT: Final = "project"  # what ``testbed init`` copies
 _PACKAGE: Final = Path(__file__).parent
 _CHECKOUT: Final = {PROJECT: "docs/examples/regression-project"}
@@ -27,8 +28,8 @@ _EXPERIMENT_KEYS: Final = frozenset(("workload", "flows"))
 class Shipped(msgspec.Struct, frozen=True, kw_only=True):
     """One file.
 
-    :param name: its path below its folder without the suffix: ``quickstart``.
-    :param description: the key of that name; empty where there is none.
+    :param name: the path below the folder without the suffix: ``quickstart``.
+    :param description: the value of the key ``description``; empty without one.
     """
 
     name: str
@@ -43,7 +44,7 @@ def folder(kind: str) -> Path:
 
 
 def every(kind: str) -> Iterator[Shipped]:
-    """Yield all topologies or experiments in the order of their names.
+    """Yield all topologies or experiments in order of their names.
 
     Other YAML files in the folder, such as the description of a paper, are left out.
     """
@@ -62,7 +63,7 @@ def _is(kind: str, data: dict[str, Any]) -> bool:
 
 
 def names(kind: str) -> list[str]:
-    """Return the names of all YAML files of a kind, without reading them; pages are none."""
+    """Return the names of all YAML files of a kind except pages, without reading the files."""
     top = folder(kind)
     return [
         path.relative_to(top).with_suffix("").as_posix()
@@ -72,9 +73,9 @@ def names(kind: str) -> list[str]:
 
 
 def find(kind: str, name: str) -> Path:
-    """Return the file of that name.
+    """Return the file of a name.
 
-    :raises InputError: there is none; the hint has the nearest.
+    :raises InputError: no file has the name; the hint has the most similar name.
     """
     path = folder(kind) / f"{name}.yaml"
     if name in names(kind):
@@ -83,13 +84,14 @@ def find(kind: str, name: str) -> Path:
 
 
 def located(path: Path, *kinds: str) -> Path:
-    """Return a file that the user named: one of theirs, or else one that comes with testbed.
+    """Return a file that the user named: a file of the user, or else a shipped file.
 
-    Only a plain name, as in ``testbed run quickstart``, can mean the latter, and only where there
-    is no such file.
+    Only a plain name, as in ``testbed run quickstart``, can mean a shipped file, and only if the
+    user has no file of that name.
 
-    :param kinds: what it may be, ``topologies`` or ``experiments``.
-    :raises InputError: the name is none, but one of ours is like it; the hint has that.
+    :param kinds: the possible kinds, ``topologies`` or ``experiments``.
+    :raises InputError: no file has the name, but that of a shipped file is similar; the hint has
+        it.
     """
     if path.suffix or path.is_absolute() or path.exists():
         return path
@@ -112,9 +114,9 @@ def _singular(kind: str) -> str:
 
 
 def bundle(path: Path) -> list[Path]:
-    """Return a shipped file and those that it names: its topology, and the traces of that.
+    """Return a shipped file and the files that it names: its topology and that one's traces.
 
-    Only files in the folders of topologies and experiments are taken.
+    Only files in the folders of topologies and experiments are included.
     """
     tops = [folder(kind).resolve() for kind in (TOPOLOGIES, EXPERIMENTS)]
     found: dict[Path, None] = {}
@@ -140,7 +142,7 @@ def _read(path: Path) -> Any:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except (OSError, ValueError):  # text that no name of a file can be
+    except (OSError, ValueError):  # the text cannot be a file name
         return False
 
 

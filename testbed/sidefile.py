@@ -1,4 +1,4 @@
-"""A file that is written while something runs which its disk must not disturb."""
+"""A file that is written beside other work, which its disk must not disturb."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from testbed.errors import InputError, StoreError
 
 
 class SideFile:
-    """A capture or trace in the making: as with tee(1), what it records goes on if writing fails.
+    """A growing capture or trace. As with tee(1), the recorded work continues if writing fails.
 
-    :raises InputError: it cannot be opened.
+    :raises InputError: the file cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
@@ -22,7 +22,7 @@ class SideFile:
             raise InputError(f"{path} cannot be written: {error.strerror}") from error
 
     def write(self, data: bytes) -> None:
-        """Write, now or later; nothing after a failure."""
+        """Write data, now or later. After a failure this does nothing."""
         if self._failure is None:
             try:
                 self._file.write(data)
@@ -30,7 +30,7 @@ class SideFile:
                 self._failure = error
 
     def flush(self) -> None:
-        """Write now what is not written yet."""
+        """Write the buffered data now."""
         if self._failure is None:
             try:
                 self._file.flush()
@@ -38,9 +38,9 @@ class SideFile:
                 self._failure = error
 
     def close(self) -> None:
-        """Write what is not written yet, and close.
+        """Write the buffered data, and close the file.
 
-        :raises StoreError: not all of it is in the file.
+        :raises StoreError: the file is incomplete.
         """
         try:
             self._file.close()

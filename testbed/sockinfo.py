@@ -1,8 +1,8 @@
-"""The kernel's account of a TCP or MPTCP socket: TCP_INFO, MPTCP_INFO and the subflows.
+"""The kernel's information about a TCP or MPTCP socket: TCP_INFO, MPTCP_INFO and the subflows.
 
-The kernel's structures grow at their end from version to version, and a call returns as much of
-them as both sides know.  So every decoder gives a mapping of the fields that are there, by the
-kernel's names without their prefix: a field that is missing is one this kernel does not have.
+The kernel's structures grow at their end from version to version, and a call returns the part that
+both sides know. So every decoder returns a mapping of the existing fields, by the kernel's names
+without their prefix. This kernel does not have the missing fields.
 
 Sources: ``include/uapi/linux/tcp.h``, ``include/uapi/linux/mptcp.h``,
 ``Documentation/networking/mptcp.rst``.
@@ -26,15 +26,15 @@ _SOL_MPTCP: Final = 284
 _MPTCP_INFO: Final = 1
 _MPTCP_TCPINFO: Final = 2
 _MPTCP_SUBFLOW_ADDRS: Final = 3
-_MPTCP_FULL_INFO: Final = 4  # since 6.5: the three above in one call, one moment
-_MAX_SUBFLOWS: Final = 16  # the in-kernel path manager makes 1 + 8; userspace ones can make more
+_MPTCP_FULL_INFO: Final = 4  # since 6.5: the three above in one call, as one snapshot
+_MAX_SUBFLOWS: Final = 16  # 1 + 8 by the in-kernel path manager, maybe more by a userspace one
 
 _FLAG_FALLBACK: Final = 1
 _REFUSED: Final = (errno.EOPNOTSUPP, errno.ENOPROTOOPT)
 
 
 class Layout:
-    """A C structure of unsigned integers that may have more fields tomorrow.
+    """A C structure of unsigned integers to which later kernels may add fields.
 
     :param fields: ``name:code`` separated by blanks, with the codes of :mod:`struct`.
     """
@@ -50,7 +50,7 @@ class Layout:
         self.size = self._struct.size
 
     def encode(self, values: Mapping[str, int]) -> bytes:
-        """Return the structure with these fields, and 0 in the others; each as far as it goes."""
+        """Return the structure with these fields, each cut to its size, and 0 in the others."""
         return self._struct.pack(
             *(
                 min(max(0, values.get(name, 0)), most)
@@ -96,14 +96,14 @@ SOCKADDR_STORAGE: Final = 128
 _SUBFLOW_ADDRS: Final = 2 * SOCKADDR_STORAGE
 _SUBFLOW_INFO: Final = struct.Struct(f"@I4x{_SUBFLOW_ADDRS}s")  # struct mptcp_subflow_info
 # struct mptcp_full_info up to its mptcp_info: sizes of elements (kernel, user) of tcp_info and
-# subflow_info, number of subflows, room for so many, and the two arrays' addresses.
+# subflow_info, number of subflows, capacity of the arrays, and the two arrays' addresses.
 _FULL_INFO: Final = struct.Struct("@IIIIIIQQ")
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Subflow(msgspec.Struct, frozen=True, kw_only=True):
-    """One subflow; ``id`` counts them in order of creation, where the kernel tells (6.5)."""
+    """One subflow. ``id`` is its number in order of creation, if the kernel reports it (6.5)."""
 
     id: int | None
     local: str  # "10.0.1.1:5001", "[fd00::1]:5001"
@@ -112,10 +112,10 @@ class Subflow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MptcpInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """An MPTCP socket.
+    """The state of an MPTCP socket.
 
-    :param fallback: the connection goes on as plain TCP (RFC 8684, section 3.7).
-    :param info: MPTCP_INFO; empty where the kernel refuses it after a fallback.
+    :param fallback: whether the connection continues as plain TCP (RFC 8684, section 3.7).
+    :param info: MPTCP_INFO; empty if the kernel refuses it after a fallback.
     """
 
     fallback: bool
@@ -124,23 +124,23 @@ class MptcpInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_mptcp(sock: socket.socket) -> bool:
-    """Tell whether a stream socket was made with IPPROTO_MPTCP."""
+    """Return whether a stream socket was created with IPPROTO_MPTCP."""
     return sock.getsockopt(socket.SOL_SOCKET, socket.SO_PROTOCOL) == IPPROTO_MPTCP
 
 
 def tcp_info(sock: socket.socket) -> dict[str, int]:
-    """Return TCP_INFO (tcp(7)); of the first subflow when the socket is an MPTCP one.
+    """Return TCP_INFO (tcp(7)), that of the first subflow for an MPTCP socket.
 
     Times are in microseconds, but ``last_*`` and ``total_rto_time`` in milliseconds; rates are in
     octets per second.
 
-    :raises OSError: it is not a TCP socket.
+    :raises OSError: the socket is no TCP socket.
     """
     return decode_tcp_info(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 512))
 
 
 def decode_tcp_info(data: bytes) -> dict[str, int]:
-    """Decode ``struct tcp_info``; its bit fields become fields of their own."""
+    """Decode ``struct tcp_info``. Each bit field becomes a separate field."""
     fields = _TCP_INFO.decode(data)
     scales, flags = fields.pop("wscale", None), fields.pop("app_limited", None)
     if scales is not None and flags is not None:
@@ -152,7 +152,7 @@ def decode_tcp_info(data: bytes) -> dict[str, int]:
 
 
 def encode_tcp_info(fields: Mapping[str, int]) -> bytes:
-    """Return ``struct tcp_info`` of fields as :func:`decode_tcp_info` gives them."""
+    """Return ``struct tcp_info`` from fields as :func:`decode_tcp_info` returns them."""
     low, high = fields.get("snd_wscale", 0), fields.get("rcv_wscale", 0)
     limited = bool(fields.get("delivery_rate_app_limited"))
     little = sys.byteorder == "little"
@@ -163,7 +163,7 @@ def encode_tcp_info(fields: Mapping[str, int]) -> bytes:
 
 
 def encode_mptcp_info(fields: Mapping[str, int]) -> bytes:
-    """Return ``struct mptcp_info`` of its fields."""
+    """Return ``struct mptcp_info`` from its fields."""
     return _MPTCP.encode(fields)
 
 
@@ -173,13 +173,13 @@ def decode_mptcp_info(data: bytes) -> dict[str, int]:
 
 
 def mptcp_info(sock: socket.socket) -> MptcpInfo:
-    """Return all the kernel (5.16 or later) says about a connected MPTCP socket.
+    """Return all information of the kernel (5.16 or later) about a connected MPTCP socket.
 
-    Once a connection has fallen back, the kernel refuses MPTCP's options, just as it does for a
-    plain TCP socket: hence the look at the socket's protocol.  Of one that is over by then it does
-    not even know the peer any more; then there are no subflows.
+    After a fallback the kernel refuses the socket options of MPTCP, as for a plain TCP socket. So
+    this function checks the protocol of the socket. If such a connection is closed, the kernel has
+    no peer address either. Then the result has no subflows.
 
-    :raises OSError: it is not an MPTCP socket, or not connected.
+    :raises OSError: the socket is no MPTCP socket, or not connected.
     """
     for read in (_full_info, _separate_infos):
         try:
@@ -196,7 +196,7 @@ def mptcp_info(sock: socket.socket) -> MptcpInfo:
 
 
 def _fallen_back(sock: socket.socket) -> Iterator[Subflow]:
-    """Yield the only subflow of a connection that fell back, if it is not over."""
+    """Yield the only subflow of a connection that fell back, unless it is closed."""
     try:
         remote = sock.getpeername()
     except OSError as error:
@@ -239,7 +239,7 @@ def _separate_infos(sock: socket.socket) -> tuple[dict[str, int], tuple[Subflow,
     info = decode_mptcp_info(sock.getsockopt(_SOL_MPTCP, _MPTCP_INFO, _MPTCP.size))
     tcp_infos = _array(sock, _MPTCP_TCPINFO, _TCP_INFO.size)
     pairs = _array(sock, _MPTCP_SUBFLOW_ADDRS, _SUBFLOW_ADDRS)
-    # A subflow may come or go between the two calls; both list them in the same order.
+    # A subflow may be created or closed between the two calls; both use the same order.
     both = zip(pairs, tcp_infos, strict=False)
     return info, tuple(_subflow(None, pair, tcp) for pair, tcp in both)
 
@@ -255,7 +255,7 @@ def _array(sock: socket.socket, option: int, size: int) -> list[bytes]:
 
 
 def _getsockopt(sock: socket.socket, option: int, request: bytes, size: int) -> bytes:
-    """Call getsockopt(2) with a request in the buffer, which :mod:`socket` cannot."""
+    """Call getsockopt(2) with a request in the buffer, which :mod:`socket` does not support."""
     buffer = ctypes.create_string_buffer(request, size)
     length = ctypes.c_uint32(size)
     if _libc.getsockopt(sock.fileno(), _SOL_MPTCP, option, buffer, ctypes.byref(length)):
@@ -283,7 +283,7 @@ def decode_sockaddr(data: bytes) -> str:
 
 
 def address_text(address: tuple[Any, ...]) -> str:
-    """Return a socket's address as text; an IPv4 address mapped into IPv6 as the former."""
+    """Return a socket's address as text. An IPv4-mapped IPv6 address becomes an IPv4 address."""
     host, port = address[:2]
     host = host.removeprefix("::ffff:")
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,7 +1,7 @@
-"""Sysctls: their files, and what is wrong with one on this kernel.
+"""Sysctls: their files, and checks of their values on this kernel.
 
-Some have the name of a part of the kernel as their value: a scheduler, a path manager, a congestion
-control.  The kernel lists the names that it takes.
+The value of some sysctls is the name of a part of the kernel: a scheduler, a path manager, a
+congestion control. The kernel lists the names that it accepts.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _ROOT: Final = Path("/proc/sys")
 class _Part(msgspec.Struct, frozen=True):
     """A sysctl whose value names a part of the kernel.
 
-    :param names: the sysctl with the names that a namespace may use.
-    :param loaded: the sysctl with all names that are there.  The kernel loads others when they are
-        written.  None: all that is there may be used, and nothing is loaded.
+    :param names: the sysctl that lists the names that a namespace may use.
+    :param loaded: the sysctl that lists all loaded names. The kernel loads others when they are
+        written. None means that all existing names may be used, and the kernel loads none.
     """
 
     kind: str
@@ -43,20 +43,21 @@ _PARTS: Final = {
 
 
 def path(key: str) -> Path:
-    """Return the file of a sysctl: ``net.ipv4.ip_forward``, or with slashes as sysctl(8) allows.
+    """Return the file of a sysctl. Its name has dots, or slashes as in sysctl(8).
 
-    With slashes a dot is part of a name: ``net/ipv4/conf/eth0.5/rp_filter``.
+    Examples: ``net.ipv4.ip_forward``, ``net/ipv4/conf/eth0.5/rp_filter``. With slashes a dot is
+    part of a component.
     """
     return _ROOT / (key if "/" in key else key.replace(".", "/"))
 
 
 def wrong(key: str, value: str) -> InputError | None:
-    """Return what is certainly wrong with a sysctl of the network on this kernel."""
+    """Return the certain error in a sysctl of the network on this kernel."""
     return _absent(key) or wrong_name(key, value)
 
 
 def wrong_name(key: str, value: str) -> InputError | None:
-    """Return that the value names a part that this kernel certainly does not give a namespace."""
+    """Return an error if this kernel certainly does not allow the named part in a namespace."""
     part = _PARTS.get(key)
     if part is None or not path(key).parent.is_dir():
         return None
@@ -70,11 +71,11 @@ def wrong_name(key: str, value: str) -> InputError | None:
     if value in _words(part.loaded):
         wrong = f"this kernel keeps the {part.kind} {value!r} to its first namespace"
         return InputError(wrong, hint=taken(key))
-    return None  # perhaps the kernel loads it
+    return None  # the kernel may load it
 
 
 def taken(key: str) -> str | None:
-    """Return, as a hint, the names that a sysctl takes in a namespace, if the kernel tells."""
+    """Return a hint: the names that a sysctl accepts in a namespace, if the kernel lists them."""
     names = _words(_PARTS[key].names) if key in _PARTS else []
     return f"nodes can have: {', '.join(names)}" if names else None
 
@@ -82,12 +83,15 @@ def taken(key: str) -> str | None:
 def _words(key: str) -> list[str]:
     try:
         return path(key).read_text().split()
-    except OSError:  # an older kernel does not tell
+    except OSError:  # an older kernel does not list them
         return []
 
 
 def _absent(key: str) -> InputError | None:
-    """Return that there is no such sysctl.  Those of interfaces come and go with them."""
+    """Return an error if the sysctl does not exist.
+
+    A sysctl of an interface exists only with the interface, so that of ``default`` is checked.
+    """
     if not key.startswith("net.") or not path("net").is_dir():
         return None
     parts = key.split(".")

@@ -1,10 +1,10 @@
-"""Text from strangers: names of files, nodes and programs."""
+"""Text from untrusted sources: names of files, nodes and programs."""
 
 from __future__ import annotations
 
 
 def clean(text: str) -> str:
-    """Return text with its control characters written out: terminals and browsers ignore them.
+    """Return text with its control characters written out, so terminals and browsers ignore them.
 
     A file's name and a foreign result folder may contain escape sequences.
     """

@@ -1,10 +1,9 @@
-"""Telling observers what happens.
+"""Trace events for observers.
 
 Names of MPTCP events are those of the kernel's path-manager events (``mptcp_pm`` in
-``Documentation/netlink/specs``): created, established, closed, announced, removed,
-sub_established, sub_closed, sub_priority.  So a trace of ours and one of the kernel's can be
-compared line by line.  One is ours alone: ``fault``, a mistake in the stack that has ended a
-connection.
+``Documentation/netlink/specs``): created, established, closed, announced, removed, sub_established,
+sub_closed, sub_priority. So a trace of our stack and one of the kernel can be compared line by
+line. One event exists only here: ``fault``, an error in the stack that has ended a connection.
 """
 
 from __future__ import annotations
@@ -13,26 +12,26 @@ from typing import Any, Protocol
 
 
 class Tracer(Protocol):
-    """Is told of events."""
+    """An observer of events."""
 
     def event(self, name: str, now: int, fields: dict[str, Any]) -> None:
-        """Something happened at ``now`` (nanoseconds); ``fields`` are as JSON can hold them."""
+        """Handle an event at ``now`` (nanoseconds). JSON can represent ``fields``."""
 
 
 class NullTracer:
-    """Keeps nothing."""
+    """An observer that ignores all events."""
 
     def event(self, name: str, now: int, fields: dict[str, Any]) -> None:
         """Do nothing."""
 
 
 class Tracers:
-    """Tells several of them."""
+    """An observer that forwards events to several observers."""
 
     def __init__(self, *tracers: Tracer) -> None:
         self._tracers = tracers
 
     def event(self, name: str, now: int, fields: dict[str, Any]) -> None:
-        """Tell all."""
+        """Forward the event to all."""
         for tracer in self._tracers:
             tracer.event(name, now, fields)

@@ -1,11 +1,11 @@
 """Rates, times, sizes and percentages in the grammar of tc(8), section PARAMETERS.
 
 Text becomes an exact integer (bit/s, nanoseconds, octets) or a probability from 0 to 1, and back:
-``parse_x(format_x(value)) == value`` for every value.  Units do not depend on case.  What cannot
-be read is an :class:`InputError`; the caller adds the file, line and path.
+``parse_x(format_x(value)) == value`` for every value. The case of units does not matter. Invalid
+text is an :class:`InputError`; the caller adds the file, line and path.
 
-One thing differs from tc(8) on purpose: a bare number is not a time.  tc reads it as
-microseconds, which is hardly ever what the author meant.
+One rule differs from tc(8) on purpose: a bare number is no time. tc reads it as microseconds, which
+the author rarely intended.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Final
 from testbed.errors import InputError
 
 _KI: Final = 1024
-_MAX: Final = 2**63 - 1  # what the kernel's netlink attributes can hold
+_MAX: Final = 2**63 - 1  # the limit of the kernel's netlink attributes
 _NUMBER: Final = re.compile(r"([+-]?(?:[0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30}))([a-z%]*)")
 
 _RATES: Final = {
