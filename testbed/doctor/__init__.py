@@ -1,10 +1,10 @@
-"""Why is there no second subflow?  Answered from what is observed.
+"""A diagnosis, from observed state, of why a connection has no second subflow.
 
-A connection from ``client`` to ``dialled`` at ``server`` can get further subflows in two ways
-(RFC 8684, sections 3.2 and 3.4.1): the client connects from another of its addresses to the
-dialled one, or the server announces another address and the client connects to that.  Each way
-that the endpoints ask for is a candidate (``case.py``); a cause (``causes.py``) says what stands
-against one candidate, or against all.
+A connection from ``client`` to ``dialled`` at ``server`` can get further subflows in two ways (RFC
+8684, sections 3.2 and 3.4.1): the client connects from another of its addresses to the dialled one,
+or the server announces another address and the client connects to that address. Each further
+subflow that the endpoints request is a candidate (``case.py``). A cause (``causes.py``) reports an
+obstacle to one candidate, or to all.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     client: str
     server: str
     dialled: str
-    subflows: tuple[Subflow, ...]  # that can be set up as things are
-    joined: int  # further subflows the client has set up so far, by its MIB
+    subflows: tuple[Subflow, ...]  # the subflows that are possible in the present state
+    joined: int  # how many further subflows the client has created so far, by its MIB
     findings: tuple[Finding, ...]
 
     @property
     def healthy(self) -> bool:
-        """Whether a second subflow is possible and nothing speaks against it."""
+        """Whether a second subflow is possible and has no obstacle."""
         return len(self.subflows) > 1 and not self.findings
 
 
@@ -51,12 +51,14 @@ def diagnose(
     family: Family = Family.IPV4,
     dialled: str | None = None,
 ) -> Diagnosis:
-    """Say which subflows a connection from ``client`` to ``server`` gets, and why not more.
+    """Return the subflows of a connection from ``client`` to ``server``, and why it has no more.
 
     :param topology: the observed network, see :func:`observed_topology`.
     :param states: the observed state of each namespace.
-    :param dialled: the server's address; by default its first of ``family`` that is listened on.
-    :raises InputError: there is no such host or router, it has no address, or ``dialled`` is none.
+    :param dialled: the server's address; by default its first address of ``family`` with a
+        listener.
+    :raises InputError: no host or router has the name, it has no address, or ``dialled`` is no
+        address.
     """
     for name in (client, server):
         _check_node(topology, name)
@@ -92,7 +94,7 @@ def _check_node(topology: Topology, name: str) -> None:
 
 
 def _address(text: str) -> str:
-    """Return an address as the kernel writes it."""
+    """Return an address in the kernel's notation."""
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
@@ -102,7 +104,7 @@ def _address(text: str) -> str:
 def _listened_on(
     topology: Topology, states: Mapping[str, NamespaceState], server: str, family: Family
 ) -> str:
-    """Return the server's first address; where all listeners are bound, the first of those."""
+    """Return the server's first address, or the first bound one if all listeners are bound."""
     first = address_of(topology, server, family)
     own = {host(a) for i in topology.node(server).interfaces for a in i.addresses}
     bound = [each.address for each in states[server].listeners if each.protocol == "mptcp"]
@@ -117,9 +119,9 @@ def _unexplained(case: Case) -> Finding:
 
 
 def first_pair(topology: Topology) -> tuple[str, str]:
-    """Return the client and server to look at when none are named: first and last host.
+    """Return the default client and server: the first and the last host.
 
-    :raises InputError: there are not two hosts.
+    :raises InputError: the topology has fewer than two hosts.
     """
     hosts = [node.name for node in topology.nodes if node.kind.is_end]
     if len(hosts) < 2:

@@ -1,4 +1,4 @@
-"""What can stand against a second subflow, one function per cause."""
+"""The possible obstacles to a second subflow, one function per cause."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def disabled(case: Case) -> Iterator[Finding]:
 
 
 def subflow_limit(case: Case) -> Iterator[Finding]:
-    """A limit of 0 extra subflows, on the end that opens them or on the one that accepts them."""
+    """The limit of extra subflows is 0 on the end that opens or on the end that accepts them."""
     for node in (case.client, case.server):
         if case.states[node].limits is not None and case.limits(node).subflows == 0:
             yield Finding(
@@ -52,7 +52,7 @@ def subflow_limit(case: Case) -> Iterator[Finding]:
 
 
 def announcement_limit(case: Case) -> Iterator[Finding]:
-    """The server announces addresses, which the client may not take up."""
+    """The server announces addresses, but the client's limit does not allow connections to them."""
     announced = [c for c in case.candidates if c.owner == case.server]
     if announced and case.limits(case.client).add_addr_accepted == 0:
         addresses = ", ".join(sorted({c.destination for c in announced}))
@@ -65,7 +65,7 @@ def announcement_limit(case: Case) -> Iterator[Finding]:
 
 
 def no_endpoints(case: Case) -> Iterator[Finding]:
-    """Nobody is told to use another address."""
+    """No endpoint requests the use of another address."""
     if case.candidates:
         return
     without = [
@@ -87,12 +87,12 @@ def no_endpoints(case: Case) -> Iterator[Finding]:
 
 
 def endpoint_without_address(case: Case) -> Iterator[Finding]:
-    """An endpoint's address is on no interface of its node."""
+    """No interface of the node has the address of an endpoint."""
     for node in (case.client, case.server):
         own = {host(a.address) for a in case.states[node].addresses}
         for endpoint in case.node(node).endpoints:
             if endpoint.address not in own:
-                interface = endpoint.interface or "INTERFACE"  # it may be bound to none
+                interface = endpoint.interface or "INTERFACE"  # the endpoint may name no interface
                 yield Finding(
                     "endpoint_without_address",
                     node,
@@ -135,7 +135,7 @@ def routing_by_source(case: Case) -> Iterator[Finding]:
         hop = case.forwarding.hop(case.client, candidate.destination, source)
         if hop is None:
             if candidate.owner == case.client and _others_work(case, candidate):
-                continue  # that address has a path to an announced one instead
+                continue  # the source address has a path to an announced address instead
             seen = f"no route from {source} to {candidate.destination}"
         elif hop.interface.name != own:
             seen = (
@@ -167,7 +167,7 @@ def no_way_back(case: Case) -> Iterator[Finding]:
 
 
 def strict_reverse_path(case: Case) -> Iterator[Finding]:
-    """``rp_filter`` 1 drops packets that come in where answers would not go out (RFC 3704)."""
+    """``rp_filter`` 1 drops packets whose answers would leave by another interface (RFC 3704)."""
     for candidate in case.candidates:
         for node, source, destination in (
             (case.server, candidate.source, candidate.destination),
@@ -176,7 +176,7 @@ def strict_reverse_path(case: Case) -> Iterator[Finding]:
             if source is None or destination is None:
                 continue
             arrives = case.interface_of(node, destination)
-            back = case.forwarding.hop(node, source)  # the filter does not know the source rule
+            back = case.forwarding.hop(node, source)  # the filter ignores the rule by source
             if arrives is None or back is None or back.interface.name == arrives:
                 continue
             if _reverse_path_filter(case, node, arrives) == 1:
@@ -190,7 +190,7 @@ def strict_reverse_path(case: Case) -> Iterator[Finding]:
 
 
 def listener(case: Case) -> Iterator[Finding]:
-    """The server does not listen with MPTCP, or not on the address that is announced."""
+    """The server does not listen with MPTCP, or not on the announced address."""
     listeners = [each for each in case.states[case.server].listeners if _serves(case, each)]
     if not listeners or case.serves_by_our_stack:
         return  # no server yet; or the server uses our stack, and the kernel only reserves the port
@@ -206,7 +206,7 @@ def listener(case: Case) -> Iterator[Finding]:
         return
     for candidate in case.candidates:
         if candidate.owner != case.server or candidate.endpoint.port is not None:
-            continue  # for an endpoint with a port the kernel itself listens
+            continue  # the kernel itself listens for an endpoint with a port
         if not any(_covers(each, candidate.destination) for each in mptcp):
             bound = ", ".join(sorted({f"{each.address}:{each.port}" for each in mptcp}))
             yield Finding(
@@ -234,7 +234,7 @@ def initial_address_closed(case: Case) -> Iterator[Finding]:
 
 
 def swallowed(case: Case) -> Iterator[Finding]:
-    """The path of the second subflow loses every packet without saying so."""
+    """The path of the second subflow silently loses every packet."""
     for candidate in case.candidates:
         if candidate.source is None:
             continue
@@ -256,7 +256,7 @@ def swallowed(case: Case) -> Iterator[Finding]:
 
 
 def checksums(case: Case) -> Iterator[Finding]:
-    """Data was changed on its way: DSS checksums failed (RFC 8684, section 3.7)."""
+    """The path changed data: DSS checksums failed (RFC 8684, section 3.7)."""
     for node in (case.client, case.server):
         failed = case.count(node, "MPTcpExtDataCsumErr")
         if failed:
@@ -281,7 +281,7 @@ def checksums(case: Case) -> Iterator[Finding]:
         )
 
 
-# Not MPJoinSynTxConnectErr: with rules by source, Linux tries addresses to which none leads, too.
+# Not MPJoinSynTxConnectErr: with rules by source, Linux also tries addresses without a route.
 _COUNTED: Final = {
     "MPTcpExtMPJoinSynTxBindErr": (
         "join_not_sent",
@@ -312,7 +312,7 @@ _COUNTED: Final = {
 
 
 def counted(case: Case) -> Iterator[Finding]:
-    """What the MIB of either end has counted against joins."""
+    """The MIB of an end has counted failed joins."""
     for node in (case.client, case.server):
         for whose, values in case.counters(node):
             for counter, (cause, meaning, remedy) in _COUNTED.items():
@@ -322,13 +322,13 @@ def counted(case: Case) -> Iterator[Finding]:
 
 
 def plain_sockets(case: Case) -> Iterator[Finding]:
-    """The client's connections were plain TCP all along."""
+    """The client's connections were plain TCP from the start."""
     if case.count(case.client, "TcpActiveOpens") and not any(
         case.count(case.client, counter)
         for counter in ("MPTcpExtMPCapableSYNTX", "MPTcpExtMPCapableSYNTXDrop")
     ):
         if case.sysctl(case.client, "net.mptcp.enabled") == "0":
-            return  # said already
+            return  # ``disabled`` reports this
         yield Finding(
             "plain_tcp",
             case.client,
@@ -362,7 +362,7 @@ CAUSES: Final[tuple[Cause, ...]] = (
 
 
 def _others_work(case: Case, candidate: Join) -> bool:
-    """Whether the server announces an address the same source can reach."""
+    """Return whether the server announces an address that the same source can reach."""
     return any(
         other.source == candidate.source
         and other.owner == case.server
@@ -373,7 +373,7 @@ def _others_work(case: Case, candidate: Join) -> bool:
 
 
 def _reverse_path_filter(case: Case, node: str, interface: str) -> int:
-    """Return the filter in force: the stricter of ``all`` and the interface (ip-sysctl.rst)."""
+    """Return the effective filter: the maximum of ``all`` and the interface (ip-sysctl.rst)."""
     keys = ("net.ipv4.conf.all.rp_filter", f"net.ipv4.conf.{interface}.rp_filter")
     return max(int(case.sysctl(node, key) or 0) for key in keys)
 
@@ -387,7 +387,7 @@ def _serves(case: Case, each: Listener) -> bool:
 
 def _covers(each: Listener, address: str) -> bool:
     if each.address == "::":
-        return True  # also IPv4, unless IPV6_V6ONLY, which no diagnosis shows
+        return True  # also IPv4, except with IPV6_V6ONLY, which sock_diag does not report
     any_ipv4 = each.address == "0.0.0.0" and family_of(address) is Family.IPV4  # noqa: S104
     return any_ipv4 or each.address == address
 

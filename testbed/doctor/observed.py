@@ -1,7 +1,7 @@
-"""A running sandbox as a topology: what is really there, in the words of the plan.
+"""The observed state of a running sandbox, as a topology.
 
-Whatever reasons about a planned topology (which subflows there will be, where a packet goes) can
-so be asked about the observed one.
+So functions on planned topologies (which subflows exist, which way a packet takes) also work on the
+observed one.
 """
 
 from __future__ import annotations
@@ -18,14 +18,13 @@ from testbed.wire.report import WireReport
 
 
 def observed_topology(built: Topology, observation: Observation, wires: WireReport) -> Topology:
-    """Return the network as it is now.
+    """Return the topology in its present state.
 
-    Which interfaces a link joins, and what they stand on, is as it was built; all the rest is what
-    the kernel has.  An
-    interface that is down, or whose other end is, has no addresses here: nothing can be sent from
-    them.
+    The ends of links and the devices below interfaces are those of the built topology; all other
+    state is that of the kernel. If an interface or its peer is down, it has no addresses in the
+    result, as it cannot send from them.
 
-    :param wires: the shaping in force.
+    :param wires: the present shaping.
     """
     shaping = {(wire.link, wire.toward): wire.netem for wire in wires.wires}
     states = observation.namespaces
@@ -50,7 +49,7 @@ def observed_topology(built: Topology, observation: Observation, wires: WireRepo
 
 
 def _interface(states: Mapping[str, NamespaceState], end: Interface) -> Interface:
-    """Return one end of a link; the ports of a switch have no addresses."""
+    """Return one end of a link. Ports of a switch have no addresses."""
     state = states.get(end.node)
     seen = state.link(end.name) if state else None
     if state is None or seen is None:

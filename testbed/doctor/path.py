@@ -1,6 +1,7 @@
-"""What the path does to MPTCP: what one end sent, held against what reached the other.
+"""The effect of the path on MPTCP: a comparison of the sent with the received segments.
 
-The counters are those of ``net/mptcp/mib.c``.  They are of all connections since the node was made.
+The counters are those of ``net/mptcp/mib.c``. They cover all connections since the creation of the
+node.
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ class Both(NamedTuple):
     case: Case
 
     def client(self, counter: str) -> int:
-        """Return how often the client's kernel counted something."""
+        """Return a counter of the client's kernel."""
         return self.case.count(self.case.client, f"MPTcpExt{counter}")
 
     def server(self, counter: str) -> int:
-        """Return how often the server's kernel counted something."""
+        """Return a counter of the server's kernel."""
         return self.case.count(self.case.server, f"MPTcpExt{counter}")
 
 
 def handshakes(case: Case) -> Iterator[Finding]:
-    """MP_CAPABLE vanishes from a segment of the handshake, or SYNs that have it are dropped."""
+    """The path removes MP_CAPABLE from a segment of the handshake, or drops SYNs with it."""
     both = Both(case)
     sent, came = both.client("MPCapableSYNTX"), both.server("MPCapableSYNRX")
     without = both.client("MPCapableFallbackSYNACK")
@@ -63,7 +64,7 @@ def handshakes(case: Case) -> Iterator[Finding]:
 
 
 def after_handshakes(case: Case) -> Iterator[Finding]:
-    """MPTCP's options vanish from segments behind the SYN."""
+    """The path removes MPTCP options from segments after the SYN."""
     for node, counter, what in (
         (case.server, "MPCapableFallbackACK", "the third ACK came without MP_CAPABLE"),
         (case.server, "DssFallback", "data came without a mapping"),
@@ -82,7 +83,7 @@ def after_handshakes(case: Case) -> Iterator[Finding]:
 
 
 def joins(case: Case) -> Iterator[Finding]:
-    """A segment of the handshakes of further subflows does not arrive as it was sent."""
+    """The path drops or changes a segment of the handshake of a further subflow."""
     both = Both(case)
     sent, came = both.client("MPJoinSynTx"), both.server("MPJoinSynRx")
     answered, acked = both.client("MPJoinSynAckRx"), both.server("MPJoinAckRx")
@@ -135,7 +136,7 @@ def announcements(case: Case) -> Iterator[Finding]:
 
 
 def _listens(case: Case) -> bool:
-    """Tell whether nothing speaks against a server that speaks MPTCP."""
+    """Return whether the server may support MPTCP: no observation contradicts it."""
     listeners = case.states[case.server].listeners
     speaks = any(each.protocol == "mptcp" for each in listeners)
     return speaks or not listeners or case.serves_by_our_stack
