@@ -1,7 +1,7 @@
-"""The pytest plugin, and the assertions of tests that use it: see ``docs/regression-test.md``.
+"""The pytest plugin and its assertions: see ``docs/regression-test.md``.
 
-pytest loads this module at its start, in every project that has testbed installed.  So it imports
-pytest and what is small; the laboratory itself is imported by the first test that uses a fixture.
+pytest loads this module at its start, in every project that has testbed installed. So the module
+imports only pytest and small modules. The first test that uses a fixture imports the laboratory.
 """
 
 from __future__ import annotations
@@ -65,13 +65,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what the machine cannot do, and say why."""
+    """Skip a test whose needs the machine does not meet, with the reason."""
     needs = [str(need) for mark in item.iter_markers(_MARKER) for need in mark.args]
     reasons = _unmet(item.config, needs) if needs else ""
     if reasons and item.config.getoption("--testbed-no-skip"):
         pytest.fail(reasons, pytrace=False)
     if reasons:
-        item.add_marker(pytest.mark.skip(reason=reasons))  # so the test's line is shown, not ours
+        item.add_marker(pytest.mark.skip(reason=reasons))  # to show the test's line, not ours
 
 
 def _unmet(config: pytest.Config, needs: Iterable[str]) -> str:
@@ -98,18 +98,18 @@ def topology(_laboratory: Laboratory) -> Callable[..., Topology]:
 
 @pytest.fixture
 def experiment(_laboratory: Laboratory) -> Callable[..., Results]:
-    """``experiment(PATH, **changes)``: carry an experiment out, and return its results.
+    """``experiment(PATH, **changes)``: run an experiment, and return its results.
 
-    It runs on ``--testbed-machine``, or where the file says, or here.  Changes are those of
-    :func:`testbed.api.load`: ``machine``, ``stacks``, ``repetitions``, ``seed``, ``wire`` and
-    ``values``.
+    It runs on ``--testbed-machine``, or on the machine that the file names, or on this host. The
+    changes are those of :func:`testbed.api.load`: ``machine``, ``stacks``, ``repetitions``,
+    ``seed``, ``wire`` and ``values``.
     """
     return _laboratory.experiment
 
 
 @pytest.fixture
 def simulation(_laboratory: Laboratory) -> Callable[..., Results]:
-    """``simulation(PATH, **changes)``: the same on a simulated network, wherever others run."""
+    """``simulation(PATH, **changes)``: like ``experiment``, but always in a simulation."""
     return _laboratory.simulation
 
 
@@ -117,9 +117,9 @@ def simulation(_laboratory: Laboratory) -> Callable[..., Results]:
 def sandbox(
     request: pytest.FixtureRequest, _laboratory: Laboratory
 ) -> Iterator[Callable[..., RunningSandbox]]:
-    """``sandbox(TOPOLOGY)``: build a topology, and return it running, as ``testbed up`` does.
+    """``sandbox(TOPOLOGY)``: build a topology like ``testbed up``, and return the running sandbox.
 
-    The topology is one of the fixture ``topology``, or a path.  All ends with the test.
+    The topology is a result of the fixture ``topology``, or a path. The sandbox ends with the test.
     """
     reasons = _unmet(request.config, ["sandbox"])
     if reasons:

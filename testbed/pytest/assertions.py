@@ -1,6 +1,6 @@
-"""Assertions about results, whose failures show the table that ``testbed run`` prints.
+"""Assertions about results. Their failures show the table that ``testbed run`` prints.
 
-A claim that the runs do not decide fails too: the test did not see what it asserts.
+A claim that the runs do not decide fails too: the test did not observe what it asserts.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ _EVERYWHERE: Final[Mapping[str, Scalar]] = {}
 def assert_passes(results: Results) -> None:
     """Assert that every run counts, and that every claim of the experiment is met.
 
-    :raises AssertionError: it is not so, or the experiment claims nothing.
+    :raises AssertionError: a run does not count, a claim is not met, or the experiment claims
+        nothing.
     :raises StoreError: the results cannot be read.
     """
     __tracebackhide__ = True
@@ -43,15 +44,17 @@ def assert_at_least(
     relative_to: str | None = None,
     where: Mapping[str, Scalar] = _EVERYWHERE,
 ) -> None:
-    """Assert a claim as an experiment file makes it: the mean of a metric has a lower bound.
+    """Assert a claim as in an experiment file: the mean of a metric has a lower bound.
 
     :param metric: a name that ``testbed metrics`` lists.
-    :param stack: whose runs; the claim holds in each of its cells that fits ``where``.
-    :param at_least: in the metric's unit, or as text, ``"30mbit"``; a ratio with ``relative_to``.
-    :param relative_to: another stack.
+    :param stack: the stack under test; the claim must hold in each of its cells that fits
+        ``where``.
+    :param at_least: the bound in the metric's unit, or as text, ``"30mbit"``; a ratio with
+        ``relative_to``.
+    :param relative_to: the stack that a ratio is relative to.
     :param where: parameters of the matrix and their values.
-    :raises AssertionError: it is not so, or the runs do not decide it.
-    :raises InputError: nothing like that was measured.
+    :raises AssertionError: the claim is not met, or the runs do not decide it.
+    :raises InputError: the results have no such cell or metric.
     """
     __tracebackhide__ = True
     _claim(results, metric, stack, relative_to, where, at_least=at_least)
@@ -68,8 +71,8 @@ def assert_at_most(
 ) -> None:
     """Assert that the mean of a metric has an upper bound, as :func:`assert_at_least` does.
 
-    :raises AssertionError: it is not so, or the runs do not decide it.
-    :raises InputError: nothing like that was measured.
+    :raises AssertionError: the claim is not met, or the runs do not decide it.
+    :raises InputError: the results have no such cell or metric.
     """
     __tracebackhide__ = True
     _claim(results, metric, stack, relative_to, where, at_most=at_most)
@@ -84,17 +87,17 @@ def assert_not_regressed(
     across: Iterable[str] = (),
     strict: bool = False,
 ) -> None:
-    """Assert that nothing became worse, as ``testbed compare BASE NEW`` judges it.
+    """Assert that no metric became worse, by the rules of ``testbed compare BASE NEW``.
 
-    A change that is not decided is no regression, unless ``strict``: noise alone fails no test.
+    An undecided change is no regression, except with ``strict``: noise alone fails no test.
 
-    :param base: the results before.
-    :param metrics: names; by default those that the experiment is mostly run for.
+    :param base: the earlier results.
+    :param metrics: the names of metrics; by default the main metrics of the experiment.
     :param threshold: the smallest relevant change, as a share of the base's mean.
-    :param across: facts of the environment that are what is compared, such as ``"kernel"``.
-    :param strict: it also fails if a change is not decided.
-    :raises AssertionError: something is worse, or a run of ``new`` does not count.
-    :raises InputError: the two cannot be compared.
+    :param across: the facts of the environment that differ on purpose, such as ``"kernel"``.
+    :param strict: whether an undecided change fails too.
+    :raises AssertionError: a metric is worse, or a run of ``new`` does not count.
+    :raises InputError: the results cannot be compared.
     """
     from testbed.analysis.comparison import Terms, compare  # noqa: PLC0415
     from testbed.campaign.sides import of_folder  # noqa: PLC0415

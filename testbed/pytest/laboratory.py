@@ -28,20 +28,20 @@ from testbed.topology.model import Topology
 from testbed.topology.plan import plan
 from testbed.topology.resolve import resolve
 
-_WORKER: Final = "PYTEST_XDIST_WORKER"  # set by pytest-xdist in each of its processes
-_RUN: Final = "PYTEST_XDIST_TESTRUNUID"  # the same in all of them
+_WORKER: Final = "PYTEST_XDIST_WORKER"  # pytest-xdist sets it in each of its processes
+_RUN: Final = "PYTEST_XDIST_TESTRUNUID"  # equal in all of them
 _ODD: Final = re.compile(r"[^\w.,=+\[\]-]+")
-_LONGEST: Final = 200  # characters of a folder's name; a file system takes 255 octets
+_LONGEST: Final = 200  # characters of a folder's name; a file system allows 255 octets
 
 
 class Laboratory:
-    """One test's way to networks.
+    """The access of one test to networks.
 
-    :param test: its id, ``tests/test_it.py::test[10ms]``.
-    :param beside: the folder its relative paths start from; ``root`` is the second choice.
-    :param machine: where experiments run; None: where they say.
-    :param results: where result folders go, in a folder of this test.
-    :param skip: ends the test, for a reason that is not its fault.
+    :param test: the id of the test, ``tests/test_it.py::test[10ms]``.
+    :param beside: the base of relative paths; ``root`` is the second choice.
+    :param machine: the machine for experiments, or None for the machine that each file names.
+    :param results: the folder that gets a folder with the results of this test.
+    :param skip: a function that skips the test, with a reason.
     """
 
     def __init__(
@@ -64,10 +64,10 @@ class Laboratory:
         return resolve(load_topology(self._find(path)))
 
     def experiment(self, path: Path | str, **changes: Any) -> api.Results:
-        """Carry out an experiment.
+        """Run an experiment.
 
-        :param changes: those of :func:`testbed.api.load`; ``machine`` may be any.
-        :raises InputError: the file or a change is wrong.
+        :param changes: the changes of :func:`testbed.api.load`; ``machine`` may be any machine.
+        :raises InputError: the file or a change is invalid.
         :raises TestbedError: no run is possible.
         """
         __tracebackhide__ = True
@@ -81,7 +81,7 @@ class Laboratory:
             return _elsewhere(file, machine, self._results, **changes)
 
     def simulation(self, path: Path | str, **changes: Any) -> api.Results:
-        """Carry out an experiment in a simulation; stacks that it does not have are left out."""
+        """Run an experiment in a simulation, without the stacks that it does not have."""
         __tracebackhide__ = True
         return self.experiment(path, machine=api.SIMULATION, **changes)
 
@@ -90,9 +90,9 @@ class Laboratory:
     ) -> RunningSandbox:
         """Return a sandbox that is built when it is entered.
 
-        :param engine: what shapes the wires: ``auto``, ``netem`` or ``emulator``.
-        :param seed: of the wires' randomness.
-        :raises InputError: the file is wrong.
+        :param engine: the engine that shapes the wires: ``auto``, ``netem`` or ``emulator``.
+        :param seed: the seed for the random numbers of the wires.
+        :raises InputError: the file is invalid.
         """
         found = topology if isinstance(topology, Topology) else self.topology(topology)
         return RunningSandbox(plan(found, engine=engine, seed=seed))
@@ -102,7 +102,7 @@ class Laboratory:
         return next((file for file in tried if file.exists()), tried[0])
 
     def _all_of_it_simulated(self, file: Path, stacks: Sequence[str]) -> None:
-        """Skip a test whose experiment would be another one in a simulation."""
+        """Skip a test if a simulation lacks a stack of its experiment."""
         there = venue(api.SIMULATION).stacks
         choices = glance(file, stacks).choices
         lost = [it.label for it in choices if any(end.name not in there for end in it.ends)]
@@ -111,7 +111,7 @@ class Laboratory:
             self._skip(f"{file.name}: {why}; use another --testbed-machine, or fewer stacks")
 
     def _wanted(self, file: Path) -> str:
-        """Return the machine that a file names; inside of a machine that has been followed."""
+        """Return the machine that a file names, or this host if we run inside a machine."""
         machines = () if VARIABLE in os.environ else glance(file).machines
         if len(machines) > 1:
             names = ", ".join(machines)
@@ -123,18 +123,18 @@ class Laboratory:
 
 
 def folder_name(test: str) -> str:
-    """Return what the results of a test are kept under: ``test_it.py/test[10ms]`` and so on."""
+    """Return the path for the results of a test, for example ``test_it.py/test[10ms]``."""
     file, _, name = test.partition("::")
     return f"{_ODD.sub('_', file)[-_LONGEST:]}/{_ODD.sub('_', name)[:_LONGEST]}"
 
 
 @contextlib.contextmanager
 def _quiet(machine: str) -> Iterator[None]:
-    """Measure alone: of the processes of pytest-xdist one at a time where time is real."""
+    """Let only one process of pytest-xdist measure at a time, unless time is virtual."""
     if _WORKER not in os.environ or is_deterministic(machine):
         yield
         return
-    # An abstract name would do, too, but flock(2) needs a file; it is empty, and may stay.
+    # flock(2) needs a file. It is empty and may stay.
     name = Path(os.environ.get("TMPDIR", "/tmp"), f"testbed-{os.environ[_RUN]}.lock")  # noqa: S108
     with name.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -150,7 +150,7 @@ def _elsewhere(
     values: dict[str, Any] | None = None,
     **changes: Any,
 ) -> api.Results:
-    """Run an experiment in a machine by the command line, which is what starts machines."""
+    """Run an experiment in a machine by the command line, which starts the machine."""
     options = [f"--{name}={value}" for name, value in changes.items() if value is not None]
     options += [f"--stack={stack}" for stack in stacks]
     texts = {path: msgspec.json.encode(value).decode() for path, value in (values or {}).items()}

@@ -28,11 +28,11 @@ _KERNEL: Final = re.compile(r"kernel\s*>=\s*(\d+(?:\.\d+)*)")
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """The abilities of a kernel and its user.
+    """The features of a kernel and the rights of its user.
 
-    :param kernel: its release, ``6.12.48-amd64``.
-    :param features: those that ``testbed doctor`` tries out; none without a sandbox.
-    :param no_sandbox: why there is none; empty: there is one.
+    :param kernel: the release of the kernel, ``6.12.48-amd64``.
+    :param features: the features that ``testbed doctor`` tests; empty without a sandbox.
+    :param no_sandbox: why a sandbox is impossible; empty if it is possible.
     """
 
     kernel: str
@@ -42,12 +42,12 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def unmet(needs: Iterable[str], where: str | None) -> list[str]:
-    """Return, for each need that a machine does not meet, why, and how to get it.
+    """Return the reason and a remedy for each need that a machine does not meet.
 
-    :param where: the machine that experiments run on; None is this host.
-    :raises InputError: nothing can be needed by that name.
-    :raises PlatformError: the machine does not work here.
-    :raises MachineError: it broke down.
+    :param where: the machine for experiments, or None for this host.
+    :raises InputError: no need has the name.
+    :raises PlatformError: the machine does not work on this host.
+    :raises MachineError: the machine failed.
     """
     name = where or HOST
     if name == SIMULATION:
@@ -88,10 +88,10 @@ def _feature(need: str, there: Capabilities, name: str) -> Iterator[str]:
 
 @functools.cache
 def capabilities(name: str) -> Capabilities:
-    """Return what a machine has; it is started for that, once.
+    """Return the features of a machine. The first call starts the machine.
 
-    :raises PlatformError: it does not work here.
-    :raises MachineError: it broke down.
+    :raises PlatformError: the machine does not work on this host.
+    :raises MachineError: the machine failed.
     """
     if name == HOST:
         return here()
@@ -110,7 +110,7 @@ def capabilities(name: str) -> Capabilities:
 
 
 def here() -> Capabilities:
-    """Try out what this kernel has."""
+    """Test the features of this kernel."""
     features: tuple[Feature, ...] = ()
     no_sandbox = ""
     try:

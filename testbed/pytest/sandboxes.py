@@ -1,4 +1,4 @@
-"""A sandbox for tests, which are no coroutines."""
+"""A sandbox for tests without coroutines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class Program:
-    """A program that runs in a node, started by :meth:`RunningSandbox.spawn`."""
+    """A program in a node, started by :meth:`RunningSandbox.spawn`."""
 
     def __init__(
         self, sandbox: RunningSandbox, process: Process, outputs: tuple[IO[bytes], IO[bytes]]
@@ -40,10 +40,10 @@ class Program:
         return _text(self._outputs[1])
 
     def wait(self, timeout: float = 60.0) -> int:
-        """Return its exit status; negative: the signal that ended it.
+        """Wait for the end and return the exit status, negative for the number of a signal.
 
-        :param timeout: seconds.
-        :raises WorkloadError: it runs longer; it is ended.
+        :param timeout: the time limit in seconds.
+        :raises WorkloadError: the program ran longer, and has been killed.
         """
         __tracebackhide__ = True
         try:
@@ -53,12 +53,12 @@ class Program:
             raise WorkloadError(f"{self._process.name} ran for more than {timeout:g} s") from None
 
     def kill(self, number: int = signal.SIGTERM) -> None:
-        """Send a signal to it and what it started; no error if it has ended."""
+        """Send a signal to the program and its children, if it has not ended."""
         self._sandbox.ask(self._process.kill(number))
 
 
 class RunningSandbox:
-    """A topology that is built on entering, and gone after leaving."""
+    """A context manager that builds a topology on entry and removes it on exit."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -78,18 +78,18 @@ class RunningSandbox:
 
     @property
     def holder_pid(self) -> int:
-        """The process that holds it."""
+        """The process id of the sandbox's holder."""
         return self._running.holder_pid
 
     def exec(
         self, node: str, argv: Sequence[str], *, check: bool = True, timeout: float = 60.0
     ) -> subprocess.CompletedProcess[str]:
-        """Run a program in a node to its end, and return its exit status and what it wrote.
+        """Run a program in a node to its end, and return its exit status and its output.
 
-        :param check: another exit status than 0 is an error.
-        :param timeout: seconds.
-        :raises WorkloadError: it failed, or runs longer; then it is ended.
-        :raises SandboxError: there is no such node or program.
+        :param check: whether an exit status other than 0 is an error.
+        :param timeout: the time limit in seconds.
+        :raises WorkloadError: the program failed, or ran longer and has been killed.
+        :raises SandboxError: the node or the program does not exist.
         """
         __tracebackhide__ = True
         program = self.spawn(node, argv)
@@ -102,7 +102,7 @@ class RunningSandbox:
     def spawn(self, node: str, argv: Sequence[str]) -> Program:
         """Start a program in a node.  It ends with the sandbox.
 
-        :raises SandboxError: there is no such node or program.
+        :raises SandboxError: the node or the program does not exist.
         """
         out, err = self._file(), self._file()
         starting = self._running.spawn(node, argv, stdout=out.fileno(), stderr=err.fileno())
@@ -113,7 +113,7 @@ class RunningSandbox:
         return self.ask(self._running.observe())
 
     def ask(self, question: Coroutine[Any, Any, T]) -> T:
-        """Return what a coroutine of the sandbox returns."""
+        """Run a coroutine of the sandbox, and return its result."""
         return self._runner.run(question)
 
     def __enter__(self) -> Self:
@@ -155,6 +155,6 @@ class RunningSandbox:
 
 
 def _text(file: IO[bytes]) -> str:
-    """Return what is in a file.  The program shares its offset, which stays where it is."""
+    """Return the content of a file. The program shares the file offset, so it does not move."""
     size = os.fstat(file.fileno()).st_size
     return os.pread(file.fileno(), size, 0).decode(errors="replace")
