@@ -1,4 +1,4 @@
-"""A verdict for each claim of a publication, from what was measured.  Pure."""
+"""A verdict for each claim of a publication, from the measured values. Pure."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Word(enum.StrEnum):
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
-    """A claim on one side.
+    """The judgement of a claim on one side.
 
-    :param checks: what was expected, and what was seen.
-    :param why: why it was not reproduced, or cannot be judged; empty if no reason is given.
-    :param where: the machines that it was measured in.
+    :param checks: the expectations with the measured values.
+    :param why: why the claim was not reproduced, or cannot be judged; empty if no reason is known.
+    :param where: the machines of the measurement.
     """
 
     word: Word
@@ -44,10 +44,10 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JudgedValue(msgspec.Struct, frozen=True, kw_only=True):
-    """A published number, and what was measured here.
+    """A published number and the measured numbers.
 
-    :param number: in the metric's unit, or a ratio.
-    :param seen: by stack; ``None`` where it was not measured.
+    :param number: the published number in the metric's unit, or a ratio.
+    :param seen: the measured numbers by side and stack; ``None`` if not measured.
     """
 
     value: ValueSpec
@@ -56,7 +56,7 @@ class JudgedValue(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JudgedClaim(msgspec.Struct, frozen=True, kw_only=True):
-    """A claim on both sides."""
+    """A claim with its judgements on both sides."""
 
     name: str
     claim: ClaimSpec
@@ -73,7 +73,7 @@ class JudgedPaper(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def surprises(self) -> tuple[str, ...]:
-        """Results that nothing explains, and explanations of what is not so."""
+        """Failed reproductions without an explanation, and explanations of successful ones."""
         return tuple(
             text
             for claim in self.claims
@@ -95,8 +95,8 @@ def judged(
 ) -> JudgedPaper:
     """Judge a publication.
 
-    :param claims: only these, instead of all.
-    :param partly: by the cells that were measured, though others are missing.
+    :param claims: the names of the claims to judge; all if empty.
+    :param partly: whether the measured cells are judged although others are missing.
     """
     wanted = tuple(claims) or tuple(paper.published.claims)
     return JudgedPaper(
@@ -162,9 +162,9 @@ def _nothing(experiment: PaperExperiment, side: Side) -> MeasuredSide:
 
 
 def about(experiment: PaperExperiment, claim: str, side: Side, machine: str) -> Asked:
-    """Return what an experiment asks for, as far as one claim on one side goes.
+    """Return the request of an experiment, reduced to one claim on one side.
 
-    :param machine: where its runs happened.
+    :param machine: the machine of the runs.
     """
     whole = asked(experiment.name, experiment.spec, machine)
     return msgspec.structs.replace(
@@ -216,7 +216,7 @@ def _seen(
 
 
 def needed(paper: Paper, claim: str, side: Side) -> dict[str, frozenset[str]]:
-    """Return the cells that decide a claim: by experiment, the identities of its cells."""
+    """Return the identities of the cells that decide a claim, by experiment."""
     found: dict[str, set[str]] = {}
     for experiment, expect in paper.expects(claim, side):
         wanted = found.setdefault(experiment.name, set())

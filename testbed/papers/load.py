@@ -1,4 +1,4 @@
-"""Reading the folder of a publication."""
+"""The loader of publication folders."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from testbed.workload.stacks.choice import StackChoice
 ROOT: Final = Path("experiments/papers")
 PUBLISHED: Final = "published.yaml"
 SOURCE: Final = "source.md"
-# Of source.md, what one must know to trust the numbers.
+# The required sections of source.md, which readers need to trust the numbers.
 SECTIONS: Final = ("As published", "What we changed")
 _SAID: Final = "description"
 KERNEL_MACHINE: Final = f"uml:7.3{VIRTUAL_TIME}"
@@ -38,10 +38,10 @@ KERNEL_MACHINE: Final = f"uml:7.3{VIRTUAL_TIME}"
 class PaperExperiment(msgspec.Struct, frozen=True, kw_only=True):
     """One experiment file of a publication.
 
-    :param sides: the side of each stack under test, by its label; ``None`` where its two ends are
-        of different sides.
-    :param digest: of what is run: the file and its topology, without what is expected of it.
-    :param cells: all of them.
+    :param sides: the side of each stack under test, by its label; ``None`` if its two ends are of
+        different sides.
+    :param digest: a digest of the file and its topology, without the expectations.
+    :param cells: all cells of the experiment.
     """
 
     name: str
@@ -56,7 +56,7 @@ class PaperExperiment(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(label for label, of in self.sides.items() if of is side)
 
     def expects(self, claim: str, side: Side) -> tuple[ExpectSpec, ...]:
-        """Return what a claim expects of one side."""
+        """Return the expectations of a claim on one side."""
         return tuple(
             each
             for each in self.spec.expect
@@ -64,17 +64,17 @@ class PaperExperiment(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def machine(self, side: Side) -> str:
-        """Return where the stacks of one side are judged: ours in a simulation."""
+        """Return the machine for the stacks of one side: a simulation for our stack."""
         if side is Side.OURS:
             return "sim"
         return (*self.spec.machines, KERNEL_MACHINE)[0]
 
 
 class Paper(msgspec.Struct, frozen=True, kw_only=True):
-    """A publication, checked.
+    """A checked publication.
 
-    :param name: of its folder.
-    :param source: ``source.md``.
+    :param name: the name of its folder.
+    :param source: the text of ``source.md``.
     """
 
     name: str
@@ -84,14 +84,14 @@ class Paper(msgspec.Struct, frozen=True, kw_only=True):
     experiments: dict[str, PaperExperiment]
 
     def expects(self, claim: str, side: Side) -> Iterator[tuple[PaperExperiment, ExpectSpec]]:
-        """Yield what a claim expects of one side, each with its experiment."""
+        """Yield the expectations of a claim on one side, each with its experiment."""
         for experiment in self.experiments.values():
             for expect in experiment.expects(claim, side):
                 yield experiment, expect
 
 
 def _located(root: Path) -> Path:
-    """Return a folder of publications; outside of a checkout those that came with testbed."""
+    """Return a folder of publications; outside of a checkout the shipped one."""
     if root != ROOT or root.is_dir():
         return root
     return shipped.folder(shipped.EXPERIMENTS) / ROOT.name
@@ -100,7 +100,8 @@ def _located(root: Path) -> Path:
 def papers(root: Path = ROOT) -> list[Paper]:
     """Return all publications below a folder, by name.
 
-    :raises InputError: there is none, or with all that is wrong in any of them.
+    :raises InputError: there is no publication, or some are invalid; the error contains all
+        failures.
     """
     root = _located(root)
     folders = sorted(path.parent for path in root.glob(f"*/{PUBLISHED}"))
@@ -112,7 +113,8 @@ def papers(root: Path = ROOT) -> list[Paper]:
 def find(name: str, root: Path = ROOT) -> Paper:
     """Return a publication by the name of its folder, or by its path.
 
-    :raises InputError: there is none, or with all that is wrong in it.
+    :raises InputError: the publication does not exist, or is invalid; the error contains all
+        failures.
     """
     root = _located(root)
     for folder in (root / name, Path(name)):
@@ -125,7 +127,7 @@ def find(name: str, root: Path = ROOT) -> Paper:
 def load(folder: Path) -> Paper:
     """Read the folder of a publication.
 
-    :raises InputError: with file and line; all that is wrong.
+    :raises InputError: the folder is invalid; the error contains all failures with file and line.
     """
     written = document.load(folder / PUBLISHED, PublishedSpec)
     experiments = {each.name: each for each in _experiments(written, folder)}
@@ -185,7 +187,7 @@ def _experiment(path: Path) -> PaperExperiment:
 
 
 def _digest(path: Path) -> str:
-    """Return what tells one state of what is run from another."""
+    """Return a digest of an experiment and its topology, without expectations."""
     raw = cast("dict[str, Any]", table.filled(document.load(path, Any), path.parent).raw)
     network = raw.get("topology")
     if isinstance(network, str):
@@ -219,7 +221,7 @@ def _source(path: Path) -> str:
 
 
 def _check_claim(written: Document[PublishedSpec], paper: Paper, name: str) -> None:
-    """Refuse a claim about which nothing is expected on a side, for no given reason."""
+    """Refuse a claim without an expectation or a reason for its absence on a side."""
     claim, place = written.value.claims[name], join_path("claims", name)
     for side in Side:
         expected = any(paper.expects(name, side))
@@ -240,7 +242,7 @@ def _check_claim(written: Document[PublishedSpec], paper: Paper, name: str) -> N
 
 
 def _check_expects(paper: Paper, experiment: PaperExperiment) -> None:
-    """Refuse expectations that belong to no claim, or to stacks of two sides."""
+    """Refuse expectations of an unknown claim, and expectations on stacks of two sides."""
     read = document.load(experiment.path, Any)
     known = paper.published.claims
     for index, expect in enumerate(experiment.spec.expect):
@@ -302,7 +304,7 @@ def _named(paper: Paper, name: str) -> PaperExperiment:
 def number(value: ValueSpec) -> float:
     """Return a published value in the unit of its metric, or as a ratio.
 
-    :raises InputError: it is none.
+    :raises InputError: the value is invalid.
     """
     relative = value.bases[0] if value.bases else None
     expect = ExpectSpec(metric=value.metric, stack="", relative_to=relative, at_least=value.value)
@@ -313,9 +315,9 @@ def number(value: ValueSpec) -> float:
 
 
 def cell_of(experiment: PaperExperiment, stack: str, parameters: Mapping[str, Scalar]) -> Cell:
-    """Return the cell of a stack that has these parameters.
+    """Return the cell of a stack with these parameters.
 
-    :raises InputError: there is none, or several.
+    :raises InputError: no cell matches, or several match.
     """
     if stack not in experiment.sides:
         raise InputError(f"no stack {stack!r}", hint=nearest(stack, experiment.sides))
@@ -332,9 +334,9 @@ def cell_of(experiment: PaperExperiment, stack: str, parameters: Mapping[str, Sc
 
 
 def base_of(experiment: PaperExperiment, stack: str, value: ValueSpec) -> Cell:
-    """Return the cell that a ratio is relative to: of the same side, with the same parameters.
+    """Return the cell that a ratio is relative to: one of the same side and parameters.
 
-    :raises InputError: there is none.
+    :raises InputError: no cell matches.
     """
     mine = cell_of(experiment, stack, value.parameters)
     for other in experiment.cells:

@@ -1,7 +1,7 @@
-"""The outcome: the values of each cell, in a file that is kept in git.
+"""The measured values of each cell, in a file that is kept in git.
 
-Verdicts are not in it.  They follow from the values and from what the experiments expect, so that
-a claim cannot be said to hold because it once did.
+The file contains no verdicts. They are computed from the values and the expectations of the
+experiments, so an outdated verdict cannot remain.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ SCHEMA: Final = 1
 class MeasuredCell(msgspec.Struct, frozen=True, kw_only=True):
     """The runs of one cell.
 
-    :param values: of each metric, one for each run that counts.
-    :param wrong: why runs do not count.
+    :param values: the values of each metric, one for each run that counts.
+    :param wrong: the reasons why runs do not count.
     """
 
     stack: str
@@ -38,17 +38,17 @@ class MeasuredCell(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def identity(self) -> str:
-        """Its identity, as text."""
+        """The identity of the cell, as text."""
         return identity(self.stack, self.parameters)
 
 
 class MeasuredSide(msgspec.Struct, frozen=True, kw_only=True):
-    """The stacks of one side in one experiment.
+    """The values of the stacks of one side in one experiment.
 
-    :param machine: where they ran, as an environment names it.
-    :param kernel: its release, where it was the kernel that was measured.
-    :param testbed: the version that measured, and the commit of the checkout.
-    :param digest: of the experiment as it was run.
+    :param machine: the machine of the runs, as named in the environment.
+    :param kernel: the release of the kernel, if the kernel was measured.
+    :param testbed: the version of testbed, and the commit of the checkout.
+    :param digest: the digest of the experiment at the time of the runs.
     """
 
     experiment: str
@@ -61,7 +61,7 @@ class MeasuredSide(msgspec.Struct, frozen=True, kw_only=True):
     cells: tuple[MeasuredCell, ...]
 
     def part(self, experiment: PaperExperiment) -> str:
-        """Return how many of the cells of its side are there, in words; nothing if all are."""
+        """Return in words how many cells of the side are measured; empty if all are."""
         stacks = experiment.stacks(self.side)
         whole = sum(cell.stack in stacks for cell in experiment.cells)
         there = len(self.cells)
@@ -69,29 +69,29 @@ class MeasuredSide(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def samples(self) -> Samples:
-        """The values, to judge claims by."""
+        """The values for the judgement of claims."""
         return Samples({cell.identity: cell.values for cell in self.cells})
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """``measured.json``."""
+    """The content of ``measured.json``."""
 
     schema: int = SCHEMA
     sides: tuple[MeasuredSide, ...] = ()
 
     def of(self, experiment: str, side: Side) -> MeasuredSide | None:
-        """Return what is known of one side of an experiment."""
+        """Return the values of one side of an experiment, if they exist."""
         fitting = (it for it in self.sides if (it.experiment, it.side) == (experiment, side))
         return next(fitting, None)
 
     def now(self, paper: Paper) -> Measured:
-        """Return what is of a publication's experiments as they are now."""
+        """Return only the values of the present versions of a publication's experiments."""
         digests = {each.name: each.digest for each in paper.experiments.values()}
         fitting = (it for it in self.sides if digests.get(it.experiment) == it.digest)
         return Measured(sides=tuple(fitting))
 
     def joined(self, new: Iterable[MeasuredSide]) -> Measured:
-        """Return both; new cells take the place of old ones, and of all of another digest."""
+        """Return the union. New cells replace old ones, and all cells of another version."""
         found = {(it.experiment, it.side): it for it in self.sides}
         for side in new:
             key = side.experiment, side.side
@@ -116,7 +116,7 @@ def measured(
     environment: Environment,
     runs: Sequence[RunRecord],
 ) -> MeasuredSide:
-    """Return what a result folder holds of one side."""
+    """Return the values of one side in a result folder."""
     wanted = metrics(paper, experiment)
     of_cell: dict[str, list[RunRecord]] = {}
     for run in sorted(runs, key=lambda it: it.repetition):
@@ -157,7 +157,7 @@ def _cell(runs: Sequence[RunRecord], wanted: Sequence[str]) -> MeasuredCell:
 
 
 def metrics(paper: Paper, experiment: PaperExperiment) -> tuple[str, ...]:
-    """Return the metrics of an experiment that claims, values and figures name."""
+    """Return the metrics that the claims, values and figures of an experiment name."""
 
     def named() -> Iterator[str]:
         yield from (each.name for each in experiment.spec.expect if each.claim)
@@ -169,9 +169,9 @@ def metrics(paper: Paper, experiment: PaperExperiment) -> tuple[str, ...]:
 
 
 def read(folder: Path) -> Measured:
-    """Return what a folder holds; nothing if nothing was kept there.
+    """Return the stored values of a folder, empty if it has none.
 
-    :raises StoreError: it is damaged, or of a later version.
+    :raises StoreError: the file is unreadable, damaged, or of a later version.
     """
     path = folder / NAME
     try:
@@ -191,9 +191,9 @@ def read(folder: Path) -> Measured:
 
 
 def write(folder: Path, values: Measured) -> Path:
-    """Keep values in a folder, and return the file.
+    """Store values in a folder, and return the path of the file.
 
-    :raises StoreError: it cannot be written; then the old file stays.
+    :raises StoreError: the file cannot be written. Then the old file stays.
     """
     path = folder / NAME
     lines = [_line(side) for side in values.sides]
@@ -211,7 +211,7 @@ def write(folder: Path, values: Measured) -> Path:
 
 
 def _line(side: MeasuredSide) -> str:
-    """Write one side: a line for what it is, one for each cell, as git shows lines."""
+    """Format one side: a line for its properties and one for each cell, for diffs in git."""
     plain = msgspec.to_builtins(side)
     cells = ",\n  ".join(json.dumps(cell) for cell in plain.pop("cells"))
     return json.dumps(plain)[:-1] + ', "cells": [\n  ' + cells + "\n]}"

@@ -1,4 +1,4 @@
-"""docs/papers.md: the tables of all publications, and how to add one."""
+"""The generator of docs/papers.md: the tables of all publications, and how to add one."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ of all. `points` of a `cdf` mark what was published of a distribution.
 def page(papers: Sequence[Paper], root: Path) -> str:
     """Return the page.
 
-    :param root: of the clone.
+    :param root: the root of the clone.
     """
     found = [(paper, measured.read(paper.folder)) for paper in papers]
     every = [judged(paper, values) for paper, values in found]
@@ -139,7 +139,7 @@ def _paper(paper: Paper, values: Measured, found: JudgedPaper, root: Path) -> It
 
 
 def _where(paper: Paper, side: MeasuredSide) -> Sequence[str]:
-    """Return a row: what was measured where, with what, and when."""
+    """Return a row with the object, machine, version and time of a measurement."""
     return (
         side.experiment,
         str(side.side),
@@ -164,7 +164,7 @@ def _explanations(found: JudgedPaper) -> Iterator[str]:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table of Markdown."""
+    """Return a table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(map(_cell, line))} |\n" for line in lines)
 

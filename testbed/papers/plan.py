@@ -1,4 +1,4 @@
-"""Which runs a publication needs.  Pure."""
+"""The plan of the runs that a publication needs. Pure."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ ALL: Final = None
 
 
 class Errand(msgspec.Struct, frozen=True, kw_only=True):
-    """The stacks of one side in one experiment.
+    """The runs of the stacks of one side in one experiment.
 
-    :param cells: the identities of the cells to run; ``None``: all.
-    :param repetitions: of each cell, instead of what the file asks for.
+    :param cells: the identities of the cells to run, or ``None`` for all.
+    :param repetitions: the repetitions of each cell, or ``None`` for those of the file.
     """
 
     paper: Paper
@@ -33,14 +33,15 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """Which runs of publications are wanted.
+    """The selection of the runs of publications.
 
-    :param side: only the stacks of this side.
-    :param quick: the first claim of each, with one run of each cell that decides it.
-    :param experiments: only those of these names.
-    :param sample: of experiments with more cases only so many, instead of what publications say.
-    :param full: all cases.
-    :param repetitions: of each cell, instead of what the files ask for.
+    :param side: the side whose stacks are run, or ``None`` for both.
+    :param quick: whether to run only the first claim of each publication, with one run of each cell
+        that decides it.
+    :param experiments: the names of the experiments to run; all if empty.
+    :param sample: the maximum number of cases of an experiment, or ``None`` for the publication's.
+    :param full: whether to run all cases.
+    :param repetitions: the repetitions of each cell, or ``None`` for those of the files.
     """
 
     side: Side | None = None
@@ -52,9 +53,9 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def errands(papers: Sequence[Paper], wanted: Wanted) -> list[Errand]:
-    """Return what is to be run, in the order of the publications.
+    """Return the runs to do, in the order of the publications.
 
-    :raises InputError: there is no such experiment.
+    :raises InputError: no experiment has the name.
     """
     names = [name for paper in papers for name in paper.experiments]
     for name in wanted.experiments:
@@ -103,7 +104,7 @@ def _quick(paper: Paper, side: Side, wanted: Wanted) -> list[Errand]:
 
 
 def _sample(experiment: PaperExperiment, cells: frozenset[str], size: int | None) -> frozenset[str]:
-    """Return the cells of so many of the cases, which the experiment's seed chooses."""
+    """Return the cells of ``size`` cases, which the seed of the experiment chooses."""
     cases = [*experiment.spec.cases]
     if size is None or size >= len(cases):
         return cells

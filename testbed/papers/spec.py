@@ -17,28 +17,28 @@ _NEEDS: Final = {"bars": (), "cdf": (), "lines": ("x",), "heatmap": ("x", "y")}
 
 
 class Side(enum.StrEnum):
-    """Whose stacks a number is of."""
+    """The side of the stacks that a number describes."""
 
     KERNEL = "kernel"
     OURS = "ours"
 
 
 class Read(enum.StrEnum):
-    """How sure a number is."""
+    """The certainty of a number."""
 
-    LITERALLY = "literally"  # in the publication itself
-    SECONDARY = "secondary"  # in what others say of it; the text itself was not at hand
+    LITERALLY = "literally"  # read in the publication itself
+    SECONDARY = "secondary"  # read in other publications about it; its text was not available
 
 
 class ClaimSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One claim of a publication.
 
-    The experiments' ``expect`` blocks that name it say what must be measured.
+    The ``expect`` blocks of experiments that name the claim contain the expectations.
 
-    :param says: the claim, in a sentence of our own.
-    :param where: the section, figure or table.
-    :param cannot: why it cannot be judged here, for a side that no expectation is about.
-    :param because: why it was not reproduced, where it was not, in words that can be checked.
+    :param says: the claim in a sentence in our own words.
+    :param where: the section, figure or table of the publication.
+    :param cannot: why the claim cannot be judged here, for a side without an expectation.
+    :param because: a verifiable reason why the claim was not reproduced, by side.
     """
 
     says: Text
@@ -52,7 +52,7 @@ Base = str | Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] | None
 
 
 def bases(relative_to: Base) -> tuple[str, ...]:
-    """Return the stacks to one of which something is relative; nothing if it is no ratio."""
+    """Return the possible reference stacks of a ratio; empty if the value is no ratio."""
     return (relative_to,) if isinstance(relative_to, str) else relative_to or ()
 
 
@@ -60,14 +60,14 @@ class ValueSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """One published number.
 
     :param claim: the claim that it belongs to.
-    :param label: what it is of, in the words of the publication.
-    :param metric: in whose unit ``value`` is: ``1.66mbit``, ``68ms`` or a bare number.
-    :param where: the table or figure.
-    :param experiment: the file, without ``.yaml``, whose numbers stand beside it.
-    :param stacks: the stacks whose numbers these are; none if nothing here can be compared.
-    :param parameters: the values of the matrix that tell which cell it is.
-    :param relative_to: the value is a ratio, of ``stacks`` to this stack; of several to that of
-        the same side.
+    :param label: the name of the number, in the words of the publication.
+    :param metric: the metric whose unit ``value`` has: ``1.66mbit``, ``68ms`` or a bare number.
+    :param where: the table or figure of the publication.
+    :param experiment: the file, without ``.yaml``, whose measured numbers are compared.
+    :param stacks: the stacks to compare; empty if no stack is comparable.
+    :param parameters: the values of the matrix that identify the cell.
+    :param relative_to: the reference stack if the value is a ratio; in a list the stack of the same
+        side.
     """
 
     claim: ClaimName
@@ -83,7 +83,7 @@ class ValueSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     @property
     def bases(self) -> tuple[str, ...]:
-        """The reference of a ratio; empty if it is none."""
+        """The possible reference stacks of a ratio; empty if the value is no ratio."""
         return bases(self.relative_to)
 
     def __post_init__(self) -> None:
@@ -94,11 +94,11 @@ class ValueSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class PointSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A published point of a distribution: so large a share is at most so much.
+    """A published point of a distribution: ``share`` of the values are at most ``value``.
 
-    :param label: what it says, in a few words.
-    :param value: in the metric's unit, or a ratio.
-    :param where: the section or figure.
+    :param label: a short description.
+    :param value: the value in the metric's unit, or a ratio.
+    :param where: the section or figure of the publication.
     """
 
     label: Text
@@ -109,21 +109,21 @@ class PointSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class FigureSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One figure, in the form in which the publication has it.
+    """One figure, in the form of the publication.
 
-    :param form: ``bars``: a bar for each stack, in groups by ``x``; ``cdf``: distribution over
-        the cells; ``lines``: over the numbers of ``x``; ``heatmap``: over ``x`` and ``y``.
-    :param metric: what is drawn; published values of this metric and experiment are marked.
-    :param relative_to: draw ratios, as of a published value.
-    :param benefit_over: draw the experimental aggregation benefit of goodputs: over those of this
-        stack, of several that of the same side, which has one for each value of the parameter
-        ``paths`` (Paasch, Ferlin, Alay and Bonaventure, CoNEXT 2013).
-    :param x: a parameter of the matrix; ``y`` likewise. ``x_label`` and ``y_label`` are written
-        instead of their names.
-    :param where: only cells with these parameters.
-    :param stacks: only these.
-    :param logarithmic: the axis of a ``cdf``.
-    :param points: of a ``cdf``, as published.
+    :param form: ``bars``: a bar for each stack, in groups by ``x``; ``cdf``: a distribution over
+        the cells; ``lines``: lines over the numbers of ``x``; ``heatmap``: a map over ``x`` and
+        ``y``.
+    :param metric: the metric to draw; published values of this metric and experiment are marked.
+    :param relative_to: the reference stack of ratios, as for a published value.
+    :param benefit_over: the reference stack of the experimental aggregation benefit of goodputs
+        (Paasch, Ferlin, Alay and Bonaventure, CoNEXT 2013); in a list the stack of the same side.
+        It has one goodput for each value of the parameter ``paths``.
+    :param x: a parameter of the matrix; ``y`` too. ``x_label`` and ``y_label`` replace their names.
+    :param where: the parameters of the cells to draw.
+    :param stacks: the stacks to draw; all if empty.
+    :param logarithmic: whether the axis of a ``cdf`` is logarithmic.
+    :param points: the published points of a ``cdf``.
     """
 
     title: Text
@@ -144,19 +144,19 @@ class FigureSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     @property
     def bases(self) -> tuple[str, ...]:
-        """What it is relative to; nothing if it shows the metric itself."""
+        """The reference stacks; empty if the figure shows the metric itself."""
         return bases(self.relative_to or self.benefit_over)
 
     @property
     def shown(self) -> str:
-        """What is drawn, in words."""
+        """A description of the drawn quantity."""
         if self.benefit_over:
             return "experimental aggregation benefit"
         return " relative to ".join(filter(None, (self.metric, " or ".join(self.bases))))
 
     @property
     def across(self) -> str:
-        """What the horizontal axis is, in words."""
+        """A description of the horizontal axis."""
         return self.x_label or self.x or ""
 
     def __post_init__(self) -> None:
@@ -176,11 +176,11 @@ class FigureSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class PublishedSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A publication.
 
-    :param link: where it can be read.
-    :param claims: the first one is what ``--quick`` tries.
-    :param experiments: files that belong to it and lie elsewhere, relative to the folder.
-    :param sample: how many cases, chosen by the seed of the experiment, are run of more, unless all
-        are asked for; ``quick``: how many for ``--quick``.
+    :param link: the URL of the publication.
+    :param claims: the claims; ``--quick`` tries the first one.
+    :param experiments: further experiment files outside of the folder, relative to it.
+    :param sample: the maximum number of cases of an experiment, chosen by its seed, without
+        ``--full``; ``quick`` is the number for ``--quick``.
     """
 
     title: Text

@@ -15,11 +15,11 @@ from testbed.papers.spec import Read, Side
 CLAIMS: Final = ("publication", "claim", "published", "kernel", "ours")
 VALUES: Final = ("claim", "published", "of", "metric", "where", "kernel", "ours")
 NOTHING: Final = "-"
-_SHOWN: Final = 3  # published numbers in a cell
+_SHOWN: Final = 3  # the most published numbers in a cell
 
 
 def claim_rows(papers: Iterable[JudgedPaper]) -> Iterator[tuple[str, ...]]:
-    """Yield a row for each claim, under :data:`CLAIMS`."""
+    """Yield a row for each claim, with the columns of :data:`CLAIMS`."""
     for paper in papers:
         for claim in paper.claims:
             yield (
@@ -31,7 +31,7 @@ def claim_rows(papers: Iterable[JudgedPaper]) -> Iterator[tuple[str, ...]]:
 
 
 def value_rows(paper: JudgedPaper) -> Iterator[tuple[str, ...]]:
-    """Yield a row for each published number, under :data:`VALUES`."""
+    """Yield a row for each published number, with the columns of :data:`VALUES`."""
     for claim in paper.claims:
         for value in claim.values:
             spec = value.value
@@ -48,7 +48,7 @@ def value_rows(paper: JudgedPaper) -> Iterator[tuple[str, ...]]:
 
 
 def counts(papers: Iterable[JudgedPaper]) -> dict[Side, dict[Word, int]]:
-    """Return how many claims have each verdict, on each side."""
+    """Return the number of claims with each verdict, for each side."""
     found: dict[Side, Counter[Word]] = {side: Counter() for side in Side}
     for paper in papers:
         for claim in paper.claims:
@@ -65,14 +65,14 @@ def published(claim: JudgedClaim) -> str:
 
 
 def judgement(found: Judgement) -> str:
-    """Return a verdict with what was seen."""
+    """Return a verdict with the measured numbers."""
     if found.word is Word.CANNOT:
         return f"{found.word}: {found.why}"
     return f"{found.word}: {seen(found.checks)}"
 
 
 def seen(checks: Sequence[Check]) -> str:
-    """Return what was seen: the number, or the range of several, and how many are as expected."""
+    """Return the measured number of a single check, or how many of several checks pass."""
     if len(checks) == 1:
         (check,) = checks
         return f"{_value(check)} ({bounds(check)})"
@@ -81,7 +81,7 @@ def seen(checks: Sequence[Check]) -> str:
 
 
 def check_line(check: Check) -> str:
-    """Return one expectation, and what was seen of it."""
+    """Return one expectation with the measured number."""
     cell = ", ".join(f"{name} = {value}" for name, value in check.parameters.items())
     where = f" at {cell}" if cell else ""
     said = "not measured" if check.value is None else _value(check)
@@ -89,7 +89,7 @@ def check_line(check: Check) -> str:
 
 
 def bounds(check: Check) -> str:
-    """Return the bounds that were expected."""
+    """Return the expected bounds."""
     limits = [("at least", check.at_least), ("at most", check.at_most)]
     return " and ".join(
         f"{word} {numbers.number(check.metric, value, None)}"

@@ -1,4 +1,4 @@
-"""A publication to begin with: a folder that runs as it is."""
+"""The template of a publication: a folder whose experiments run without changes."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ expect:
 def new(name: str, root: Path) -> list[Path]:
     """Write the folder of a new publication, and return its files.
 
-    :raises InputError: it cannot have this name, is there already, or cannot be written.
+    :raises InputError: the name is invalid, the folder exists already, or it cannot be written.
     """
     if not _NAME.fullmatch(name):
         raise InputError(
