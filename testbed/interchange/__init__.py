@@ -1,1 +1,1 @@
-"""Formats of other programs: what they wrote is read, and carried out, here."""
+"""Readers, runners and writers for the file formats of other programs."""

@@ -1,7 +1,8 @@
-"""Recordings of pages that browsers write (HAR 1.2), as pages of the workload ``web``.
+"""Page recordings of browsers (HAR 1.2), as pages of the workload ``web``.
 
-``har`` is http://www.softwareishard.com/blog/har-12-spec/.  What an object waits for is not in it.
-Chromium adds ``_initiator``; elsewhere the header ``Referer`` has to do, and the document.
+``har`` is http://www.softwareishard.com/blog/har-12-spec/. The format does not record which objects
+an object waits for. Chromium adds ``_initiator``. Without it, the reader uses the header
+``Referer``, or else the document.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from testbed.workload.page import MAX_OBJECTS, ObjectSpec, PageSpec
 from testbed.workload.sizes import Quantity
 
 MAX_BYTES: Final = 256 * 2**20
-_GRAIN_S: Final = 1e-4  # of delays: a HAR has milliseconds, and parts of them
+_GRAIN_S: Final = 1e-4  # the resolution of delays: a HAR has milliseconds with fractions
 _LONGEST: Final = 60  # characters of a name
 _URL: Final = re.compile(r"https?://([^/?#]+)([^?#]*)", re.IGNORECASE | re.ASCII)  # host and path
 _LEADING: Final = re.compile(r"text/(html|javascript)|application/.*(javascript|json|xml)")
@@ -76,7 +77,7 @@ class _Entry(msgspec.Struct, frozen=True, rename="camel"):
 
     @property
     def began_s(self) -> float:
-        """When the browser wanted it; a time of no zone is of UTC."""
+        """When the browser requested the object. A time without a zone is UTC."""
         began = self.started_date_time
         return (began if began.tzinfo else began.replace(tzinfo=UTC)).timestamp()
 
@@ -90,17 +91,17 @@ class _Entry(msgspec.Struct, frozen=True, rename="camel"):
 
     @property
     def ended_s(self) -> float:
-        """When all of it was there."""
+        """When the response was complete."""
         return self.began_s + max(0.0, self.time) / 1e3
 
     @property
     def leads_on(self) -> bool:
-        """Whether scripts may wait for its type: documents, scripts, data."""
+        """Whether objects of this type can start requests: documents, scripts, data."""
         return _LEADING.fullmatch(self.response.content.kind) is not None
 
     @property
     def octets(self) -> int:
-        """The content as it crossed the network, compressed."""
+        """The size of the content on the network, compressed."""
         response = self.response
         if response.body_size >= 0:
             return max(1, response.body_size)
@@ -110,7 +111,7 @@ class _Entry(msgspec.Struct, frozen=True, rename="camel"):
 
     @property
     def connected_ms(self) -> float:
-        """How long TCP took to connect; 0 where it had a connection."""
+        """The duration of the TCP handshake; 0 on an existing connection."""
         timings = self.timings
         return max(0.0, (timings.connect or 0) - max(0.0, timings.ssl or 0))
 
@@ -124,7 +125,7 @@ class _Har(msgspec.Struct, frozen=True):
 
 
 def is_one(text: bytes) -> bool:
-    """Tell whether a file is meant as HAR: it is JSON, and has a log."""
+    """Return whether a file is meant as HAR: whether it is JSON with a ``log``."""
     try:
         found = msgspec.json.decode(text)
     except msgspec.DecodeError:
@@ -135,10 +136,11 @@ def is_one(text: bytes) -> bool:
 def read(text: bytes, description: str = "", *, thinking: bool = True) -> PageSpec:
     """Return the page of a recording.
 
-    Left out is what did not cross the network, or failed: cached objects, ``data:``, statuses of 0.
+    Objects that did not cross the network and failed ones are omitted: cached objects, ``data:``,
+    statuses of 0.
 
-    :param thinking: the server computed, and that is to be in it.
-    :raises InputError: it is no HAR, nothing was loaded in it, or a size or time is too large.
+    :param thinking: whether the page includes the computing time of the server.
+    :raises InputError: the text is no HAR, has no loaded object, or a size or time is too large.
     """
     try:
         har = msgspec.json.decode(text.removeprefix(codecs.BOM_UTF8), type=_Har)
@@ -158,16 +160,16 @@ def _counts(entry: _Entry) -> bool:
 
 
 class _Reading:
-    """Makes objects of entries, in the order in which they were wanted."""
+    """The conversion of entries to objects, in the order of their requests."""
 
     def __init__(self, entries: Sequence[_Entry], thinking: bool) -> None:
         self._entries = entries
         self._ended_s = [entry.ended_s for entry in entries]
         self._names = list(_names([entry.request.url for entry in entries]))
-        # A response takes a round trip to come, as connecting does; what is above is thinking.
+        # A response takes one round trip, like a handshake. The rest is computing time.
         trips_ms = [entry.connected_ms for entry in entries if entry.connected_ms > 0]
         self._trip_ms = min(trips_ms, default=None) if thinking else None
-        self._latest: dict[str, int] = {}  # by URL, the entry before this one
+        self._latest: dict[str, int] = {}  # the latest earlier entry of each URL
 
     def objects(self) -> Iterator[ObjectSpec]:
         """Yield the objects."""
@@ -202,10 +204,10 @@ class _Reading:
         )
 
     def _trigger(self, index: int, entry: _Entry, parent: _Entry) -> int | None:
-        """Return what came last, after the parent and before an entry, and could have led to it.
+        """Return the last object that ended between parent and entry and may have caused it.
 
-        A script that has waited for data, or another script, does not tell so.  What a style sheet
-        wants waits for nothing else.
+        A HAR does not record that a script waited for data or for another script. Objects that a
+        style sheet requests wait for no other object.
         """
         if parent.response.content.kind == "text/css":
             return None
@@ -218,7 +220,7 @@ class _Reading:
         return max(came, key=ended_s.__getitem__, default=None)
 
     def _parent(self, index: int, entry: _Entry) -> int | None:
-        """Return which entry an entry was wanted because of."""
+        """Return the index of the entry that caused the request of an entry."""
         if index == 0:
             return None
         redirected = self._latest.get(f"-> {entry.request.url}")
@@ -236,9 +238,10 @@ class _Reading:
 
 
 def _part(before: _Entry, at_s: float) -> int | None:
-    """Return how many octets of an object were there at a moment; ``None``: all.
+    """Return how many octets of an object had arrived at a time, or ``None`` for all.
 
-    A HAR has when the first and the last came; in between they are taken to come evenly.
+    A HAR contains the arrival times of the first and the last octet. The octets in between are
+    assumed to arrive at a constant rate.
     """
     if at_s >= before.ended_s:
         return None
@@ -248,7 +251,7 @@ def _part(before: _Entry, at_s: float) -> int | None:
 
 
 def _target(entry: _Entry) -> str:
-    """Return the URL that an entry redirects to, which may be written relative to its own."""
+    """Return the URL that an entry redirects to. The HAR may have it relative to the entry's."""
     try:
         return urljoin(entry.request.url, entry.response.redirect_url)
     except ValueError:  # no URL
@@ -256,7 +259,7 @@ def _target(entry: _Entry) -> str:
 
 
 def _initiators(initiator: Any) -> Iterator[str]:
-    """Yield the URLs of what made Chromium ask for an object, the nearest first."""
+    """Yield the URLs that made Chromium request an object, the nearest first."""
     if not isinstance(initiator, Mapping):
         return
     stack = initiator.get("stack")
@@ -275,7 +278,7 @@ def _referers(headers: Sequence[_Header]) -> Iterator[str]:
 
 
 def _names(urls: Sequence[str]) -> Iterator[str]:
-    """Yield a name for each: the path, made short and different from those before."""
+    """Yield a name for each URL: the shortened path, different from all names before."""
     known: set[str] = set()
     for url in urls:
         parts = _URL.match(url)
@@ -290,7 +293,7 @@ def _names(urls: Sequence[str]) -> Iterator[str]:
 
 
 def written_time(seconds: float) -> str | int:
-    """Return a time in milliseconds, 0 if it is shorter than can be told."""
+    """Return a time in milliseconds, 0 if it is below the resolution."""
     if seconds < _GRAIN_S:
         return 0
     return f"{round(seconds * 1e3, 1):.15g}ms"

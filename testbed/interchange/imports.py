@@ -1,7 +1,7 @@
-"""What comes of reading another program's network: our own document, and what did not fit in.
+"""The result of an import from another format: our document, and notes on differences.
 
-A reader of a format returns an :class:`Imported`.  ``testbed import`` (``testbed/cli/import_.py``)
-writes it; nothing else is asked of a format.
+The reader of a format returns an :class:`Imported`. ``testbed import`` (``testbed/cli/import_.py``)
+writes it. A format needs no other function.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from testbed.topology.spec import TopologySpec
 
 
 class Note(msgspec.Struct, frozen=True):
-    """Something that has no counterpart, or that differs.
+    """A note on an element that has no counterpart, or that differs.
 
-    :param where: the link, node or line it is about; empty: all of it.
+    :param where: the link, node or line of the element; empty for the whole document.
     """
 
     where: str
@@ -31,7 +31,7 @@ class Note(msgspec.Struct, frozen=True):
 class Imported(msgspec.Struct, frozen=True, kw_only=True):
     """A topology, or an experiment with its topology, as plain data.
 
-    :param origin: the file it was read from, for the first line of ours.
+    :param origin: the source file, for the first line of our document.
     :param format: the name of the format.
     """
 
@@ -46,7 +46,7 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
         return "experiment" if "topology" in self.data else "topology"
 
     def text(self) -> str:
-        """Return the YAML file, with the notes as comments at its beginning."""
+        """Return the text of the YAML file, with the notes as comments at its beginning."""
         heading = f"Imported from the {self.format} file {self.origin!r}."
         lines = [heading, *(f"Note: {note}" for note in self.notes)]
         comment = "".join(f"# {line}\n" for each in lines for line in each.splitlines())
@@ -55,7 +55,8 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
     def check(self) -> None:
         """Check that the topology can be built.
 
-        :raises InputError: why not; it names a place in the text that :meth:`text` returns.
+        :raises InputError: the topology is invalid; the error names a place in the text that
+            :meth:`text` returns.
         """
         network = self.data["topology"] if self.kind == "experiment" else self.data
         written = document.dump(network)
@@ -64,6 +65,6 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
         except InputError as error:
             plain = (
                 InputError(one.message, file=one.file, path=one.path, hint=one.hint)
-                for one in error.every  # the lines are those of a text that nobody sees
+                for one in error.every  # the user does not see the text that the lines count in
             )
             raise InputError.together(list(plain)) from None

@@ -1,6 +1,7 @@
-"""Outcomes of experiments in the formats of the kernel's test tools.
+"""Results of experiments in the formats of the kernel's test tools.
 
-An experiment is a test.  Its subtests are its cells and its claims; those of a cell are its runs.
+An experiment is a test. Its subtests are its cells and its claims. The subtests of a cell are its
+runs.
 
 Sources: Documentation/dev-tools/ktap.rst (KTAP version 1), and the test groups of KernelCI as
 tools/testing/kunit/kunit_json.py writes them.
@@ -29,16 +30,16 @@ class Result(enum.StrEnum):
     PASS = "PASS"  # noqa: S105 - not a password
     FAIL = "FAIL"
     SKIP = "SKIP"
-    ERROR = "ERROR"  # it could not be carried out
+    ERROR = "ERROR"  # the test could not be run
 
 
 class Test(msgspec.Struct, frozen=True, kw_only=True):
     """A test with its subtests.
 
-    :param detail: why it ended so, or what was measured; one line.
+    :param detail: the reason of the result, or the measured values; one line.
     """
 
-    __test__ = False  # the name starts with "Test"; it is none of pytest's
+    __test__ = False  # the name starts with "Test", but pytest must skip it
 
     name: str
     result: Result
@@ -58,10 +59,10 @@ _WORST: Final = (Result.FAIL, Result.ERROR, Result.PASS)
 def test_of(outcome: Outcome, runs: Sequence[RunRecord]) -> Test:
     """Return an experiment as a test.
 
-    A run that failed is a failure, and one that is invalid an error.  A claim that is not decided,
-    or whose runs were left out, is skipped, and so is a run that was not made.
+    A failed run is a failure, and an invalid run an error. An undecided claim, a claim whose runs
+    were left out, and a missing run are skipped.
 
-    :param runs: all that were made.
+    :param runs: all existing runs.
     """
     cells = [_cell(cell, runs, outcome.own) for cell in outcome.cells]
     claims = [_claim(check, outcome) for check in outcome.checks]
@@ -103,7 +104,7 @@ def _claim(check: Check, outcome: Outcome) -> Test:
 
 
 def _whole(name: str, subtests: Sequence[Test], detail: str = "") -> Test:
-    """Return a test that ended as the worst of its subtests; skipped if all of them are."""
+    """Return a test with the worst result of its subtests, skipped if all are skipped."""
     results = {each.result for each in subtests}
     result = next((it for it in _WORST if it in results), Result.SKIP)
     return Test(name=name, result=result, detail=detail, subtests=tuple(subtests))
@@ -127,7 +128,7 @@ def _lines(tests: Sequence[Test], indent: str) -> Iterator[str]:
 
 
 def _line(text: str) -> str:
-    """Return text without line ends, and without the sign that begins a directive."""
+    """Return text without line ends, and without the character that begins a directive."""
     return clean(" ".join(text.split())).replace("#", "")
 
 

@@ -1,9 +1,9 @@
-"""minitopo's files: a topology of paths, and perhaps an experiment over it.
+"""The reader of minitopo's files: a topology of paths, and an optional experiment.
 
-A file has lines ``key:value``.  ``path_c2r_0:10,20,4`` is a path from the client to the router with
-10 ms one-way delay, a queue of 20 packets and 4 Mbit/s; ``path_0`` is the same in older files, and
-``path_r2s_0`` leads from the router to the server.  minitopo shapes a path by tbf, whose buffer
-is a bandwidth-delay product and the queue, and delays it by netem.
+A file has lines ``key:value``. ``path_c2r_0:10,20,4`` is a path from the client to the router with
+10 ms one-way delay, a queue of 20 packets and 4 Mbit/s; ``path_0`` means the same in older files,
+and ``path_r2s_0`` is a path from the router to the server. minitopo shapes a path by tbf and delays
+it by netem. The buffer of tbf is a bandwidth-delay product plus the queue.
 
 Source: minitopo, core/topo.py and topos/multi_interface.py
 (https://github.com/qdeconinck/minitopo).
@@ -27,7 +27,7 @@ from testbed.units import format_percent, format_rate, format_time
 from testbed.wire.netem import Netem
 
 FORMAT: Final = "minitopo"
-MTU: Final = 1500  # octets, of minitopo's arithmetic
+MTU: Final = 1500  # octets, in minitopo's arithmetic
 _PATH: Final = re.compile(r"path_(?:(c2r|r2s)_)?(\d+)")
 _NETEM_AT: Final = re.compile(r"netemAt_(?:(c2r|r2s)_)?(\d+)")
 _LEFT, _RIGHT = "leftSubnet", "rightSubnet"
@@ -49,7 +49,7 @@ class _Line(msgspec.Struct, frozen=True):
 
 
 class _Path(msgspec.Struct, frozen=True, kw_only=True):
-    """One path, as minitopo's file has it."""
+    """One path of a minitopo file."""
 
     side: str  # c2r or r2s
     number: int
@@ -65,7 +65,7 @@ class _Path(msgspec.Struct, frozen=True, kw_only=True):
         return f"path{self.number}" if self.side == "c2r" else f"server{self.number}"
 
     def netem(self) -> dict[str, Data]:
-        """Return our shaping of both directions."""
+        """Return our shaping options for both directions."""
         options: dict[str, Data] = {
             "rate": format_rate(round(self.rate_mbit * 1e6)),
             "delay": format_time(round(self.delay_ms * 1e6)),
@@ -76,21 +76,21 @@ class _Path(msgspec.Struct, frozen=True, kw_only=True):
         return options
 
     def _buffer_octets(self) -> int:
-        """Return the limit that minitopo gives tbf: a bandwidth-delay product and the queue."""
+        """Return minitopo's limit for tbf: a bandwidth-delay product plus the queue."""
         queueing_ms = max(int(self.queue * MTU * 8 * 1000 / (self.rate_mbit * 1024 * 1024)), 1)
         product = MTU * bandwidth_delay_packets(self.delay_ms, self.rate_mbit)
         return round(product + self.rate_mbit * 1000 * queueing_ms / 8)
 
 
 def bandwidth_delay_packets(delay_ms: float, rate_mbit: float) -> int:
-    """Return the packets of 1500 octets that a round trip of a path holds."""
+    """Return the number of packets of 1500 octets in one bandwidth-delay product of a path."""
     return math.ceil(rate_mbit * 125_000 * 2 * delay_ms / 1000 / MTU)
 
 
 def read(topology: Path, experiment: Path | None = None) -> Imported:
-    """Read a topology file, and the experiment file that goes with it, if there is one.
+    """Read a topology file, and its experiment file if one is given.
 
-    :raises InputError: what cannot be read, with file and line.
+    :raises InputError: a file or a line cannot be read; the error names file and line.
     """
     notes: list[Note] = []
     lines = _lines(topology)
@@ -263,7 +263,7 @@ def _sysctls(values: dict[str, _Line]) -> dict[str, Data]:
 
 
 def _workload(file: Path, name: str, values: dict[str, _Line]) -> dict[str, Data]:
-    """Return what stands for the programs of minitopo's experiment."""
+    """Return the workload that replaces the programs of minitopo's experiment."""
     ends: dict[str, Data] = {"from": "client", "to": "server"}
     if name == "iperf":
         seconds = values.pop("iperfTime", None)

@@ -1,4 +1,4 @@
-"""The text of a page's file."""
+"""The writer of page files."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from testbed.workload.sizes import Quantity
 
 
 def as_yaml(page: PageSpec, comments: tuple[str, ...] = ()) -> str:
-    """Return a page as YAML, an object a line.
+    """Return a page as YAML, with one object per line.
 
-    :param comments: lines at the top.
+    :param comments: the comment lines at the top.
     """
     lines = [f"# {line}".rstrip() for each in comments for line in clean(each).splitlines()]
     if page.description:
@@ -43,8 +43,8 @@ def _waits(after: tuple[str, ...] | dict[str, Quantity]) -> str:
 def _quoted(text: str) -> str:
     """Return text in double quotes, as YAML and most of JSON write it.
 
-    What a file of YAML cannot hold is escaped (YAML 1.2, section 5.1); halves of surrogate pairs,
-    which names of files have in place of octets that are no UTF-8, become U+FFFD.
+    Characters that YAML does not allow are escaped (YAML 1.2, section 5.1). Lone surrogates, which
+    replace invalid UTF-8 octets in file names, become U+FFFD.
     """
     whole = re.sub(r"[\ud800-\udfff]", "\ufffd", text)
     quoted = json.dumps(whole, ensure_ascii=False)

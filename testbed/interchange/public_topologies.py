@@ -1,8 +1,8 @@
 """Public data about networks as topologies: the Internet Topology Zoo, and matrices of RTTs.  Pure.
 
 The Topology Zoo (Knight et al., IEEE JSAC 29(9), 2011) has GraphML files of operators' networks,
-with places and mostly with link speeds.  A matrix of round-trip times between places is what RIPE
-Atlas and cloud providers publish.  Either becomes routers with hosts at them.
+with places and mostly with link speeds. A matrix of round-trip times between places is what RIPE
+Atlas and cloud providers publish. Both become routers with hosts.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LEAST_DELAY_NS: Final = 10_000
 
 
 class Edge(msgspec.Struct, frozen=True):
-    """A link between two places; ``rate`` in bit/s and ``delay_ns`` one way, if they are known."""
+    """A link between two places. ``rate`` is in bit/s, ``delay_ns`` is one-way; None if unknown."""
 
     a: str
     b: str
@@ -46,12 +46,12 @@ class Graph(msgspec.Struct, frozen=True):
 
 
 class Choices(msgspec.Struct, frozen=True, kw_only=True):
-    """The choices that the file leaves open.
+    """The parameters that the file does not determine.
 
     :param hosts: the places that get a host; by default all.
-    :param rate: of links whose speed is not known, in bit/s; None: no limit.
-    :param divide: what known speeds are divided by: no computer emulates 10 Gbit/s.
-    :param delay_ns: of links whose ends have no coordinates.
+    :param rate: the rate of links of unknown speed, in bit/s; None for no limit.
+    :param divide: the divisor of known speeds, as no computer emulates 10 Gbit/s.
+    :param delay_ns: the delay of links whose ends have no coordinates.
     """
 
     hosts: tuple[str, ...] = ()
@@ -63,7 +63,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
 def read_topology_zoo(text: str, file: str) -> Graph:
     """Read a GraphML file.
 
-    :raises InputError: it is none, or has no nodes.
+    :raises InputError: the file is no GraphML, or has no nodes.
     """
     import networkx as nx  # noqa: PLC0415 - slow to load, and seldom needed
 
@@ -84,11 +84,11 @@ def read_topology_zoo(text: str, file: str) -> Graph:
 
 
 def read_rtt_matrix(text: str, file: str) -> Graph:
-    """Read a CSV: names in the first row and column, round-trip times in ms; empty: no link.
+    """Read a CSV with names in the first row and column, and round-trip times in ms.
 
-    Of two times for a pair the mean is taken.
+    An empty value means no link. If a pair has two times, the mean is used.
 
-    :raises InputError: with the line that is wrong.
+    :raises InputError: a line is invalid; the error names it.
     """
     rows = [row for row in csv.reader(io.StringIO(text)) if any(cell.strip() for cell in row)]
     if len(rows) < 3:
@@ -116,7 +116,7 @@ def read_rtt_matrix(text: str, file: str) -> Graph:
 def imported(graph: Graph, choices: Choices, origin: str, format_name: str) -> Imported:
     """Return a topology: a router at each place, and hosts ``h-PLACE``.
 
-    :raises InputError: a host shall be where there is no place.
+    :raises InputError: a host is requested at an unknown place.
     """
     for name in choices.hosts:
         if name not in graph.places:
@@ -148,7 +148,7 @@ def _link(edge: Edge, choices: Choices) -> dict[str, Data]:
 
 
 def _names(labels: Mapping[Any, str]) -> dict[Any, str]:
-    """Return names that nodes can have, each once."""
+    """Return unique valid node names."""
     found: dict[Any, str] = {}
     used: set[str] = set()
     for key, label in labels.items():
@@ -174,7 +174,7 @@ def _speed(data: Mapping[str, Any]) -> int | None:
 
 
 def _delay(a: tuple[float, float] | None, b: tuple[float, float] | None) -> int | None:
-    """Return the time that light takes in fibre along the great circle (haversine formula)."""
+    """Return the propagation time in fibre along the great circle (haversine formula)."""
     if a is None or b is None:
         return None
     (lat1, lon1), (lat2, lon2) = (tuple(map(math.radians, each)) for each in (a, b))

@@ -1,6 +1,6 @@
-"""Traces that people have, as traces of wires: mahimahi's, CSV of other tools, iperf3, ping.
+"""The import of traces from mahimahi, CSV of other tools, iperf3 and ping.
 
-:func:`read` finds out which it is.  What comes out is rows, which :func:`as_csv` writes as a trace
+The function :func:`read` detects the format and returns rows. :func:`as_csv` writes them as a trace
 that :mod:`testbed.wire.trace` reads.
 """
 
@@ -29,12 +29,12 @@ from testbed.wire.words import write_limit
 FORMATS: Final = ("mahimahi", "csv", "iperf3", "ping")
 
 MAX_BYTES: Final = wires.MAX_BYTES
-_MAX_ROWS: Final = 10**6  # more say nothing, and take up the memory of the machine
+_MAX_ROWS: Final = 10**6  # more rows add no information, but fill the memory
 _MAX_OPPORTUNITIES: Final = 5 * 10**6  # 64 MiB of lines hold at least as many
-_MOST: Final = 1e9  # of any value: 31 years, 10^15 bit/s
-_LEAST_MBIT: Final = 8e-6  # of a wire; less is nothing
+_MOST: Final = 1e9  # the limit of any value: 31 years, 10^15 bit/s
+_LEAST_MBIT: Final = 8e-6  # the least rate of a wire; less is 0
 _MS_PER_S: Final = 1000
-# How other tools call the columns of their CSV, without units and punctuation.
+# The names of columns in CSV of other tools, without units and punctuation.
 _NAMES: Final = {
     "time_s": ("time", "timestamp", "t", "second", "seconds", "sec", "elapsed"),
     "rate_mbit": (
@@ -46,7 +46,7 @@ _NAMES: Final = {
     "loss_percent": ("loss", "plr", "packetloss", "lossrate"),
     "limit": ("limit", "queue", "buffer", "queuesize"),
 }
-_SCALES: Final = {  # units in names of columns, in the unit of ours
+_SCALES: Final = {  # units in names of columns, as multiples of our unit
     "time_s": {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9},
     "rate_mbit": {
         "bit": 1e-6,
@@ -76,7 +76,7 @@ _SCALES: Final = {  # units in names of columns, in the unit of ours
 _BYTES: Final = re.compile(r"([kKMG]?)(?:B|[Bb]ytes?)(?:ps|/s|/sec)\b")
 _OCTETS: Final = re.compile(r"[kmgt]?i?bps", re.IGNORECASE)
 _REPLY: Final = re.compile(r"(?:\[(\d+\.\d+)\] )?.*icmp_seq=(\d{1,5}) .*time=(\d+(?:\.\d+)?) ms")
-_SEQUENCES: Final = 2**16  # of ICMP; then it begins again
+_SEQUENCES: Final = 2**16  # ICMP sequence numbers wrap after this
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -93,12 +93,12 @@ COLUMNS: Final = Row.__struct_fields__
 
 
 def read(text: str, kind: str | None = None, *, step_s: float = 0.1) -> list[Row]:
-    """Read what another program recorded.
+    """Read the record of another program.
 
-    :param kind: one of :data:`FORMATS`; None: it is found out.
-    :param step_s: how long the rows of a trace of opportunities shall be, and how far apart the
-        packets of ping were if it did not print times.
-    :raises InputError: it is nothing of the kind; with the line, where there is one.
+    :param kind: one of :data:`FORMATS`, or None to detect the format.
+    :param step_s: the duration of a row of a trace of opportunities, and the interval of ping if
+        its output has no times.
+    :raises InputError: the text does not have the format; the error names the line if possible.
     """
     kind = kind or _kind(text)
     if kind not in FORMATS:
@@ -120,7 +120,7 @@ def read(text: str, kind: str | None = None, *, step_s: float = 0.1) -> list[Row
 
 
 def as_csv(rows: Iterable[Row], comment: str = "") -> str:
-    """Write rows as a trace; only columns that have values."""
+    """Write rows as a trace, with only the columns that have values."""
     rows = list(rows)
     names = [name for name in COLUMNS if any(getattr(row, name) is not None for row in rows)]
     out = io.StringIO()
@@ -133,7 +133,7 @@ def as_csv(rows: Iterable[Row], comment: str = "") -> str:
         last |= {name: value for name in names if (value := getattr(row, name)) is not None}
         if row.rate_mbit is not None and row.rate_mbit < _LEAST_MBIT:
             last["rate_mbit"] = 0.0
-        # A value that is missing at first is the first that there is.
+        # Missing values at the start get the first existing value.
         writer.writerow(_number(last.get(name, _first(rows, name))) for name in names)
     return out.getvalue()
 
@@ -141,7 +141,7 @@ def as_csv(rows: Iterable[Row], comment: str = "") -> str:
 def as_mahimahi(rows: list[Row]) -> str:
     """Write the rates of rows as opportunities to deliver 1500 octets.
 
-    :raises InputError: they have no rate, or never any.
+    :raises InputError: the rows have no rate, or it is too low for one opportunity.
     """
     if any(row.rate_mbit is None for row in rows):
         raise InputError("mahimahi's traces are of rates, and there is none in it")
@@ -166,7 +166,7 @@ def as_mahimahi(rows: list[Row]) -> str:
 
 
 def spells(rows: list[Row]) -> Iterator[tuple[Row, float]]:
-    """Yield each row and when it ends; the last lasts as long as the one before it."""
+    """Yield each row and its end. The last row lasts as long as the one before it."""
     for row, following in itertools.pairwise(rows):
         yield row, following.time_s
     last = rows[-1].time_s - rows[-2].time_s if rows[1:] else 1.0
@@ -212,7 +212,7 @@ def _mahimahi(text: str, step_s: float) -> Iterator[Row]:
 
 
 def _iperf3(text: str) -> Iterator[Row]:
-    """Read ``iperf3 --json``: the rate of each interval, what its receiver would see."""
+    """Read ``iperf3 --json``: the rate of each interval, as seen by the receiver."""
     try:
         document: Any = json.loads(text)
     except json.JSONDecodeError as error:
@@ -233,14 +233,14 @@ def _iperf3(text: str) -> Iterator[Row]:
 
 
 def _ping(text: str, step_s: float) -> Iterator[Row]:
-    """Read ping(8), best with ``-D``: half of each round trip; 100 % loss where no reply came."""
+    """Read ping(8), best with ``-D``: half of each round trip, 100 % loss without a reply."""
     replies: dict[int, tuple[float | None, float]] = {}
     last = 0
     for line in text.splitlines():
         if found := _REPLY.match(line):
             stamp, sequence, rtt = found.groups()
             number = int(sequence) + last // _SEQUENCES * _SEQUENCES
-            if number < last - _SEQUENCES // 2:  # it has begun again
+            if number < last - _SEQUENCES // 2:  # the sequence number has wrapped
                 number += _SEQUENCES
             last = max(last, number)
             replies[number] = (float(stamp) if stamp else None, float(rtt))
@@ -264,7 +264,7 @@ def _ping(text: str, step_s: float) -> Iterator[Row]:
 def _between(
     replies: dict[int, tuple[float | None, float]], numbers: list[int], number: int
 ) -> float:
-    """Return when a reply would have come that did not, by those around it."""
+    """Return the interpolated arrival time of a missing reply."""
     at = bisect.bisect(numbers, number)
     before, after = numbers[at - 1], numbers[at]
     start, end = replies[before][0] or 0.0, replies[after][0] or 0.0
@@ -272,7 +272,7 @@ def _between(
 
 
 def _played(text: str) -> list[Row]:
-    """Return what a wire makes of a trace that is one of its own already; none if it is not."""
+    """Return the rows of a trace that is in our own format; empty if it is not."""
     try:
         trace = wires.loads(text.encode(), "trace")
     except InputError:
@@ -343,14 +343,14 @@ def _cells(line: str, delimiter: str) -> list[str]:
 
 
 def _check(before: Row | None, row: Row) -> None:
-    """Refuse what no link can be.
+    """Refuse values that no link can have.
 
-    :raises InputError: a value is not a number, negative or beyond all measure, or time goes back.
+    :raises InputError: a value is no number, negative or too large, or time does not increase.
     """
     for name in COLUMNS:
         value = getattr(row, name)
         most = 100.0 if name == "loss_percent" else _MOST
-        if isinstance(value, float | int) and not 0 <= value <= most:  # nan is in no range
+        if isinstance(value, float | int) and not 0 <= value <= most:  # NaN is in no range
             raise InputError(f"{name} is {value:g}, not between 0 and {most:g}")
     if before is not None and row.time_s <= before.time_s:
         raise InputError(f"times must go up: {row.time_s:g} s after {before.time_s:g} s")
@@ -361,8 +361,8 @@ def _is_whole(text: str) -> bool:
 
 
 def _column(name: str) -> tuple[str, float] | None:
-    """Return ours of a column of theirs, and what its values are multiplied by; None: no use."""
-    spelt = _BYTES.sub(r" \1bytes ", name.strip())  # before B and b are the same
+    """Return our name and the factor for a column, or None if the column is not used."""
+    spelt = _BYTES.sub(r" \1bytes ", name.strip())  # before the case of B and b is lost
     lower = spelt.lower().replace("%", " percent ").replace("/s", "s")
     words = [word for word in re.split(r"[^a-z]+", lower) if word]
     for ours, names in _NAMES.items():
@@ -394,7 +394,7 @@ def _values(
 
 
 def _amount(name: str, text: str, scale: float) -> float:
-    """Return a number in the unit of ours; it may have a unit of its own, as in tc(8)."""
+    """Return a number in our unit. The text may have a unit, as in tc(8)."""
     try:
         return float(text) * scale
     except ValueError:

@@ -1,8 +1,8 @@
-"""Mininet's scripts: read by running them on stand-ins, and written for Mininet to run.
+"""The reader and the writer of Mininet scripts. The reader runs them on stand-ins.
 
 A script is a program, often with loops and classes of its own, so it is executed
 (:mod:`~testbed.interchange.mininet.record`, in a process of its own) with modules named ``mininet``
-that only note what it asks for (:mod:`~testbed.interchange.mininet.standins`).  What was noted
+that only record its calls (:mod:`~testbed.interchange.mininet.standins`). The record
 (:mod:`~testbed.interchange.mininet.model`) becomes a topology
 (:mod:`~testbed.interchange.mininet.translate`).
 

@@ -1,7 +1,7 @@
-"""The meaning of a node's commands for a topology: addresses, sysctls, shaping, MPTCP endpoints.
+"""The effect of a node's commands on a topology: addresses, sysctls, shaping, MPTCP endpoints.
 
-Scripts configure hosts by commands, ``h1.cmd("ifconfig h1-eth1 10.0.1.1/24")``.  What a topology
-can say is taken over; other commands become notes.
+Scripts configure hosts by commands, ``h1.cmd("ifconfig h1-eth1 10.0.1.1/24")``. Commands with a
+counterpart in a topology are translated; other commands become notes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 from testbed.errors import InputError
 from testbed.wire.netem import Netem
 
-# Of the former out-of-tree kernel: Linux has no such sysctls.
+# Sysctls of the former out-of-tree kernel, which Linux does not have.
 _FORMER: Final = "net.mptcp.mptcp_"
 _SILENT: Final = ("arp", "sleep", "true", "cd", "modprobe", "insmod", "killall", "pkill")
 _SEGMENTING: Final = {
@@ -29,27 +29,28 @@ _FORWARD: Final = ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding")
 class Meaning(msgspec.Struct, kw_only=True):
     """The effect of the commands of all nodes.
 
-    An interface is named by its node and its own name, an endpoint by its node and its address.
+    The key of an interface is its node and its name, the key of an endpoint its node and its
+    address.
     """
 
     addresses: dict[tuple[str, str], list[str]] = {}
-    shaping: dict[tuple[str, str], dict[str, str]] = {}  # of what leaves the interface
-    without: dict[tuple[str, str], set[str]] = {}  # of tso and gso, what is off
+    shaping: dict[tuple[str, str], dict[str, str]] = {}  # of packets that leave by the interface
+    without: dict[tuple[str, str], set[str]] = {}  # which of tso and gso are off
     endpoints: dict[tuple[str, str], list[str]] = {}
-    sysctls: dict[str, dict[str, str]] = {}  # by node, as all that follows
+    sysctls: dict[str, dict[str, str]] = {}  # by node, like the following fields
     limits: dict[str, dict[str, int]] = {}
     routers: set[str] = set()
     routed: set[str] = set()  # nodes whose routes the script sets
-    others: list[tuple[str, str]] = []  # node and command
+    others: list[tuple[str, str]] = []  # pairs of node and command
     former: set[str] = set()  # sysctls of the out-of-tree kernel
 
     def segments(self, node: str, interface: str) -> bool:
-        """Whether segments larger than the MTU leave the interface: TCP needs both off to stop."""
+        """Return whether segments larger than the MTU leave: not with both tso and gso off."""
         return self.without.get((node, interface), set()) != {"tso", "gso"}
 
 
 def understood(commands: Iterator[tuple[str, str]]) -> Meaning:
-    """Return what commands, each of a node, mean in the order in which they were given."""
+    """Return the effect of commands, each with its node, in their order."""
     found = Meaning()
     for node, text in commands:
         for words in _split(text):
@@ -61,7 +62,7 @@ def understood(commands: Iterator[tuple[str, str]]) -> Meaning:
 
 
 def _split(text: str) -> Iterator[list[str]]:
-    """Yield the words of each simple command of a shell's line."""
+    """Yield the words of each simple command of a shell command line."""
     try:
         lexer = shlex.shlex(text, posix=True, punctuation_chars=";&|")
         lexer.whitespace_split = True
@@ -153,7 +154,7 @@ def _sysctl(found: Meaning, node: str, words: list[str]) -> bool:
     text = " ".join(pairs)
     name, equals, value = text.partition("=")
     if not equals:
-        return True  # it only reads
+        return True  # the command only reads
     return _set(found, node, name.strip(), value.strip().strip("'\""))
 
 
@@ -208,7 +209,7 @@ def _netem(words: list[str]) -> dict[str, str] | None:
 
 
 def _rate(words: list[str]) -> dict[str, str] | None:
-    """Return the rate of tbf or of a class of htb; nothing for htb itself."""
+    """Return the rate of tbf or of a class of htb; empty for htb itself."""
     if "rate" not in words[:-1]:
         return {}
     return _netem(["rate", words[words.index("rate") + 1].lower()])
@@ -216,7 +217,7 @@ def _rate(words: list[str]) -> dict[str, str] | None:
 
 def _ethtool(found: Meaning, node: str, words: list[str]) -> bool:
     if words[1:2] not in (["-K"], ["--features"], ["--offload"]):
-        return True  # it only reads, or has no effect on a virtual interface
+        return True  # the command only reads, or has no effect on a virtual interface
     off = found.without.setdefault((node, "".join(words[2:3])), set())
     for name, state in zip(words[3::2], words[4::2], strict=False):
         if name in _SEGMENTING:

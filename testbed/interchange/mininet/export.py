@@ -1,4 +1,4 @@
-"""Writing a topology as a Mininet script: a Topo, and the commands that configure its hosts."""
+"""The writer of Mininet scripts: a Topo, and the commands that configure its hosts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from testbed.units import format_percent, format_time
 from testbed.wire.netem import Netem
 from testbed.wire.options import RandomLoss
 
-MTU: Final = 1500  # of an interface of Mininet
+MTU: Final = 1500  # the MTU of a Mininet interface
 _WHOLE: Final = "ethtool -K {} tso off gso off > /dev/null"  # changes go to standard output
 _TEMPLATE: Final = '''\
 #!/usr/bin/env python3
@@ -79,7 +79,7 @@ if __name__ == "__main__":
 
 
 class Exported(msgspec.Struct, frozen=True, kw_only=True):
-    """A script, and what of the topology it cannot say."""
+    """A script, with notes on the parts of the topology that it cannot express."""
 
     text: str
     notes: tuple[Note, ...]
@@ -88,8 +88,9 @@ class Exported(msgspec.Struct, frozen=True, kw_only=True):
 def write(topology: Topology, origin: str) -> Exported:
     """Return the script of a topology.
 
-    :param origin: the file it was read from.
-    :raises InputError: it has a middlebox, a VLAN, a tunnel or a VRF, which Mininet has not.
+    :param origin: the file of the topology.
+    :raises InputError: the topology has a middlebox, a VLAN, a tunnel or a VRF, which Mininet
+        lacks.
     """
     for link in topology.links:
         if link.middlebox:
@@ -136,7 +137,7 @@ def _arguments(link: Link, switches: set[str]) -> str:
 
 
 def _params(netem: Netem, end: Interface) -> dict[str, float | int | str]:
-    """Return TCLink's parameters of what leaves by an interface."""
+    """Return TCLink's parameters for packets that leave by an interface."""
     found: dict[str, float | int | str] = {}
     if netem.rate is not None:
         found["bw"] = netem.rate.bits_per_second / 1e6
@@ -188,7 +189,7 @@ def _notes(topology: Topology) -> Iterator[Note]:
 
 
 def _not_said(netem: Netem) -> Iterator[str]:
-    """Yield the options of a direction that TCLink has not."""
+    """Yield the options of a direction that TCLink lacks."""
     for name in ("reorder", "duplicate", "corrupt", "trace"):
         if getattr(netem, name) is not None:
             yield name

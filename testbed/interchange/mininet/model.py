@@ -1,4 +1,4 @@
-"""The network of a Mininet script, as values that cross from the process that runs it."""
+"""The network of a Mininet script, as values that the process of the script sends."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ Plain = str | int | float | bool | None
 class Interface(msgspec.Struct, kw_only=True):
     """One end of a link.
 
-    :param addresses: with prefix length, as the script or a parameter gave them.
-    :param params: of tc: bw, delay and so on; they shape what leaves here.
+    :param addresses: the addresses with prefix length, from the script or a parameter.
+    :param params: the parameters of tc, such as bw and delay, for packets that leave here.
     """
 
     node: str
@@ -23,14 +23,14 @@ class Interface(msgspec.Struct, kw_only=True):
 
 
 class Link(msgspec.Struct, kw_only=True):
-    """A link.  ``shaped``: its class obeys the parameters of tc."""
+    """A link. ``shaped`` is whether its class uses the parameters of tc."""
 
     ends: tuple[Interface, Interface]
     shaped: bool
 
 
 class Node(msgspec.Struct, kw_only=True):
-    """A host or a switch; ``notes`` say what was asked of it that is not here."""
+    """A host or a switch. ``notes`` are requests without a counterpart."""
 
     name: str
     kind: Literal["host", "switch"]
@@ -38,17 +38,17 @@ class Node(msgspec.Struct, kw_only=True):
 
 
 class Command(msgspec.Struct, frozen=True):
-    """A command that a node was to run; without a node, one of the machine itself."""
+    """A command that the script gave to a node, or without a node to the machine itself."""
 
     node: str | None
     text: str
 
 
 class Recorded(msgspec.Struct, kw_only=True):
-    """A script's network.
+    """The network of a script.
 
-    :param error: what the script failed with after it had built the network.
-    :param choices: the topologies that it defines, if none was built.
+    :param error: the error of the script after it had built the network.
+    :param choices: the topologies that the script defines, if it built none.
     """
 
     nodes: list[Node] = []

@@ -1,4 +1,4 @@
-"""Reading a Mininet script: it is run in a process of its own, and what it asked for comes back."""
+"""The reader of Mininet scripts. It runs a script in a separate process and gets its network."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ FORMAT = "Mininet"
 def read(file: Path, topology: str | None = None, *, limit_s: float = 60) -> Imported:
     """Run a script on stand-ins for Mininet, and translate the network that it builds.
 
-    :param topology: a subclass of Topo, or a key of ``topos``, that is built; otherwise the script
+    :param topology: the subclass of Topo, or the key of ``topos``, to build; without it the script
         is run as a program.
-    :param limit_s: how long it may take.
-    :raises InputError: it cannot be run, or builds no network.
+    :param limit_s: the time limit in seconds.
+    :raises InputError: the script cannot be run, or builds no network.
     """
     recorded = _recorded(file, topology, limit_s)
     if not recorded.found:
@@ -60,7 +60,7 @@ def _recorded(file: Path, topology: str | None, limit_s: float) -> Recorded:
 
 
 def _nothing(file: Path, topology: str | None, recorded: Recorded) -> InputError:
-    """Return the error of a script that has built no network."""
+    """Return the error for a script that has built no network."""
     known = recorded.choices
     if topology is not None and topology not in known and known:
         return InputError(f"has no topology {topology!r}", file=file, hint=nearest(topology, known))

@@ -1,9 +1,9 @@
-"""Run a Mininet script on stand-ins, in this process, and print what it asked for as JSON.
+"""Run a Mininet script on stand-ins, in this process, and print its network as JSON.
 
-``python -m testbed.interchange.mininet.record FILE [TOPO]`` is started by
-:mod:`testbed.interchange.mininet.reading`.  The script takes itself to be root's.  Programs that it
-starts are noted and not started; files that it writes are thrown away; it can open no socket.  This
-keeps a script for Mininet from changing the machine.  It is no prison for a malicious one.
+The module :mod:`testbed.interchange.mininet.reading` runs this one as a program, with the arguments
+``FILE [TOPO]``. The script sees the user id of root. Programs that it starts are recorded but not
+run. Files that it writes are discarded. It can open no socket. This prevents a Mininet script from
+changing the machine. It does not confine a malicious script.
 """
 
 # ruff: noqa: ARG001, ARG002 - stand-ins have the signatures of what they stand for
@@ -41,7 +41,7 @@ _CONTROLLERS: Final = ("RemoteController", "OVSController", "DefaultController",
 
 
 def _names() -> dict[str, dict[str, Any]]:
-    """Return what each of Mininet's modules has; what is missing is made when asked for."""
+    """Return the names in each module of Mininet. Missing names are created on access."""
     node = {name: getattr(standins, name) for name in
             ("Node", "Host", "CPULimitedHost", "Switch", "Controller")}  # fmt: skip
     node |= dict.fromkeys(_SWITCHES, standins.Switch)
@@ -86,7 +86,7 @@ def _tree_net(depth: int = 1, fanout: int = 2, **options: Any) -> standins.Minin
 
 
 class _Modules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Makes every module named ``mininet`` or below it."""
+    """An importer that creates ``mininet`` and every module below it."""
 
     def __init__(self) -> None:
         self._names = _names()
@@ -106,14 +106,14 @@ class _Modules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 def _missing(module: str, name: str) -> Any:
-    """Return what stands for a name that is not here: a class, or else an object."""
+    """Return the stand-in for a missing name: a class if capitalized, else an object."""
     if name.startswith("__"):
         raise AttributeError(name)
     return type(name, (standins.Anything,), {}) if name[0].isupper() else standins.Anything()
 
 
 def _machine_runs(words: Any, *_: Any, **__: Any) -> str:
-    """Note a program of the machine; the words are a list or one text."""
+    """Record a program that would run on the machine. The words are a list or one text."""
     listed = isinstance(words, (list, tuple))
     text = " ".join(map(str, words)) if listed else str(words)
     standins.COMMANDS.append((None, text))
@@ -127,7 +127,7 @@ class _Popen(standins.Process):
 
 
 def _forbid() -> None:
-    """Put stand-ins in place of what would change the machine, and refuse what is left."""
+    """Replace functions that would change the machine, and refuse other attempts."""
 
     def ran(result: Any) -> Callable[..., Any]:
         def run(args: Any, *_: Any, **__: Any) -> Any:
@@ -168,7 +168,7 @@ def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def record(file: Path, topology: str | None) -> model.Recorded:
-    """Run a script and return what it asked for."""
+    """Run a script and return the network that it requested."""
     sys.meta_path.insert(0, _Modules())
     sys.path.insert(0, str(file.parent.absolute()))
     sys.argv = [str(file)]
@@ -190,7 +190,7 @@ def record(file: Path, topology: str | None) -> model.Recorded:
 
 
 def _told(error: BaseException, file: Path) -> str:
-    """Return one line about an error, with its last line in the script."""
+    """Return one line about an error, with the last script line of its traceback."""
     trace, line = error.__traceback__, None
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == str(file):
@@ -226,7 +226,7 @@ def _build(found: model.Recorded, space: dict[str, Any], topology: str | None) -
 
 
 def _take(found: model.Recorded, net: standins.Mininet) -> None:
-    """Copy what a network is made of into values."""
+    """Copy the parts of a network into values."""
     for node in (*net.hosts, *net.switches):
         if isinstance(node, standins.NAT):
             found.notes.append(f"{node.name}: a NAT to the network outside is left out")
@@ -266,7 +266,7 @@ def main(arguments: Sequence[str]) -> None:
     """Run the script that the command line names."""
     file, *topology = arguments
     output = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what the script prints is not for us
+    os.dup2(2, 1)  # the output of the script is not ours
     found = record(Path(file), topology[0] if topology else None)
     output.write(msgspec.json.encode(found))
     output.flush()

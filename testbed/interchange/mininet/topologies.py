@@ -1,4 +1,4 @@
-"""Stand-ins for Mininet's topologies: ``Topo``, and those that Mininet makes by rule."""
+"""Stand-ins for Mininet's topologies: ``Topo`` and its generated subclasses."""
 
 # ruff: noqa: D102, N802, N803 - names are Mininet's
 
@@ -11,13 +11,13 @@ from testbed.interchange.mininet.standins import Anything
 
 
 def natural(text: object) -> list[tuple[int, int | str]]:
-    """Return the key of Mininet's order: h2 stands before h10."""
+    """Return the sort key of Mininet's order: h2 is before h10."""
     parts = re.split(r"(\d+)", str(text))
     return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts]
 
 
 class Topo(Anything):
-    """A graph of names, made by ``build``."""
+    """A graph of names, created by ``build``."""
 
     def __init__(self, *arguments: Any, **params: Any) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ class SingleSwitchTopo(Topo):
 
 
 class SingleSwitchReversedTopo(SingleSwitchTopo):
-    """The same: only the numbers of ports differ."""
+    """Hosts at one switch. Only the numbers of ports differ from ``SingleSwitchTopo``."""
 
 
 class MinimalTopo(SingleSwitchTopo):

@@ -1,4 +1,4 @@
-"""The network of a Mininet script, as a topology."""
+"""The translation of a Mininet script's network to a topology."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _SHAPING: Final = ("bw", "delay", "jitter", "loss", "max_queue_size")
 _NOT_HERE: Final = (
     "use_hfsc", "use_tbf", "latency_ms", "enable_ecn", "enable_red", "speedup", "burst", "cburst"
 )  # fmt: skip
-# Mininet sets these on the machine when it starts (fixLimits in mininet/util.py), and its hosts'
-# namespaces take them over.
+# At its start Mininet sets these on the machine (fixLimits in mininet/util.py), and its hosts'
+# namespaces inherit them.
 _BUFFERS: Final = {
     "net.ipv4.tcp_rmem": "10240 87380 16777216",
     "net.ipv4.tcp_wmem": "10240 87380 16777216",
 }
-MOST_COMMANDS: Final = 3  # of a node, in a note
+MOST_COMMANDS: Final = 3  # the most commands of a node in a note
 
 
 def translated(recorded: Recorded, *, origin: str, format: str) -> Imported:  # noqa: A002
-    """Return the topology of a network, with notes on all that it cannot say."""
+    """Return the topology of a network, with notes on everything that it cannot express."""
     return _Translation(recorded).whole(origin, format)
 
 
@@ -58,8 +58,8 @@ class _Translation:
     def _named(self) -> Iterator[tuple[str, Link]]:
         """Yield each link and its name.
 
-        It is that of both interfaces if they agree, and else that of the nodes; several of the same
-        name are numbered.
+        The name is that of both interfaces if they agree, otherwise that of the nodes. Links of
+        equal names are numbered.
         """
         seen: dict[str, int] = {}
         for link in self._recorded.links:
@@ -97,9 +97,9 @@ class _Translation:
         return found | {"toward": {node: options for node, options in toward.items() if options}}
 
     def _offloaded(self, name: str, link: Link, corrupting: bool) -> bool:
-        """Whether segments larger than the MTU cross the link, as they do unless a script says no.
+        """Return whether segments larger than the MTU cross the link. Scripts can disable this.
 
-        A queue and a loss then take each of them as one packet.
+        If they do, a queue and a loss model handle each segment as one packet.
         """
         if not all(self._said.segments(end.node, end.name) for end in link.ends):
             return False
@@ -131,7 +131,7 @@ class _Translation:
         return found
 
     def _shaping(self, name: str, end: Interface, link: Link) -> dict[str, Data]:
-        """Return the options of the direction that leaves by an interface."""
+        """Return the options of the direction of packets that leave by an interface."""
         options: dict[str, str] = {}
         params = end.params
         given = [key for key in _SHAPING if params.get(key) is not None]
@@ -154,7 +154,7 @@ class _Translation:
         return {key: int(it) if it.isdecimal() else it for key, it in options.items()}
 
     def _tell(self) -> None:
-        """Make notes of what concerns more than one place."""
+        """Add the notes that concern more than one place."""
         said, recorded = self._said, self._recorded
         if recorded.error is not None:
             what = f"the script failed after it had built the network: {recorded.error}"
@@ -209,6 +209,6 @@ def _host(address: str) -> str:
 
 
 def _time(value: Plain) -> str:
-    """Return a time; a bare number is in microseconds, as tc reads it."""
+    """Return a time. A bare number is in microseconds, as in tc."""
     text = str(value).strip()
     return f"{text}us" if text.replace(".", "", 1).isdecimal() else text

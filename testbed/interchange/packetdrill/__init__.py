@@ -1,4 +1,4 @@
-"""packetdrill's scripts, carried out against the stack in virtual time.
+"""The runner of packetdrill scripts against the stack, in virtual time.
 
 The interface is :func:`run`::
 
@@ -32,9 +32,9 @@ def run(
     """Run a script.
 
     :param ip_version: a name of :data:`VERSIONS`.
-    :param defines: words of the script, and what stands for each.
-    :param tell: is given a line for each thing that happens.
-    :raises InputError: the file cannot be read, or is no script; with the line.
+    :param defines: the replacements of words of the script.
+    :param tell: a function that receives a line for each event.
+    :raises InputError: the file cannot be read, or is no script; the error names the line.
     """
     version = VERSIONS.get(ip_version)
     if version is None:
@@ -56,9 +56,9 @@ def run(
 
 
 def scripts(paths: Sequence[Path]) -> list[Path]:
-    """Return the scripts that paths name: files, and those below directories, in order.
+    """Return the scripts of paths: files, and the scripts below directories, in order.
 
-    :raises InputError: a directory has none.
+    :raises InputError: a directory has no script.
     """
     found: list[Path] = []
     for path in paths:
@@ -70,13 +70,14 @@ def scripts(paths: Sequence[Path]) -> list[Path]:
 
 
 def versions_of(path: Path) -> tuple[str, ...]:
-    """Return the versions of IP a script is for.
+    """Return the versions of IP that a script is for.
 
-    A name that ends in ``v4`` or ``v6`` says so, and so does ``--ip_version`` in a first line.
+    ``--ip_version`` in a first line selects the version, otherwise the end of the name, ``v4`` or
+    ``v6``. Without both, all versions are returned.
     """
     try:
         said = re.search(r"^--ip_version=(\S+)", path.read_text(errors="replace"), re.MULTILINE)
-    except OSError:  # told when it is run
+    except OSError:  # the run reports the error
         said = None
     if said is not None:
         return (said.group(1),)

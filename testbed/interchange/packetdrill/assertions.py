@@ -1,6 +1,6 @@
-"""Python about TCP_INFO in scripts: ``%{ assert tcpi_snd_cwnd == 10, tcpi_snd_cwnd }%``.
+"""Python assertions on TCP_INFO: ``%{ assert tcpi_snd_cwnd == 10, tcpi_snd_cwnd }%``.
 
-Only assertions are understood, and of those comparisons and arithmetic: no code of a script is run.
+Only assertions with comparisons and arithmetic are supported. No code of a script is run.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ _CONSTANTS: Final = {
 
 
 def first_wrong(text: str, info: Mapping[str, object], line: int) -> str | None:
-    """Return the first assertion that is wrong, with the values in it; ``None``: none is.
+    """Return the first failed assertion with its values, or ``None`` if all hold.
 
-    :param info: fields of TCP_INFO, without ``tcpi_``.
-    :raises UnsupportedError: it needs a field there is none of, or more than comparisons.
+    :param info: the fields of TCP_INFO by name, without ``tcpi_``.
+    :raises UnsupportedError: it needs a missing field, or more than comparisons.
     """
     lines = text.replace("\\\n", "\n").splitlines()
     source = "\n".join(line.strip().rstrip(";") for line in lines)

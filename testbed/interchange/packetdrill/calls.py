@@ -1,6 +1,6 @@
-"""The system calls of scripts.
+"""The implementation of the system calls of scripts.
 
-A call is a function of a :class:`Frame`; it returns what the script can look at.
+A call is a function of a :class:`Frame`. It returns the result that the script can check.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from testbed.stack.mptcp.config import MptcpConfig
 
 
 def attempt(frame: Frame) -> Returned | None:
-    """Do a call; ``None``: it waits.
+    """Run a call. Return ``None`` if it waits.
 
-    :raises UnsupportedError: it, or something of it, is not known here.
+    :raises UnsupportedError: the call, or a part of it, is not supported.
     """
     run = _CALLS.get(frame.call.name)
     if run is None:
@@ -182,7 +182,7 @@ def _pipe(frame: Frame) -> Returned:
 
 
 def _splice(frame: Frame) -> Returned:
-    """Move what a socket has received into a pipe."""
+    """Move the received octets of a socket into a pipe."""
     pipe = frame.world.pipes.get(frame.number(2))
     if pipe is None:
         raise UnsupportedError("splice to anything but a pipe")
@@ -192,7 +192,7 @@ def _splice(frame: Frame) -> Returned:
 
 
 def _octets(frame: Frame) -> int:
-    """Return the octets of a message's parts."""
+    """Return the total size of a message's parts in octets."""
     message = frame.argument(1)
     if not isinstance(message, Fields):
         raise frame.wrong("a message is {msg_name(...)=..., msg_iov(1)=[{..., 10}], msg_flags=0}")
@@ -239,7 +239,7 @@ _CALLS: Final[dict[str, Callable[[Frame], Returned]]] = {
 
 
 def differs(call: Call, got: Returned) -> str | None:
-    """Return how a call's outcome differs from what the script says, ``None`` if it does not."""
+    """Return the expected part that a call's result differs in, or ``None`` if none differs."""
     wanted = call.result
     if isinstance(wanted, int) and wanted != got.value:
         return f"{wanted} {call.errno}".rstrip()
@@ -252,7 +252,7 @@ def differs(call: Call, got: Returned) -> str | None:
 
 
 def _agrees(wanted: Value, said: object) -> bool:
-    """Compare what a call has written with what the script says of it."""
+    """Return whether the output of a call is as the script expects."""
     if isinstance(said, int):
         numbers = wanted.items if isinstance(wanted, Items) else (wanted,)
         return isinstance(wanted, Anything) or said in [_as_number(one) for one in numbers]
@@ -270,7 +270,7 @@ def _agrees(wanted: Value, said: object) -> bool:
 
 
 def _as_number(value: Value) -> int | None:
-    """Return a number; constants are those of this platform."""
+    """Return a number. Constants have the values of this platform."""
     if isinstance(value, int):
         return value
     if isinstance(value, Word):

@@ -1,4 +1,4 @@
-"""Reads system calls and their values."""
+"""The parser of system calls and their values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from testbed.interchange.packetdrill.reader import Reader
 
 
 def read_call(reader: Reader) -> Call:
-    """Read ``name(values) = result``, with the error's name and a note in parentheses."""
+    """Read ``name(values) = result``, with the name of the error and a note in parentheses."""
     line = reader.peek.line
     name = reader.word("a call")
     reader.expect("(")
@@ -34,7 +34,7 @@ def read_call(reader: Reader) -> Call:
 
 
 def _note(reader: Reader) -> str:
-    """Read what stands in parentheses."""
+    """Read a note in parentheses."""
     words: list[str] = []
     while not reader.take(")"):
         if reader.peek.kind == "end":
@@ -74,7 +74,7 @@ def _value(reader: Reader) -> Value:
 
 
 def _sum(reader: Reader, first: int) -> int:
-    """Read ``4096 * 2`` and the like, as scripts write sizes, in one line."""
+    """Read a size in one line, for example ``4096 * 2``."""
     line = reader.line
     while reader.peek.line == line and reader.take("*"):
         first *= reader.integer("a number")
@@ -102,7 +102,7 @@ def _fields(reader: Reader) -> Fields:
 
 
 def _field(reader: Reader, number: int) -> tuple[str, Value]:
-    """Read ``name=value``, ``name(...)=value`` or a value that has no name."""
+    """Read ``name=value``, ``name(...)=value`` or a value without a name."""
     value = _value(reader)
     if not reader.take("="):
         return str(number), value

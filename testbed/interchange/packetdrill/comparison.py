@@ -1,4 +1,4 @@
-"""Holds what has left against what a script expects; both are packets of scripts here."""
+"""The comparison of sent with expected packets, both in the form of script packets."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from testbed.interchange.packetdrill.names import Addresses
 
 Values = Mapping[str, object]
 
-# What a DSS consists of: one side must not have more of it than the other.
+# The parts of a DSS. Both sides must have the same ones.
 _PARTS: Final = ("dack4", "dack8", "dsn4", "dsn8", "fin")
 _MAPPING: Final = ("ssn", "dll")
 
 
 def differences(wanted: Packet, got: Packet, addresses: Addresses) -> list[str]:
-    """Return the parts in which a packet is not what is expected.
+    """Return the parts in which a packet differs from the expected one.
 
-    As in packetdrill: what the script does not say is not looked at, timestamps are only with
+    As in packetdrill, values that the script omits are not compared, and timestamps only with
     ``tcp_ts_tick_usecs``.
     """
     found: list[str] = []
@@ -48,7 +48,7 @@ def _same_codepoint(wanted: str, got: object) -> bool:
 def _options(
     wanted: tuple[ScriptOption, ...], got: tuple[ScriptOption, ...], addresses: Addresses
 ) -> list[str]:
-    """Compare options; their order and the padding between them have no meaning."""
+    """Compare options. Their order and padding are ignored."""
     wanted = tuple(
         sorted((one for one in wanted if one.name not in ("nop", "eol")), key=lambda one: one.name)
     )
@@ -70,21 +70,21 @@ def _same(wanted: ScriptOption, got: ScriptOption, addresses: Addresses) -> bool
             return _dss(wanted.values, got.values)
         case "add_address":
             return _add_addr(wanted, got, addresses)
-        case "mp_join_syn_ack":  # packetdrill takes any id there
+        case "mp_join_syn_ack":  # packetdrill accepts any id there
             return _said(wanted.values, got.values, lambda name: name != "address_id")
         case _:
             return _said(wanted.values, got.values)
 
 
 def _said(wanted: Values, got: Values, looked_at: Callable[[str], bool] = lambda _: True) -> bool:
-    """Tell whether everything that is said, and looked at, is so; a flag not said is 0."""
+    """Return whether all given and selected values match. An omitted backup flag is 0."""
     if bool(wanted.get("backup")) != bool(got.get("backup")):
         return False
     return all(got.get(name) == value for name, value in wanted.items() if looked_at(name))
 
 
 def _capable(wanted: ScriptOption, got: ScriptOption) -> bool:
-    """Compare MP_CAPABLE; a length that is not said must not be there."""
+    """Compare MP_CAPABLE. A length that the script omits must be absent."""
     if [name for name, _ in wanted.keys] != [name for name, _ in got.keys]:
         return False
     plain = ("version", "flags", "length")
@@ -92,7 +92,7 @@ def _capable(wanted: ScriptOption, got: ScriptOption) -> bool:
 
 
 def _dss(wanted: Values, got: Values) -> bool:
-    """Compare DSS; of a mapping that is not there, ``ssn`` and ``dll`` say nothing."""
+    """Compare DSS. Without a mapping, ``ssn`` and ``dll`` are ignored."""
     if any((name in wanted) != (name in got) for name in _PARTS):
         return False
     mapped = "dsn4" in wanted or "dsn8" in wanted
@@ -105,7 +105,7 @@ def _dss(wanted: Values, got: Values) -> bool:
 
 
 def _add_addr(wanted: ScriptOption, got: ScriptOption, addresses: Addresses) -> bool:
-    """Compare ADD_ADDR; an echo, or a port, must be there or not."""
+    """Compare ADD_ADDR. Echo and port must be both present or both absent on the two sides."""
     if any((name in wanted.values) != (name in got.values) for name in ("addr_echo", "port")):
         return False
     name, given = wanted.address

@@ -1,4 +1,4 @@
-"""Makes segments of the packets that a script sends."""
+"""The composition of segments from the packets that a script sends."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ CODEPOINTS: Final = {"noecn": NOT_ECT, "ect0": ECT_0, "ect1": ECT_1, "ect01": EC
 EXPERIMENTAL: Final = 254  # RFC 6994
 FAST_OPEN_MAGIC: Final = b"\xf9\x89"
 _ECN_BITS: Final = 3  # of the type of service
-_NONCE: Final = 42  # of the script's side in a join, unless it says one
+_NONCE: Final = 42  # the default of the script's side in a join
 
 
 class Context(msgspec.Struct, frozen=True):
-    """The state that an option may depend on."""
+    """The state that options may depend on."""
 
     file: str
     packet: Packet
@@ -54,7 +54,7 @@ class Context(msgspec.Struct, frozen=True):
 
 
 def composed(context: Context) -> Segment:
-    """Return what a packet of the script is on the wire."""
+    """Return the segment of a script packet."""
     packet, flow = context.packet, context.flow
     syn = "S" in packet.flags
     if syn:
@@ -90,7 +90,7 @@ def _number(ip: Mapping[str, object], name: str, otherwise: int) -> int:
 
 
 def _options(context: Context) -> tuple[tcp.Option, ...]:
-    """Return the options, as they are after a way over the wire."""
+    """Return the options after encoding and decoding."""
     made = [
         _MAKERS[one.name](one, context)
         for one in context.packet.options or ()
@@ -119,7 +119,7 @@ def _cookie(option: ScriptOption, context: Context) -> tcp.Option:
 
 
 def _capable(option: ScriptOption, context: Context) -> tcp.Option:
-    """Make MP_CAPABLE: the sender's key is the script's, and may get its value here."""
+    """Make MP_CAPABLE. The sender's key is that of the script, and may get its value here."""
     keys = context.keys
     values = [keys.give(name, value) for name, value in option.keys]
     if not values and "." not in context.packet.flags:
@@ -183,7 +183,7 @@ def _join_hmac(context: Context) -> bytes:
 
 
 def _dss(option: ScriptOption, context: Context) -> tcp.Option:
-    """Make DSS: what the script does not say of a mapping follows from the payload."""
+    """Make DSS. Omitted parts of a mapping follow from the payload."""
     span, keys = context.packet.range, context.keys
     ack = option.number("dack8") if "dack8" in option.values else option.number("dack4")
     dsn = option.number("dsn8") if "dsn8" in option.values else option.number("dsn4")
@@ -243,7 +243,7 @@ def _remove_addr(option: ScriptOption, context: Context) -> tcp.Option:
 
 
 def _prio(option: ScriptOption, _: Context) -> tcp.Option:
-    """Make MP_PRIO; the form of version 0, with an id, is none that version 1 knows."""
+    """Make MP_PRIO. The form of version 0, with an id, is unknown to version 1."""
     plain = mptcp.MpPrio(backup=bool(option.number("backup")))
     number = option.number("address_id")
     if number is None:

@@ -1,4 +1,4 @@
-"""Which connection a packet of a script belongs to."""
+"""The assignment of a script's packets to connections."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from testbed.interchange.packetdrill.sockets import PORT
 from testbed.packet.address import Address
 from testbed.packet.segment import SYN, Segment
 
-_FIRST_PORT = 50_001  # of the script's side
+_FIRST_PORT = 50_001  # the first port of the script's side
 
 
 class Conversations:
-    """All connections of a script, and the one that was used last.
+    """All connections of a script, and the last used one.
 
     :param local: the address of the host under test.
     """
@@ -27,11 +27,11 @@ class Conversations:
 
     @property
     def current(self) -> Conversation | None:
-        """The one that was used last."""
+        """The last used connection."""
         return self._current
 
     def leave(self) -> None:
-        """Have the next SYN of the script begin a connection, and look at old ones no more."""
+        """Let the next SYN of the script start a connection, and ignore old connections."""
         self._current = None
         self._all.clear()
 
@@ -61,16 +61,16 @@ class Conversations:
         return found
 
     def concerns(self, packet: Packet, segment: Segment) -> bool:
-        """Tell whether the script can mean a segment.
+        """Return whether an expected packet of the script can refer to a segment.
 
-        As in packetdrill a connection that the host has begun unasked is not looked at, unless the
+        As in packetdrill, a connection that the host has started by itself is ignored unless the
         script expects a SYN.
         """
         known = (segment.source, segment.destination) in self._all
         return known or (bool(segment.flags & SYN) and "S" in packet.flags)
 
     def matches(self, packet: Packet, segment: Segment) -> bool:
-        """Tell whether a segment goes where the script expects one to go."""
+        """Return whether a segment has the addresses that the script expects."""
         ends = packet.ends
         return all(
             self._addresses.bound(name) in (None, address.host)
@@ -82,12 +82,12 @@ class Conversations:
         )
 
     def bind(self, packet: Packet, segment: Segment) -> None:
-        """Give the names of a packet that was expected to the addresses that it had."""
+        """Bind the address names of an expected packet to the addresses of the segment."""
         self._addresses.bind(packet.ends.source, segment.source.host)
         self._addresses.bind(packet.ends.destination, segment.destination.host)
 
     def _host(self, name: str) -> str | None:
-        """Return the address a packet comes from: a name that is new is a further address."""
+        """Return the source address of a packet. A new name gets a new address."""
         if not name:
             return None
         known = self._addresses.bound(name)
@@ -98,7 +98,7 @@ class Conversations:
         return host
 
     def _begins(self, packet: Packet, source: str | None) -> bool:
-        """Tell whether a SYN begins a connection; else it is there again."""
+        """Return whether a packet is a SYN that starts a connection, not a repeated SYN."""
         if "S" not in packet.flags or "." in packet.flags:
             return False
         current = self._current
@@ -115,7 +115,7 @@ class Conversations:
         return found
 
     def _find(self, source: str | None, destination: str | None) -> Conversation | None:
-        """Return the newest connection of these addresses."""
+        """Return the newest connection between these addresses."""
         for one in reversed(self._all.values()):
             if source in (None, one.remote.host) and destination in (None, one.local.host):
                 return one

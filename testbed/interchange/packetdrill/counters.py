@@ -1,4 +1,4 @@
-"""Counters of the kernel (MIB) that follow from what the stack's connections did."""
+"""The kernel's counters (MIB), computed from the history of the stack's connections."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from testbed.stack.mptcp.state import DataState
 
 
 class History:
-    """All connections there were, and the SYNs with which ours began."""
+    """All connections so far, and the SYNs of those that we opened."""
 
     def __init__(self) -> None:
         self._connections: list[Connection] = []
-        self._syns: dict[Flow, list[bool]] = {}  # whether each has asked for MPTCP
+        self._syns: dict[Flow, list[bool]] = {}  # whether each SYN requested MPTCP
 
     @property
     def connections(self) -> Sequence[Connection]:
@@ -27,21 +27,21 @@ class History:
         return self._connections
 
     def began(self, connection: Connection) -> None:
-        """Take a further connection."""
+        """Record a connection."""
         self._connections.append(connection)
 
     def sent(self, segment: Segment) -> None:
-        """Take a segment that has left."""
+        """Record a sent segment."""
         if segment.flags & (SYN | ACK) == SYN:
             asks = find(segment.options, MpCapable) is not None
             self._syns.setdefault(Flow(segment.source, segment.destination), []).append(asks)
 
     def accepted(self) -> list[MptcpConnection]:
-        """Return the connections of MPTCP that the peer has begun."""
+        """Return the MPTCP connections that the peer has opened."""
         return [one for one in self._of_mptcp() if not one.initiator]
 
     def opened(self) -> list[tuple[MptcpConnection, list[bool]]]:
-        """Return those that we have begun, with their SYNs."""
+        """Return the MPTCP connections that we have opened, with their SYNs."""
         return [(one, self._syns.get(one.flow, [])) for one in self._of_mptcp() if one.initiator]
 
     def _of_mptcp(self) -> list[MptcpConnection]:
@@ -49,26 +49,26 @@ class History:
 
 
 def _fallbacks(history: History, *, handshake: bool) -> int:
-    """Count fallbacks of accepted connections; in the handshake there is no key of the peer yet."""
+    """Count fallbacks of accepted connections. In the handshake the peer's key is unknown."""
     return sum(
         one.fallback and (one.keys.remote is None) is handshake for one in history.accepted()
     )
 
 
 def _dropped(history: History) -> int:
-    """Count connections that have left MP_CAPABLE out after a while."""
+    """Count connections that omitted MP_CAPABLE from later SYNs."""
     return sum(any(syns) and not all(syns) for _, syns in history.opened())
 
 
 def _black_holes(history: History) -> int:
-    """Count those of them that the first SYN without it has opened."""
+    """Count such connections that the first SYN without MP_CAPABLE has opened."""
     return sum(
         any(syns) and syns.count(False) == 1 and one.state is not DataState.OPENING
         for one, syns in history.opened()
     )
 
 
-# By the names that nstat(8) has.
+# By the names of nstat(8).
 COUNTERS: Final[dict[str, Callable[[History], int]]] = {
     "MPTcpExtMPCapableSYNRX": lambda history: len(history.accepted()),
     "MPTcpExtMPCapableFallbackACK": lambda history: _fallbacks(history, handshake=True),

@@ -1,4 +1,4 @@
-"""Sets of sockets that are watched, as epoll(7) has them."""
+"""Sets of watched sockets, as in epoll(7)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ALWAYS: Final = frozenset({"EPOLLERR", "EPOLLHUP"})
 
 
 def epoll_create(frame: Frame) -> Returned:
-    """Make a set without sockets."""
+    """Create an empty set."""
     number = frame.call.result
     if not isinstance(number, int) or number < 0:
         raise frame.wrong("a set of sockets gets a descriptor")
@@ -25,7 +25,7 @@ def epoll_create(frame: Frame) -> Returned:
 
 
 def epoll_ctl(frame: Frame) -> Returned:
-    """Put a socket in, change its events, or take it out."""
+    """Add a socket, change its events, or remove it."""
     watched, number = _watched(frame), frame.number(2)
     frame.socket(2)
     (command,) = frame.names(1) or {""}
@@ -57,11 +57,11 @@ def _wanted(frame: Frame) -> frozenset[str]:
 
 
 def epoll_wait(frame: Frame) -> Returned:
-    """Look at the sockets; it waits where the time-out is not 0 and nothing is there."""
+    """Return an event. Wait if no socket has one and the time-out is not 0."""
     watched = _watched(frame)
     ready: list[tuple[int, frozenset[str]]] = []
     for number, wanted in watched.items():
-        sock = frame.world.sockets.get(number)  # one that is closed is watched no more
+        sock = frame.world.sockets.get(number)  # a closed socket is no longer watched
         events = {f"E{name}" for name in sock.ready()} if sock is not None and wanted else set()
         if found := frozenset(events & (wanted | _ALWAYS)):
             ready.append((number, found))
@@ -74,7 +74,7 @@ def epoll_wait(frame: Frame) -> Returned:
     number, found = ready[0]
     if "EPOLLONESHOT" in watched[number]:
         watched[number] = frozenset()
-    watched[number] = watched.pop(number)  # as in Linux, others come first the next time
+    watched[number] = watched.pop(number)  # as in Linux, the other sockets are first the next time
     return Returned(1, said={1: (number, found)})
 
 

@@ -1,4 +1,4 @@
-"""Carries a script out, in virtual time."""
+"""The execution of a script, in virtual time."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ from testbed.packet.sequence import BITS_32
 from testbed.stack.mptcp.connection import MptcpConnection
 
 _US: Final = 1_000
-_TOLERANCE_US: Final = 4_000  # packetdrill's own, in microseconds
-_PATIENCE_NS: Final = 600 * 10**9  # for a packet that may leave at any time
+_TOLERANCE_US: Final = 4_000  # the default of packetdrill, in microseconds
+_PATIENCE_NS: Final = 600 * 10**9  # the limit for a packet that may be sent at any time
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """A call that waits, and when it shall return."""
+    """A call that waits, and the time at which it shall return."""
 
     frame: Frame
     ends: int
@@ -56,7 +56,7 @@ class Waiting(msgspec.Struct, frozen=True):
 class Executor:
     """One run of a script.
 
-    :param tell: is given a line for each thing that happens.
+    :param tell: a function that receives a line for each event.
     """
 
     def __init__(self, script: Script, version: Version, tell: Callable[[str], None]) -> None:
@@ -77,11 +77,11 @@ class Executor:
         self._waiting: Waiting | None = None
 
     def run(self) -> None:
-        """Carry it out.
+        """Run the script.
 
-        :raises Mismatch: the stack does something else.
-        :raises UnsupportedError: the script needs what there is not.
-        :raises InputError: the script makes no sense.
+        :raises Mismatch: the stack does not do what the script expects.
+        :raises UnsupportedError: the script needs an unsupported feature.
+        :raises InputError: the script is invalid.
         """
         for shell in self._script.setup:
             self._shell(shell)
@@ -114,7 +114,7 @@ class Executor:
     # Time
 
     def _pass(self, until: int) -> None:
-        """Let time pass."""
+        """Advance the virtual time."""
         while self._host.advance(until):
             self._look_after_waiting()
 
@@ -124,7 +124,7 @@ class Executor:
         return Context(self._script.file, packet, flow, self._keys, self._addresses, self._cookie)
 
     def _send(self, packet: Packet) -> None:
-        """Give the host a segment of the script."""
+        """Deliver a segment of the script to the host."""
         if self._cookie.value is None and any(one.granted for one in packet.options or ()):
             self._cookie.learn(ask_for_cookie(self._host, self._version, packet.line))
         flow = self._conversations.inbound(packet)
@@ -133,7 +133,7 @@ class Executor:
         self._host.receive(segment)
 
     def _expect(self, packet: Packet, when: When, start: int) -> None:
-        """Wait for a segment of the host, and hold it against what is expected."""
+        """Wait for a segment of the host, and compare it with the expected packet."""
         last = start + _PATIENCE_NS if when.kind is Kind.ANY else self._latest(when, start)
         found = self._await(packet, last + self._tolerance)
         flow = self._conversations.outbound(found.segment)
@@ -157,9 +157,9 @@ class Executor:
         return start - self._tolerance <= at <= self._latest(when, start) + self._tolerance
 
     def _await(self, packet: Packet, last: int) -> Sent:
-        """Return the segment that a packet of the script stands for.
+        """Return the segment for an expected packet of the script.
 
-        Several that follow one another are one, as where the kernel segments late.
+        Consecutive segments are joined, as the kernel may segment late.
         """
         while (found := self._take(packet)) is None:
             if self._host.now >= last:
@@ -177,11 +177,11 @@ class Executor:
         return found
 
     def _take(self, packet: Packet, after: Segment | None = None) -> Sent | None:
-        """Take the next segment; of a script that names addresses, the next one between them.
+        """Take the next segment, or the next one between the addresses that the script names.
 
         In which order a host sends on several subflows at one moment is its own business.
 
-        :param after: only one that follows this one.
+        :param after: a segment that the taken one must follow.
         """
         waiting = self._host.sent
         while waiting and not self._conversations.concerns(packet, waiting[0].segment):
@@ -212,7 +212,7 @@ class Executor:
         frame = Frame(self._world, call, self._script.file)
         opened = self._host.opened
         returned = attempt(frame)
-        if self._host.opened > opened:  # as in packetdrill, old connections count no more
+        if self._host.opened > opened:  # as in packetdrill, old connections are ignored
             self._conversations.leave()
         if returned is not None and when.ends is None:
             self._check(call, returned)
@@ -225,7 +225,7 @@ class Executor:
             self._finish(self._waiting)
 
     def _look_after_waiting(self) -> None:
-        """Try a call that waits again."""
+        """Retry a call that waits."""
         if self._waiting is not None:
             returned = attempt(self._waiting.frame)
             if returned is not None:
@@ -240,7 +240,7 @@ class Executor:
         self._check(waiting.frame.call, returned)
 
     def _finish(self, waiting: Waiting) -> None:
-        """Let time pass until a call that waits returns."""
+        """Advance the time until a call that waits returns."""
         last = waiting.ends + self._tolerance
         while self._waiting is not None:
             if self._host.now >= last:
@@ -293,7 +293,7 @@ class Executor:
 
 
 def _follows(first: Segment | None, second: Segment) -> bool:
-    """Tell whether one segment's data comes right after another's."""
+    """Return whether the data of a segment directly follows that of another one."""
     if first is None:
         return True
     ends = [(one.source, one.destination) for one in (first, second)]
@@ -302,7 +302,7 @@ def _follows(first: Segment | None, second: Segment) -> bool:
 
 
 def _joined(first: Segment, second: Segment) -> Segment:
-    """Put two segments together: what the second says last counts."""
+    """Join two segments."""
     return msgspec.structs.replace(
         first, payload=first.payload + second.payload, flags=first.flags | second.flags
     )

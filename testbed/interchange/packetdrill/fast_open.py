@@ -1,4 +1,4 @@
-"""TCP Fast Open in scripts (RFC 7413): the cookie that the host under test gives."""
+"""TCP Fast Open in scripts (RFC 7413): the cookie that the host under test grants."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from testbed.packet.address import Address
 from testbed.packet.options import FastOpen, find
 from testbed.packet.segment import RST, SYN, Segment
 
-_ASKING: Final = 49_999  # a port of the script's side that no script uses
+_ASKING: Final = 49_999  # a port that the script's side never uses
 
 
 def ask_for_cookie(host: Host, version: Version, line: int) -> bytes:
-    """Have the open port grant the script's address a cookie, by a handshake that is given up.
+    """Let the open port grant the script's address a cookie, by an aborted handshake.
 
-    :raises UnsupportedError: it grants none.
+    :raises UnsupportedError: the port grants no cookie.
     """
     local, remote = Address(version.local, PORT), Address(version.remote, _ASKING)
 

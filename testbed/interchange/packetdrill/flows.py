@@ -1,4 +1,4 @@
-"""The number spaces of a connection: a script counts from the ISNs, the wire does not."""
+"""The conversion of sequence numbers and timestamps: scripts count from the ISNs."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ _HALF: Final = 1 << 31
 class Space:
     """The sequence numbers of one direction.
 
-    :ivar script: the ISN that the script says; only numbers of SYNs count from 0 as written.
-    :ivar live: the ISN on the wire, ``None`` before there is one.
+    :ivar script: the ISN in the script; SYNs have absolute numbers, all other numbers are relative
+        to the ISN.
+    :ivar live: the ISN on the wire, ``None`` before the first SYN.
     """
 
     def __init__(self) -> None:
@@ -22,16 +23,16 @@ class Space:
         self.live: int | None = None
 
     def begin(self, script: int, live: int) -> None:
-        """Take the numbers of a SYN."""
+        """Record the ISNs of a SYN."""
         self.script, self.live = script, live
 
     def to_live(self, number: int, *, syn: bool) -> int:
-        """Return the number on the wire; ``syn``: it is one of a SYN."""
+        """Return the number on the wire. ``syn`` is whether it is that of a SYN."""
         base = (self.live or 0) - (self.script if syn else 0)
         return (base + number) & BITS_32
 
     def to_script(self, number: int, *, syn: bool) -> int:
-        """Return the number as a script would say it."""
+        """Return the number in the notation of a script."""
         relative = (number - (self.live or 0)) & BITS_32
         if relative >= _HALF:
             relative -= 1 << 32
@@ -39,19 +40,19 @@ class Space:
 
 
 class Clock:
-    """Our side's timestamps: the script's first one stands for our first one."""
+    """The conversion of our timestamps. The script's first one corresponds to our first one."""
 
     def __init__(self) -> None:
         self._first: tuple[int, int] | None = None
         self._seen: dict[int, int] = {}
 
     def learn(self, script: int, live: int) -> None:
-        """Take a timestamp that has left, and what the script says for it."""
+        """Record a sent timestamp and its value in the script."""
         self._first = self._first or (script, live)
         self._seen[script] = live
 
     def to_live(self, script: int) -> int:
-        """Return what a script's echo is on the wire."""
+        """Return the wire value of an echo in the script."""
         if script in self._seen:
             return self._seen[script]
         if self._first is None or not script:
@@ -59,7 +60,7 @@ class Clock:
         return (self._first[1] + script - self._first[0]) & BITS_32
 
     def to_script(self, live: int) -> int:
-        """Return what a timestamp of ours is in the script."""
+        """Return the script value of our timestamp."""
         if self._first is None:
             return live
         return (self._first[0] + live - self._first[1]) & BITS_32
@@ -69,8 +70,8 @@ class Conversation:
     """A TCP connection of the script: a pair of addresses and its numbers.
 
     :param local: our end; ``remote`` is the script's.
-    :ivar nonces: of a join: ours and the script's.
-    :ivar over: the script has reset it or closed its side.
+    :ivar nonces: our nonce and the script's nonce of a join.
+    :ivar over: whether the script has reset the connection or closed its side.
     """
 
     def __init__(self, local: Address, remote: Address) -> None:
@@ -83,9 +84,9 @@ class Conversation:
         self.over = False
 
     def join(self, ours: int, theirs: int) -> None:
-        """Take the random numbers of a join."""
+        """Record the random numbers of a join."""
         self.nonces = (ours, theirs)
 
     def end(self) -> None:
-        """Note that the script has ended its side."""
+        """Record that the script has closed its side."""
         self.over = True

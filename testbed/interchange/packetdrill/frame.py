@@ -1,4 +1,4 @@
-"""One system call of a script: its values, and the world it acts on."""
+"""One system call of a script: its arguments, and the objects it acts on."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _MESSAGE_FLAGS: Final = frozenset({"MSG_NOSIGNAL", "MSG_DONTWAIT", "MSG_OOB", "M
 class Returned(msgspec.Struct, frozen=True):
     """The result of a call.
 
-    :param errno: the name of the error, empty without one.
-    :param said: what it has written to memory of the caller, by the number of the argument.
+    :param errno: the name of the error, empty without an error.
+    :param said: the values written to the caller's memory, by the index of the argument.
     """
 
     value: int
@@ -31,10 +31,10 @@ class Returned(msgspec.Struct, frozen=True):
 
 
 class World(msgspec.Struct):
-    """The surroundings of calls.
+    """The objects that calls act on.
 
-    :param local: the host's address; ``remote`` is where it connects to.
-    :param watched: sets of epoll(7): by descriptors, events of sockets.
+    :param local: the host's address; ``remote`` is the address it connects to.
+    :param watched: the sets of epoll(7): events by the descriptors of set and socket.
     """
 
     host: Host
@@ -52,9 +52,9 @@ class World(msgspec.Struct):
 
 
 class Frame:
-    """One call that is being done.
+    """One call in progress.
 
-    :ivar taken: octets that a write which waits has taken already.
+    :ivar taken: how many octets a waiting write has taken already.
     """
 
     def __init__(self, world: World, call: Call, file: str) -> None:
@@ -65,7 +65,7 @@ class Frame:
         self._file = file
 
     def attempt(self, run: Callable[[Frame], Returned]) -> Returned | None:
-        """Do the call by a function; ``None``: it waits."""
+        """Run the call by a function. Return ``None`` if it waits."""
         try:
             return run(self)
         except WouldBlock as waiting:
@@ -83,14 +83,14 @@ class Frame:
     def argument(self, at: int) -> Value:
         """Return an argument.
 
-        :raises InputError: there are too few.
+        :raises InputError: the call has too few arguments.
         """
         if at >= len(self.call.arguments):
             raise self.wrong(f"{self.call.name} has too few values")
         return self.call.arguments[at]
 
     def number(self, at: int) -> int:
-        """Return an argument that is a number."""
+        """Return a numeric argument."""
         value = self.argument(at)
         if isinstance(value, Items) and len(value.items) == 1:
             value = value.items[0]
@@ -99,7 +99,7 @@ class Frame:
         return value
 
     def names(self, at: int) -> frozenset[str]:
-        """Return an argument that consists of constants; 0 are none."""
+        """Return the names of an argument of constants; empty for 0."""
         value = self.argument(at)
         if isinstance(value, Word):
             return frozenset(value.names)
@@ -115,15 +115,15 @@ class Frame:
         return found
 
     def memory(self, at: int) -> None:
-        """Look at a pointer to data.
+        """Check a pointer to data.
 
-        :raises UnsupportedError: it is NULL: nothing here has memory of a process.
+        :raises UnsupportedError: the pointer is NULL; process memory is not simulated.
         """
         if self.argument(at) == Word(("NULL",)):
             raise UnsupportedError("pointers that are not valid")
 
     def message_flags(self, at: int) -> frozenset[str]:
-        """Return the flags of a call with data."""
+        """Return the message flags of a call with data."""
         flags = self.names(at)
         if unknown := flags - _MESSAGE_FLAGS:
             raise UnsupportedError(", ".join(sorted(unknown)))
@@ -131,10 +131,10 @@ class Frame:
         return flags
 
     def wrong(self, what: str) -> InputError:
-        """Return the error of a call that is not written as it must be."""
+        """Return the error for a call in a wrong form."""
         return InputError(what, file=self._file, line=self.call.line)
 
 
 def _name(number: int) -> str:
-    """Return the name of an error as scripts have it; two have the same number."""
+    """Return the name of an error in scripts. Two names have the same number."""
     return "EOPNOTSUPP" if number == errno.EOPNOTSUPP else errno.errorcode[number]

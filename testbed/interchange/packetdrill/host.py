@@ -1,7 +1,7 @@
-"""A host in virtual time: the stack's endpoints, what they send, and the clock.
+"""A host in virtual time: endpoints of the stack, their sent segments, and the clock.
 
-Connections with the same configuration share an endpoint.  Segments find theirs by the connection
-that they belong to, or else by the port.
+Connections with the same configuration share an endpoint. The endpoint of a segment is found by its
+connection, or else by the port.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ _FIRST_PORT: Final = 40_001
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """A segment that has left, and when."""
+    """A sent segment and its time."""
 
     at: int
     segment: Segment
 
 
 class Host:
-    """The subject of a script.
+    """The host under test.
 
-    :param local: its first address.
+    :param local: the first address of the host.
     :ivar now: nanoseconds since the start of the script.
-    :ivar sent: what has left and was not looked at yet.
-    :ivar history: what its connections did.
+    :ivar sent: the sent segments that have not been compared yet.
+    :ivar history: the history of its connections.
     """
 
     def __init__(self, local: str) -> None:
@@ -54,7 +54,7 @@ class Host:
         self._opened: list[Connection] = []
         self._accepted: dict[int, deque[Connection]] = {}
 
-    # What sockets ask for.
+    # Requests of sockets.
 
     def connect(
         self,
@@ -67,8 +67,8 @@ class Host:
     ) -> Connection:
         """Open a connection.
 
-        :param data: leaves with SYN, as far as that can be; without any, ask for a cookie.
-        :raises ValueError: it cannot have an option.
+        :param data: the data to send with SYN as far as allowed; if empty, a cookie is requested.
+        :raises ValueError: the connection does not support an option.
         """
         endpoint = self._endpoint(config)
         begin = endpoint.connect if mptcp else endpoint.tcp.connect
@@ -82,13 +82,13 @@ class Host:
         return opened
 
     def early_limit(self, config: MptcpConfig, flow: Flow) -> int:
-        """Return how many octets SYN may bring."""
+        """Return how many octets SYN may carry."""
         return self._endpoint(config).tcp.early_limit(flow, self.now)
 
     def listen(
         self, config: MptcpConfig, local: Address, options: SocketOptions, *, mptcp: bool
     ) -> TcpListener:
-        """Open a port.  Raises ValueError: it cannot have an option."""
+        """Open a port. Raises ValueError if it does not support an option."""
         endpoint = self._endpoint(config)
         transport = endpoint if mptcp else endpoint.tcp
         listener = transport.listen(local, options=options)
@@ -97,40 +97,40 @@ class Host:
         return listener
 
     def accepted(self, port: int) -> deque[Connection]:
-        """Return the connections that wait to be accepted."""
+        """Return the connections that wait for accept(2)."""
         return self._accepted.setdefault(port, deque())
 
     @property
     def opened(self) -> int:
-        """How many connections it has opened."""
+        """How many connections the host has opened."""
         return len(self._opened)
 
     def port(self) -> int:
         """Return a free local port."""
         return self._network.port_for("", Address("", 0))
 
-    # What happens to it.
+    # Events.
 
     def paths_are(self, endpoints: tuple[PathEndpoint, ...]) -> None:
-        """Have these endpoints from now on, in all connections."""
+        """Set the MPTCP endpoints of all connections."""
         self._network.add([one.host for one in endpoints])
         for endpoint in self._endpoints.values():
             endpoint.paths.become(endpoints, self.now)
         self.settle()
 
     def receive(self, segment: Segment) -> None:
-        """Take a segment."""
+        """Receive a segment."""
         self._owner(segment).receive(segment, self.now)
         self.settle()
 
     def receive_icmp(self, error: IcmpError) -> None:
-        """Take an ICMP error."""
+        """Receive an ICMP error."""
         for endpoint in self._endpoints.values():
             endpoint.receive_icmp(error, self.now)
         self.settle()
 
     def advance(self, until: int) -> bool:
-        """Let time pass until something is due, or until then; tell whether something was."""
+        """Advance the time to the next timer, at most to ``until``; return whether one expired."""
         times = [one.next_timer() for one in self._endpoints.values()]
         due = min((time for time in times if time is not None), default=None)
         if due is None or due > until:
@@ -143,7 +143,7 @@ class Host:
         return True
 
     def settle(self) -> None:
-        """Let what can be sent leave, and take what has happened."""
+        """Send all possible segments, and handle all events."""
         for endpoint in self._endpoints.values():
             self._settle(endpoint)
 

@@ -29,7 +29,7 @@ _KINDS: Final = {
 def icmp_error(icmp: Icmp, flow: Conversation | None) -> IcmpError:
     """Return an error about a segment of a connection.
 
-    :raises UnsupportedError: there is no connection, or the stack has no such error.
+    :raises UnsupportedError: there is no connection, or the stack does not have the error.
     """
     kind = _KINDS.get(icmp.code or icmp.type)
     if kind is None or flow is None:

@@ -1,4 +1,4 @@
-"""Cuts a script into words, numbers and signs, each with its line."""
+"""The lexer: it splits a script into words, numbers and signs, each with its line."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _PATTERN: Final = re.compile(
 
 
 class Token(msgspec.Struct, frozen=True):
-    """A piece of a script.
+    """A token of a script.
 
     :param kind: ``option``, ``shell``, ``code``, ``string``, ``dots``, ``hex``, ``float``,
         ``int``, ``word``, ``sign`` or ``end``.
-    :param glued: nothing stands between it and the piece before.
+    :param glued: whether the token directly follows the previous one, without a space.
     """
 
     kind: str
@@ -43,9 +43,9 @@ class Token(msgspec.Struct, frozen=True):
 
 
 def tokens(text: str, file: str) -> Iterator[Token]:
-    """Cut a text; the last token has the kind ``end``.
+    """Split a text into tokens. The last token has the kind ``end``.
 
-    :raises InputError: a character that begins nothing.
+    :raises InputError: a character begins no token.
     """
     at, line, glued = 0, 1, False
     while at < len(text):

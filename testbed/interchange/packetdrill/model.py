@@ -1,4 +1,4 @@
-"""The contents of a packetdrill script, as values."""
+"""The data model of a packetdrill script."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from testbed.errors import InputError, TestbedError
 
 
 class UnsupportedError(TestbedError):
-    """A script needs what the stack or the runner does not have: it neither passes nor fails."""
+    """The stack or the runner lacks a feature: the script neither passes nor fails."""
 
     def __init__(self, reason: str, line: int = 0) -> None:
         super().__init__(reason)
@@ -19,7 +19,7 @@ class UnsupportedError(TestbedError):
 
 
 class Kind(enum.Enum):
-    """How the time of an event is given."""
+    """The kinds of event times."""
 
     ABSOLUTE = "absolute"
     RELATIVE = "relative"
@@ -29,9 +29,9 @@ class Kind(enum.Enum):
 class When(msgspec.Struct, frozen=True):
     """The time of an event, in nanoseconds.
 
-    :param at: since the start of the script, or after the event before.
-    :param until: the latest, of a range ``A~B``.
-    :param ends: when a call that waits returns (``A...B``).
+    :param at: the time since the start of the script, or since the previous event.
+    :param until: the latest time of a range ``A~B``.
+    :param ends: the time at which a waiting call returns (``A...B``).
     """
 
     kind: Kind
@@ -44,7 +44,7 @@ class When(msgspec.Struct, frozen=True):
 
 
 class Anything(msgspec.Struct, frozen=True):
-    """``...``: the runner chooses it, or does not look at it."""
+    """``...``: the runner chooses the value, or ignores it."""
 
 
 class Word(msgspec.Struct, frozen=True):
@@ -54,12 +54,12 @@ class Word(msgspec.Struct, frozen=True):
 
 
 class Fields(msgspec.Struct, frozen=True):
-    """A structure: ``{fd=3, events=POLLIN}``; without names they are ``0``, ``1`` and so on."""
+    """A structure: ``{fd=3, events=POLLIN}``. Fields without names are ``0``, ``1`` and so on."""
 
     items: tuple[tuple[str, Value], ...]
 
     def get(self, name: str) -> Value | None:
-        """Return a field's value, ``None`` if it is not said."""
+        """Return the value of a field, or ``None`` if it is not given."""
         return dict(self.items).get(name)
 
 
@@ -83,9 +83,9 @@ Value = int | str | Anything | Word | Fields | Items | Made
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """A system call, and what it returns.
+    """A system call and its expected result.
 
-    :param result: its value; of a call that fails -1, and ``errno`` is the name of the error.
+    :param result: the returned value; -1 for a failed call, with the error's name in ``errno``.
     """
 
     line: int
@@ -104,7 +104,7 @@ class Shell(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Assertion(msgspec.Struct, frozen=True, kw_only=True):
-    """Python about TCP_INFO."""
+    """A Python assertion on TCP_INFO."""
 
     line: int
     text: str
@@ -119,35 +119,35 @@ class Range(msgspec.Struct, frozen=True):
 
 
 class Ends(msgspec.Struct, frozen=True):
-    """``addr[a] > addr[b]``: names of addresses, empty where none is said."""
+    """``addr[a] > addr[b]``: names of addresses, empty if not given."""
 
     source: str = ""
     destination: str = ""
 
 
 class ScriptOption(msgspec.Struct, frozen=True):
-    """A TCP option: its name, and what is said of it.
+    """A TCP option: its name and its given values.
 
-    :param values: by name; a name that is there without a value has ``True``.
+    :param values: the values by name; ``True`` for a name without a value.
     """
 
     name: str
     values: Mapping[str, object] = {}
 
     def number(self, name: str) -> int | None:
-        """Return a number, ``None`` where none is said."""
+        """Return a number, or ``None`` if it is not given."""
         value = self.values.get(name)
         return value if type(value) is int else None
 
     @property
     def keys(self) -> tuple[tuple[str, int | None], ...]:
-        """Names of keys of MPTCP, and the values that are said."""
+        """The names of MPTCP keys, with the given values."""
         keys = self.values.get("keys", ())
         return keys if isinstance(keys, tuple) else ()
 
     @property
     def address(self) -> tuple[str, str | None]:
-        """The name of an address, and the address if it is said."""
+        """The name of an address, with the address if it is given."""
         match self.values.get("addr"):
             case (str(name), str(host)):
                 return name, host
@@ -164,22 +164,22 @@ class ScriptOption(msgspec.Struct, frozen=True):
 
     @property
     def cookie(self) -> bytes:
-        """A cookie of TCP Fast Open; empty: one is asked for."""
+        """A cookie of TCP Fast Open; empty for a cookie request."""
         cookie = self.values.get("cookie", b"")
         return cookie if isinstance(cookie, bytes) else b""
 
     @property
     def granted(self) -> bool:
-        """Whether the cookie is the one that the host under test gives."""
+        """Whether the cookie is the one that the host under test grants."""
         return isinstance(self.values.get("cookie"), str)
 
 
 class Packet(msgspec.Struct, frozen=True, kw_only=True):
-    """A segment: that comes in (``<``), or is expected to leave (``>``).
+    """A segment: an inbound one (``<``), or an expected outbound one (``>``).
 
-    :param flags: letters, as packetdrill writes them; ``.`` is ACK.
-    :param options: ``None``: ``<...>``, any.
-    :param ip: ``ttl``, ``tos`` and ``ecn``, those that are said.
+    :param flags: the letters of packetdrill; ``.`` is ACK.
+    :param options: the options, or ``None`` for ``<...>``, any options.
+    :param ip: the given ones of ``ttl``, ``tos`` and ``ecn``.
     """
 
     line: int
@@ -195,9 +195,9 @@ class Packet(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Icmp(msgspec.Struct, frozen=True, kw_only=True):
-    """An ICMP error about a segment of ours.
+    """An ICMP error about a segment of the host under test.
 
-    :param code: as packetdrill names it; ``range`` are numbers of the segment it is about.
+    :param code: the name in packetdrill; ``range`` are the sequence numbers of the segment.
     """
 
     line: int
@@ -219,10 +219,10 @@ class Timed(msgspec.Struct, frozen=True):
 
 
 class Script(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole file.
+    """A complete script.
 
-    :param options: ``--name=value`` of its first lines.
-    :param setup: commands before the first event.
+    :param options: the options ``--name=value`` of the first lines.
+    :param setup: the shell commands before the first event.
     """
 
     file: str
@@ -231,9 +231,9 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
     events: tuple[Timed, ...]
 
     def number(self, option: str, otherwise: int) -> int:
-        """Return an option that is a number.
+        """Return a numeric option.
 
-        :raises InputError: it is none.
+        :raises InputError: the option is no number.
         """
         text = self.options.get(option, str(otherwise))
         if not text.isdecimal():

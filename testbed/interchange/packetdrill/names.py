@@ -1,4 +1,4 @@
-"""The meaning of a script's names: keys of MPTCP, and addresses."""
+"""The values of a script's names: keys of MPTCP, cookies and addresses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from testbed.stack.mptcp import crypto
 class Keys:
     """The two keys of an MPTCP connection and their names.
 
-    :ivar ours: the key of the stack under test, ``None`` before it has said it.
+    :ivar ours: the key of the stack under test, ``None`` before it has sent it.
     :ivar theirs: the key of the script's side.
     """
 
@@ -22,14 +22,14 @@ class Keys:
         self._given: set[str] = set()
 
     def forget(self) -> None:
-        """Begin another connection: keys that the script has not given are new ones."""
+        """Start another connection. Forget the keys that the script has not given."""
         self.ours = None
         self._named = {name: key for name, key in self._named.items() if name in self._given}
 
     def give(self, name: str, value: int | None) -> int:
-        """Return the key of a name; ``value`` is what the script says it is.
+        """Return the key of a name. ``value`` is the value in the script, if given.
 
-        A key of the script's side without a value is made up.
+        A key of the script's side without a value gets a generated one.
         """
         if value is not None:
             self._given.add(name)
@@ -37,18 +37,18 @@ class Keys:
         return self._named.setdefault(name, 0x5C00_0000_0000_0000 + len(self._named))
 
     def take(self, theirs: int) -> None:
-        """Have this be the key of the script's side."""
+        """Set the key of the script's side."""
         self.theirs = theirs
 
     def learn(self, name: str, ours: int) -> None:
-        """Take the key that the stack has said, which the script calls so."""
+        """Record the key that the stack has sent, under its name in the script."""
         self.ours = ours
         self._named.setdefault(name, ours)
 
     def value(self, name: str, line: int, file: str) -> int:
         """Return the key of a name.
 
-        :raises InputError: it has none yet.
+        :raises InputError: the name has no key yet.
         """
         if name not in self._named:
             raise InputError(
@@ -60,7 +60,7 @@ class Keys:
         return self._named[name]
 
     def name(self, value: int) -> str:
-        """Return the name of a key, its digits if it has none."""
+        """Return the name of a key, or its digits if it has no name."""
         return next((name for name, key in self._named.items() if key == value), f"{value:#x}")
 
     @property
@@ -70,28 +70,28 @@ class Keys:
 
     @property
     def their_dsn(self) -> int:
-        """The script's."""
+        """The initial data sequence number of the script's side."""
         return crypto.initial_dsn(self.theirs or 0)
 
 
 class Cookie:
-    """The cookie of TCP Fast Open that the host under test gives the script's address.
+    """The cookie of TCP Fast Open that the host under test grants the script's address.
 
-    :ivar value: ``None`` before it has given one.
+    :ivar value: the cookie, ``None`` before the grant.
     """
 
     def __init__(self) -> None:
         self.value: bytes | None = None
 
     def learn(self, value: bytes) -> None:
-        """Take the cookie that has come."""
+        """Record the received cookie."""
         self.value = value
 
 
 class Addresses:
     """Names of addresses, and the ids of those on the script's side.
 
-    :param remote: the first address of the script's side; further ones follow it.
+    :param remote: the first address of the script's side; the next addresses follow it.
     """
 
     def __init__(self, remote: str) -> None:
@@ -100,11 +100,11 @@ class Addresses:
         self._ids: list[tuple[int, str]] = [(0, remote)]
 
     def bound(self, name: str) -> str | None:
-        """Return the address of a name, ``None`` if it has none yet."""
+        """Return the address of a name, or ``None`` if it has no address yet."""
         return self._named.get(name)
 
     def bind(self, name: str, host: str) -> None:
-        """Give an address its name."""
+        """Bind a name to an address."""
         if name:
             self._named[name] = host
 
@@ -113,12 +113,12 @@ class Addresses:
         return self._remote
 
     def further(self) -> str:
-        """Return an address of the script's side that was not used before."""
+        """Return an unused address of the script's side."""
         last = max(ipaddress.ip_address(host) for _, host in self._ids)
         return str(last + 1)
 
     def number(self, host: str, address_id: int | None = None) -> int:
-        """Return the id of an address; ``address_id`` is what the script says it is."""
+        """Return the id of an address. ``address_id`` is the id in the script, if given."""
         known = next((number for number, one in self._ids if one == host), None)
         if address_id is None and known is not None:
             return known

@@ -1,4 +1,4 @@
-"""Writes packets the way scripts do."""
+"""The formatting of packets in the notation of scripts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NS = 1_000_000_000
 
 
 def of_packet(packet: Packet) -> str:
-    """Return a packet as a script would say it."""
+    """Return a packet in the notation of a script."""
     words = ["<" if packet.inbound else ">"]
     said = [f"{name} {value}" if name in ("tos", "ttl") else str(value)
             for name, value in packet.ip.items() if value or name != "ecn"]  # fmt: skip
@@ -45,7 +45,7 @@ def of_time(ns: int) -> str:
 
 
 def of_value(value: Value) -> str:
-    """Return an argument of a call as a script would say it."""
+    """Return an argument of a call in the notation of a script."""
     match value:
         case Anything():
             return "..."
@@ -65,7 +65,7 @@ def of_value(value: Value) -> str:
 
 
 def of_written(value: object) -> str:
-    """Return what a call has written: a number, events, or several of them."""
+    """Return the output of a call: a number, events, or several of them."""
     if isinstance(value, frozenset):
         return "|".join(sorted(map(str, value))) or "0"
     if isinstance(value, tuple):
@@ -78,7 +78,7 @@ def _address(name: str) -> str:
 
 
 def of_option(option: ScriptOption) -> str:
-    """Return an option as a script would say it."""
+    """Return an option in the notation of a script."""
     values = option.values
     match option.name:
         case "mss" | "wscale":

@@ -1,4 +1,4 @@
-"""System calls that set and ask: options of sockets, flags of descriptors, events."""
+"""System calls on socket options, descriptor flags and events."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from testbed.packet.address import Address
 
 _NONBLOCK: Final = 0o4000
 _RDWR: Final = 2
-# Options that make no difference here: one process has all ports, and no device is bound to.
+# Options without an effect here: one process has all ports, and no socket is bound to a device.
 _WITHOUT_EFFECT: Final = frozenset(
     {"SO_REUSEADDR", "SO_REUSEPORT", "IP_FREEBIND", "SO_PRIORITY", "TCP_QUICKACK"}
 )
-_DOUBLED: Final = frozenset({"SO_SNDBUF", "SO_RCVBUF"})  # as Linux tells them
+_DOUBLED: Final = frozenset({"SO_SNDBUF", "SO_RCVBUF"})  # Linux reports the doubled value
 _BEFORE_OPENING: Final = frozenset({"TCP_FASTOPEN_CONNECT", "TCP_FASTOPEN_NO_COOKIE"})
 _KEPT: Final = _WITHOUT_EFFECT | _BEFORE_OPENING | {"TCP_FASTOPEN", "TCP_SYNCNT"}
 
@@ -68,7 +68,7 @@ def _open_fast(frame: Frame, sock: Socket, name: str) -> None:
 
 
 def _allow_data_on_syn(frame: Frame, sock: Socket) -> None:
-    """Take TCP_FASTOPEN, before a port is open or after."""
+    """Set TCP_FASTOPEN, before or after the port is opened."""
     world = frame.world
     sock.options["TCP_FASTOPEN"] = frame.number(3)
     if sock.listens:
@@ -82,7 +82,7 @@ def _linger(value: Fields) -> int:
 
 
 def getsockopt(frame: Frame) -> Returned:
-    """Ask for an option."""
+    """Get an option."""
     name, sock = _option(frame), frame.socket()
     if name == "SO_ERROR":
         number = sock.take_error()
@@ -96,7 +96,7 @@ def getsockopt(frame: Frame) -> Returned:
 
 
 def fcntl(frame: Frame) -> Returned:
-    """Ask for O_NONBLOCK, or set it."""
+    """Get or set O_NONBLOCK."""
     sock, command = frame.socket(), frame.names(1)
     if command == {"F_GETFL"}:
         return Returned(_RDWR | (_NONBLOCK if sock.nonblocking else 0))
@@ -107,7 +107,7 @@ def fcntl(frame: Frame) -> Returned:
 
 
 def ioctl(frame: Frame) -> Returned:
-    """Ask how many octets wait to be read, or to be acknowledged."""
+    """Get the number of unread or of unacknowledged octets."""
     request = frame.names(1)
     connection = frame.socket().connection
     if connection is None or not request & {"SIOCINQ", "FIONREAD", "SIOCOUTQ"}:
@@ -117,7 +117,7 @@ def ioctl(frame: Frame) -> Returned:
 
 
 def poll(frame: Frame) -> Returned:
-    """Look at sockets; it waits where the time-out is not 0 and nothing is there."""
+    """Return the events of sockets. Wait if there are none and the time-out is not 0."""
     entries = frame.argument(0)
     if not isinstance(entries, Items):
         raise frame.wrong("poll takes [{fd=3, events=POLLIN, revents=0}]")

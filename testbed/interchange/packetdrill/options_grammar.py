@@ -1,6 +1,6 @@
-"""Reads the TCP options of packets.
+"""The parser of the TCP options of packets.
 
-Each option becomes its name and values; what they mean is for ``options.py``.
+Each option becomes its name and values; ``compose.py`` gives them their meaning.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from testbed.interchange.packetdrill.reader import Reader
 
 Values = dict[str, object]
 
-# What the suites call the cookie that the host under test gives the script's address.
+# The suites' names for the cookie that the host under test grants the script's address.
 GRANTED: Final = "TFO_COOKIE"
-# Of values by name; others have 64.
+# The bits of values by name; others have 64.
 _BITS: Final = {
     "address_id": 8, "port": 16, "ssn": 32, "dll": 16, "cksum": 16, "rand": 32, "token": 32,
     "backup": 1, "dack4": 32, "dsn4": 32,
@@ -26,9 +26,9 @@ _KEYS: Final = frozenset("ABCDEFGH")
 
 
 def read_options(reader: Reader) -> tuple[ScriptOption, ...] | None:
-    """Read the options up to ``>``; ``None`` for ``...``.
+    """Read the options up to ``>``. Return ``None`` for ``...``.
 
-    :raises UnsupportedError: an option that is not known here.
+    :raises UnsupportedError: an option is unknown.
     """
     if reader.peek.kind == "dots":
         reader.next()
@@ -120,7 +120,7 @@ def _flags(reader: Reader) -> int:
 
 
 def _keys(reader: Reader) -> tuple[tuple[str, int | None], ...]:
-    """Read ``[skey, ckey=2]``: names of keys, and the values that the script gives them."""
+    """Read ``[skey, ckey=2]``: names of keys, with the given values."""
     reader.expect("[")
     keys: list[tuple[str, int | None]] = []
     while not reader.take("]"):
@@ -131,7 +131,7 @@ def _keys(reader: Reader) -> tuple[tuple[str, int | None], ...]:
 
 
 def _named(reader: Reader, token: Token) -> Values:
-    """Read ``name=value`` and names without one, up to the next option."""
+    """Read ``name=value`` and names without a value, up to the next option."""
     values: Values = {}
     while reader.peek.kind == "word":
         name = reader.next().text
@@ -156,7 +156,7 @@ def _reset(reader: Reader, token: Token) -> Values:
 
 
 def _address(reader: Reader) -> tuple[str, str | None]:
-    """Read the name of an address, and the address if the script says it."""
+    """Read the name of an address, and the address if it is given."""
     name = reader.word("the name of an address")
     given = None
     if reader.take("="):

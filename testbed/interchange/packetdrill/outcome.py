@@ -16,11 +16,11 @@ class Verdict(enum.Enum):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """One script, with one version of IP.
+    """The outcome of one script with one version of IP.
 
-    :param line: where it ended, of a script that has not passed.
-    :param reason: in one clause, why it has not passed.
-    :param expected: what the script says; ``got`` is what was there; both in its notation.
+    :param line: the line at which the script ended, if it has not passed.
+    :param reason: the reason in one clause, if the script has not passed.
+    :param expected: the expectation; ``got`` is the observation; both in the script's notation.
     """
 
     file: str
@@ -33,7 +33,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Mismatch(Exception):  # noqa: N818 - the stack's answer, not an error of the runner
-    """The stack does something else than a script expects."""
+    """The stack does not do what a script expects."""
 
     def __init__(self, line: int, reason: str, expected: str = "", got: str = "") -> None:
         super().__init__(reason)

@@ -1,4 +1,4 @@
-"""Reads packets: segments and ICMP errors."""
+"""The parser of packets: segments and ICMP errors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from testbed.interchange.packetdrill.options_grammar import read_options
 from testbed.interchange.packetdrill.reader import Reader
 
 _FLAGS: Final = frozenset("FSRPEW")
-_LENGTH_BITS: Final = 20  # more than any packet has
+_LENGTH_BITS: Final = 20  # for more octets than any packet has
 _ECN: Final = ("noecn", "ect0", "ect1", "ect01", "ce")
 _UNKNOWN_PROTOCOLS: Final = frozenset({"udp", "gre", "ipv4", "ipv6", "mpls"})
 
@@ -18,7 +18,7 @@ _UNKNOWN_PROTOCOLS: Final = frozenset({"udp", "gre", "ipv4", "ipv6", "mpls"})
 def read_packet(reader: Reader) -> Packet | Icmp:
     """Read a packet, from ``<`` or ``>`` on.
 
-    :raises UnsupportedError: it is none of TCP or ICMP.
+    :raises UnsupportedError: the packet is neither TCP nor ICMP.
     """
     line = reader.peek.line
     inbound = reader.next().text == "<"
@@ -68,7 +68,7 @@ def read_range(reader: Reader) -> Range:
 
 
 def _flags(reader: Reader) -> str:
-    """Read letters and ``.`` for ACK; ``-`` are none."""
+    """Read letters and ``.`` for ACK; ``-`` means no flags."""
     token = reader.peek
     if reader.take("-"):
         return ""
@@ -84,7 +84,7 @@ def _flags(reader: Reader) -> str:
 
 
 def _ip(reader: Reader) -> dict[str, object]:
-    """Read what is said of the IP header, in brackets."""
+    """Read the fields of the IP header in brackets."""
     said: dict[str, object] = {}
     if not reader.take("["):
         return said

@@ -1,7 +1,7 @@
-"""Reads a script (packetdrill's grammar, with the extensions for MPTCP).
+"""The parser of scripts (packetdrill's grammar, with the extensions for MPTCP).
 
-The grammar is small, and what a word means depends on where it stands: ``S.`` are flags, ``.1`` is
-a time, ``9b57e9`` a cookie.  A function for each rule says that most plainly.
+The grammar is small, and the meaning of a word depends on its place: ``S.`` are flags, ``.1`` is a
+time, ``9b57e9`` a cookie. So the parser has one function for each rule.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _NS: Final = 1_000_000_000
 def parse(path: Path | str, defines: dict[str, str] | None = None) -> Script:
     """Read a script.
 
-    :param defines: words, and what stands for each (packetdrill's ``-D``).
-    :raises InputError: it cannot be read, or is no script; with the line.
-    :raises UnsupportedError: it has events that are not known here.
+    :param defines: the replacements of words (packetdrill's ``-D``).
+    :raises InputError: the file cannot be read, or is no script; the error names the line.
+    :raises UnsupportedError: the script has unknown events.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -43,7 +43,7 @@ def parse(path: Path | str, defines: dict[str, str] | None = None) -> Script:
 
 
 def parse_text(text: str, file: str, defines: dict[str, str] | None = None) -> Script:
-    """Read a script's text; ``file`` is named in errors."""
+    """Parse the text of a script. ``file`` is the name of the file for errors."""
     reader = Reader(tuple(tokens(text, file)), file, defines or {})
     options: dict[str, str] = {}
     setup: list[Shell] = []
@@ -63,7 +63,7 @@ def parse_text(text: str, file: str, defines: dict[str, str] | None = None) -> S
 
 
 def _timed(reader: Reader) -> Timed:
-    """Read a time and an event; without a time it follows the one before at once."""
+    """Read a time and an event. Without a time it immediately follows the previous event."""
     if reader.peek.kind in ("shell", "code"):
         return Timed(When(Kind.RELATIVE), _event(reader))
     return Timed(_when(reader), _event(reader))

@@ -1,4 +1,4 @@
-"""Pipes: where splice(2) moves what a socket has received."""
+"""Pipes, into which splice(2) moves the received octets of a socket."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import errno
 
 
 class Pipe:
-    """A pipe; its octets are zeros, so that their number is all there is to know."""
+    """A pipe. All octets are zeros, so it stores only their number."""
 
     def __init__(self) -> None:
         self._octets = 0
 
     def fill(self, octets: int) -> None:
-        """Put octets in."""
+        """Add octets."""
         self._octets += octets
 
     def read(self, limit: int) -> int:
-        """Take octets out, and return how many there were.
+        """Remove octets, and return their number.
 
-        :raises OSError: EAGAIN, it is empty.
+        :raises OSError: EAGAIN, the pipe is empty.
         """
         octets = min(limit, self._octets)
         if limit and not octets:

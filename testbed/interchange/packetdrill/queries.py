@@ -1,4 +1,4 @@
-"""A script's questions to the host: states of connections with ss(8), counters with nstat(8)."""
+"""Queries of a script to the host: connection states with ss(8), counters with nstat(8)."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _ESTABLISHED: Final = "ESTAB"
 
 
 def holds(words: Sequence[str], history: History, line: int) -> bool:
-    """Tell whether a command would succeed.
+    """Return whether a command would succeed.
 
-    :param words: of ``ss OPTIONS | grep [-q] PATTERN``, with ``!`` before it or not, or of
-        ``test $(nstat OPTIONS | jq .kernel.NAME) -eq NUMBER``.
-    :raises UnsupportedError: it is another command.
+    :param words: the words of ``ss OPTIONS | grep [-q] PATTERN``, with an optional ``!`` before it,
+        or of ``test $(nstat OPTIONS | jq .kernel.NAME) -eq NUMBER``.
+    :raises UnsupportedError: the command is another one.
     """
     negated = words[0] == "!"
     match words[1:] if negated else words:
@@ -41,7 +41,7 @@ def holds(words: Sequence[str], history: History, line: int) -> bool:
 
 
 def _rows(connections: Sequence[Connection], *, subflows: bool) -> list[str]:
-    """Return what ss(8) prints of connections of MPTCP, and of TCP if it is asked for."""
+    """Return the lines of ss(8) for MPTCP connections, and for TCP if requested."""
     rows: list[str] = []
     for one in connections:
         if isinstance(one, MptcpConnection):

@@ -1,4 +1,4 @@
-"""Goes through the pieces of a script, one after the other."""
+"""The token reader of the parser."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from testbed.interchange.packetdrill.lexer import Token
 
 
 class Reader:
-    """The pieces that are left.
+    """The remaining tokens.
 
-    :param defines: words, and what stands for each.
+    :param defines: the replacements of words.
     """
 
     def __init__(self, pieces: Sequence[Token], file: str, defines: Mapping[str, str]) -> None:
@@ -25,11 +25,11 @@ class Reader:
 
     @property
     def peek(self) -> Token:
-        """The next piece, which stays."""
+        """The next token, which is not consumed."""
         return self._replaced(self._pieces[self._at])
 
     def next(self) -> Token:
-        """Take the next piece."""
+        """Consume the next token."""
         token = self.peek
         if token.kind != "end":
             self._at += 1
@@ -38,33 +38,33 @@ class Reader:
 
     @property
     def line(self) -> int:
-        """The line of the piece that was taken last."""
+        """The line of the last consumed token."""
         return self._line
 
     def take(self, text: str) -> bool:
-        """Take the next piece if it is this one, and tell whether it was."""
+        """Consume the next token if it has this text; return whether it has."""
         if self.peek.text != text or self.peek.kind in ("string", "shell"):
             return False
         self.next()
         return True
 
     def expect(self, text: str) -> None:
-        """Take this piece.
+        """Consume a token with this text.
 
-        :raises InputError: there is another one.
+        :raises InputError: the next token is another one.
         """
         if not self.take(text):
             raise self.error(repr(text), self.peek)
 
     def word(self, what: str) -> str:
-        """Take a word; ``what`` says which kind, for the error."""
+        """Consume a word. ``what`` names the expected kind for the error."""
         token = self.next()
         if token.kind != "word":
             raise self.error(what, token)
         return token.text
 
     def integer(self, what: str) -> int:
-        """Take an integer, with its sign."""
+        """Consume an integer with its sign."""
         sign = -1 if self.take("-") else 1
         token = self.next()
         if token.kind not in ("int", "hex"):
@@ -72,9 +72,9 @@ class Reader:
         return sign * int(token.text, 0 if token.kind == "hex" else 10)
 
     def number(self, what: str, bits: int = 32) -> int:
-        """Take a number of so many bits.
+        """Consume a number of at most ``bits`` bits.
 
-        :raises InputError: there is none, or it is too large.
+        :raises InputError: the next token is no number, or it is too large.
         """
         token = self.peek
         value = self.integer(what)
@@ -83,14 +83,14 @@ class Reader:
         return value
 
     def blob(self) -> str:
-        """Take all pieces that follow without a space: hexadecimal digits, for example."""
+        """Consume all tokens up to the next space, for example hexadecimal digits."""
         text = self.next().text
         while self.peek.glued and self.peek.kind in ("word", "int"):
             text += self.next().text
         return text
 
     def error(self, wanted: str, got: Token, hint: str | None = None) -> InputError:
-        """Return the error of a piece that does not belong there."""
+        """Return the error for an unexpected token."""
         text = got.text if got.kind == "end" else repr(got.text)
         return InputError(
             f"{wanted} is expected, not {text}", file=self.file, line=got.line, hint=hint

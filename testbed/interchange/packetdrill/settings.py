@@ -1,4 +1,4 @@
-"""The meaning of a script's shell commands for the stack: a small set of known settings."""
+"""The effect of a script's shell commands on the stack: a small set of known settings."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from testbed.stack.mptcp.path_manager.base import PathEndpoint
 from testbed.stack.tcp.congestion import CONTROLS
 
 _S: Final = 1_000_000_000
-# Bits of tcp_fastopen: client, server, each of them without cookies, all open ports.
+# Bits of tcp_fastopen: client, server, client or server without cookies, all open ports.
 _FAST_OPEN: Final = (0x1, 0x2, 0x4, 0x200, 0x400)
 _UNLIMITED: Final = 1 << 20
 
 
 class Settings:
-    """The configuration that connections begin with, and the paths of MPTCP.
+    """The configuration of new connections, and the MPTCP endpoints.
 
-    :param local: the host's first address; scripts of the published suite add the next ones.
-    :ivar config: for connections that begin from now on.
-    :ivar opens_fast: programs may use TCP Fast Open as clients.
-    :ivar endpoints: as ``ip mptcp endpoint`` shows them.
+    :param local: the first address of the host; scripts of the published suite add the next ones.
+    :ivar config: the configuration of new connections.
+    :ivar opens_fast: whether programs may use TCP Fast Open as clients.
+    :ivar endpoints: the endpoints that ``ip mptcp endpoint`` would show.
     """
 
     def __init__(self, config: MptcpConfig, local: str) -> None:
@@ -41,13 +41,13 @@ class Settings:
 
     @property
     def current(self) -> MptcpConfig:
-        """The configuration of connections that begin now."""
+        """The configuration of new connections with their endpoints."""
         return msgspec.structs.replace(self.config, endpoints=self.endpoints)
 
     def run(self, text: str, line: int) -> list[tuple[str, ...]]:
-        """Carry out what sets something; return the commands that ask something.
+        """Run the commands that change settings, and return the others, which are queries.
 
-        :raises UnsupportedError: a command or a setting that has no counterpart.
+        :raises UnsupportedError: a command or a setting has no counterpart.
         """
         asked: list[tuple[str, ...]] = []
         for command in _commands(text):
@@ -111,7 +111,7 @@ class Settings:
         self._change(**buffers)
 
     def _fast_open(self, value: int, line: int) -> None:
-        """Take ``tcp_fastopen``: of open ports that ask for it or of all."""
+        """Set ``tcp_fastopen``, for all open ports or for those that request it."""
         if value & ~sum(_FAST_OPEN):
             raise UnsupportedError(f"sysctl net.ipv4.tcp_fastopen={value:#x}", line)
         client, server, trusting_client, trusting_server, all_ports = (
@@ -122,7 +122,7 @@ class Settings:
         self.change_tcp(fast_open=server and all_ports, fast_open_cookies=not trusting)
 
     def change_tcp(self, **changes: object) -> None:
-        """Change fields of TCP's configuration."""
+        """Change fields of the TCP configuration."""
         self._change(tcp=msgspec.structs.replace(self.config.tcp, **changes))
 
     def _change(self, **changes: object) -> None:
@@ -144,12 +144,12 @@ class Settings:
                 raise UnsupportedError(f"ip mptcp {' '.join(words)}", line)
 
     def limit(self, said: dict[str, str]) -> None:
-        """Set the limits of further subflows and of ADD_ADDRs that are taken up."""
+        """Set the limits of further subflows and of accepted ADD_ADDRs."""
         numbers = {_LIMITS[name]: int(value) for name, value in said.items()}
         self._change(limits=msgspec.structs.replace(self.config.limits, **numbers))
 
     def add(self, host: str, said: list[str]) -> None:
-        """Add an endpoint; without an id it gets the next one."""
+        """Add an endpoint. Without an id it gets the next id."""
         flags = {name: True for name in said if name in _FLAGS}
         number = int(said[said.index("id") + 1]) if "id" in said else self._next_id()
         port = int(said[said.index("port") + 1]) if "port" in said else None
@@ -160,9 +160,10 @@ class Settings:
         return max((one.id for one in self.endpoints), default=0) + 1
 
     def more_addresses(self, words: tuple[str, ...]) -> None:
-        """Do as ``multi-ep.sh`` of the published suite: limits of 8, and further addresses.
+        """Emulate ``multi-ep.sh`` of the published suite: limits of 8, and further addresses.
 
-        ``-e NUMBER`` of endpoints (1), ``-m signal`` or ``-m subflow``, ``-b`` for backups.
+        Options: ``-e NUMBER`` for the number of endpoints (1), ``-m signal`` or ``-m subflow``,
+        ``-b`` for backups.
         """
         count = int(words[words.index("-e") + 1]) if "-e" in words else 1
         modes = [value for name, value in itertools.pairwise(words) if name == "-m"]
@@ -180,7 +181,7 @@ _FLAGS: Final = ("subflow", "signal", "backup", "fullmesh", "laminar")
 
 
 def _commands(text: str) -> list[str]:
-    """Cut a text into commands, with products such as ``$((32*1024))`` computed."""
+    """Split a text into commands, and compute products such as ``$((32*1024))``."""
     text = re.sub(r"\$\(\(([\d* ]+)\)\)", _product, text.replace("\\\n", " "))
     return [one.strip() for one in re.split(r"\n|;|&&", text) if one.strip()]
 
@@ -252,7 +253,7 @@ _MPTCP: Final[dict[str, tuple[str, Callable[[str], object]]]] = {
     "net.mptcp.syn_retrans_before_tcp_fallback": ("syn_retrans_before_tcp_fallback", int),
     "net.mptcp.blackhole_timeout": ("blackhole_timeout_ns", _seconds),
 }
-# What the stack does anyway: another value has no counterpart.
+# The values that match the fixed behaviour of the stack. Other values have no counterpart.
 _AS_IT_IS: Final[dict[str, tuple[str, ...]]] = {
     "net.mptcp.enabled": ("1",),
     "net.ipv4.tcp_frto": ("2", "1"),
@@ -264,7 +265,7 @@ _AS_IT_IS: Final[dict[str, tuple[str, ...]]] = {
     "net.ipv4.tcp_slow_start_after_idle": ("0",),
     "net.ipv4.tcp_no_metrics_save": ("1",),
     "net.ipv4.tcp_moderate_rcvbuf": ("0", "1"),
-    # It paces nothing and cuts its own segments: these say how Linux does so.
+    # Parameters of pacing and TSO in Linux. The stack has no pacing, and segments data itself.
     "net.ipv4.tcp_tso_win_divisor": ("3", "100", "1"),
     "net.ipv4.tcp_min_tso_segs": ("1", "4", "70"),
     "net.ipv4.tcp_pacing_ss_ratio": ("200",),
@@ -273,9 +274,9 @@ _AS_IT_IS: Final[dict[str, tuple[str, ...]]] = {
 
 
 def _idle(words: tuple[str, ...]) -> bool:
-    """Tell whether a command concerns what is not there: devices, caches, counters to clear."""
+    """Return whether a command has no effect here: on devices, caches or counter resets."""
     if words[0] == "tc":
-        return "limit" not in words  # by which scripts have everything dropped
+        return "limit" not in words  # scripts use a limit to drop all packets
     if words[0] in ("true", "ethtool"):
         return True
     if words[0] == "nstat":
@@ -284,7 +285,7 @@ def _idle(words: tuple[str, ...]) -> bool:
 
 
 def _defaults(settings: Settings, _: tuple[str, ...]) -> None:
-    """Set what ``defaults.sh`` of the published suites sets, as far as it differs from ours."""
+    """Apply the settings of ``defaults.sh`` of the published suites that differ from ours."""
     settings.run(
         "sysctl -q net.ipv4.tcp_syn_retries=5 net.ipv4.tcp_synack_retries=5 "
         "net.ipv4.tcp_ecn=0 net.ipv4.tcp_fastopen=0x3",
@@ -296,7 +297,7 @@ def _with_limits(settings: Settings, _: tuple[str, ...]) -> None:
     settings.limit({"subflows": "8", "add_addr_accepted": "8"})
 
 
-# Scripts beside those of the published suites, by their names.
+# The helper scripts of the published suites, by name.
 _SCRIPTS: Final[dict[str, Callable[[Settings, tuple[str, ...]], None]]] = {
     "defaults.sh": _defaults,
     "multi-ep.sh": Settings.more_addresses,

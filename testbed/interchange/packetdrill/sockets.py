@@ -1,4 +1,4 @@
-"""Sockets over the stack: what a system call does, and whether it has to wait."""
+"""Sockets over the stack: the effect of system calls, and whether they wait."""
 
 from __future__ import annotations
 
@@ -21,21 +21,22 @@ from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.state import HANDSHAKE, State
 from testbed.streams.transport import error_of
 
-PORT: Final = 8080  # of servers, ours or the script's, as packetdrill has it
+PORT: Final = 8080  # the port of servers in packetdrill, ours or the script's
 
 
 class WouldBlock(Exception):  # noqa: N818 - no error: a call that waits
-    """A call can not be done yet."""
+    """A call has to wait."""
 
 
 class Socket:
     """A stream socket.
 
-    Each call returns at once, raises :class:`WouldBlock` where it would wait, or ``OSError``.
+    Each call returns immediately, raises :class:`WouldBlock` if it would wait, or raises
+    ``OSError``.
 
-    :param mptcp: its protocol is IPPROTO_MPTCP.
-    :ivar nonblocking: O_NONBLOCK is set.
-    :ivar options: what ``setsockopt`` has set, by the option's name.
+    :param mptcp: whether the protocol is IPPROTO_MPTCP.
+    :ivar nonblocking: whether O_NONBLOCK is set.
+    :ivar options: the values that ``setsockopt`` has set, by the option's name.
     """
 
     def __init__(self, host: Host, *, mptcp: bool, nonblocking: bool) -> None:
@@ -47,17 +48,17 @@ class Socket:
         self._local: Address | None = None
         self._listener: Listener | None = None
         self._connection: Connection | None = None
-        self._reported = False  # the error of the connection
-        self._deferred: tuple[MptcpConfig, Flow] | None = None  # data will open it
+        self._reported = False  # whether the error of the connection was reported
+        self._deferred: tuple[MptcpConfig, Flow] | None = None  # the first write opens it
 
     def block(self, *, not_at_all: bool) -> None:
-        """Have calls wait, or return at once (O_NONBLOCK)."""
+        """Set whether calls wait or return immediately (O_NONBLOCK)."""
         self.nonblocking = not_at_all
 
     def set_option(self, name: str, value: int) -> None:
-        """Set an option, also of a connection that has begun.
+        """Set an option, before or after the connection has started.
 
-        :raises UnsupportedError: the stack does not have it there.
+        :raises UnsupportedError: the stack does not support the option on this socket.
         """
         option = _option(name, value)
         try:
@@ -87,11 +88,11 @@ class Socket:
 
     @property
     def listens(self) -> bool:
-        """Whether it is an open port."""
+        """Whether the socket is an open port."""
         return self._listener is not None
 
     def connect(self, config: MptcpConfig, local: str, remote: Address) -> None:
-        """Open a connection, or go on waiting for it."""
+        """Open a connection, or continue to wait for it."""
         if self._connection is None:
             flow, data = self._flow(local, remote), None
             if self.options.get("TCP_FASTOPEN_CONNECT"):
@@ -109,9 +110,9 @@ class Socket:
             raise WouldBlock
 
     def _open_by_data(self, config: MptcpConfig, flow: Flow, octets: int, *, wait: bool) -> int:
-        """Open a connection by data, and return how many octets SYN may bring.
+        """Open a connection by data, and return how many octets SYN carries.
 
-        Without a cookie of TCP Fast Open it asks for one, and takes nothing yet.
+        Without a cookie of TCP Fast Open, SYN requests a cookie and carries no data.
         """
         data = bytes(min(octets, self._host.early_limit(config, flow)))
         self._begin(config, flow, data)
@@ -151,7 +152,7 @@ class Socket:
     # Data
 
     def read(self, limit: int) -> int:
-        """Read, and return how many octets there were."""
+        """Read, and return the number of octets."""
         connection = self._connected()
         if not limit:
             return 0
@@ -167,7 +168,7 @@ class Socket:
         return self._wait()
 
     def write(self, octets: int, taken: int = 0) -> int:
-        """Write zeros, and return how many were taken; ``taken`` were before."""
+        """Write zeros, and return how many octets were taken, including ``taken`` earlier ones."""
         if self._deferred is not None:
             (config, flow), self._deferred = self._deferred, None
             return self._open_by_data(config, flow, octets, wait=not self.nonblocking)
@@ -189,7 +190,7 @@ class Socket:
         raise _Partly(taken)
 
     def write_urgent(self, octets: int) -> int:
-        """Write octets of which the last ones are urgent."""
+        """Write octets. The last ones are urgent."""
         connection = self._connected()
         if not isinstance(connection, TcpConnection):
             raise UnsupportedError("urgent data in MPTCP")
@@ -203,7 +204,7 @@ class Socket:
         self._host.settle()
 
     def close(self) -> None:
-        """Close it; with a linger time of 0, with RST; so what has not been accepted."""
+        """Close the socket, with RST if the linger time is 0. Abort unaccepted connections."""
         if self._listener is not None:
             self._listener.close()
             waiting = self._host.accepted(self._listener.local.port)
@@ -213,16 +214,16 @@ class Socket:
             self._connection.close()
         self._host.settle()
 
-    # What can be known of it.
+    # Status.
 
     @property
     def connection(self) -> Connection | None:
-        """The connection, if there is one."""
+        """The connection, if it exists."""
         return self._connection
 
     @property
     def dialing(self) -> bool:
-        """Whether it has sent SYN, and no answer has come."""
+        """Whether the connection waits for an answer to its SYN."""
         connection = self._connection
         if isinstance(connection, MptcpConnection):
             return connection.initiator and self._opening
@@ -238,14 +239,14 @@ class Socket:
 
     @property
     def speaks_mptcp(self) -> bool:
-        """Whether it is a socket of MPTCP that has not fallen back to TCP (TCP_IS_MPTCP)."""
+        """Whether the socket is an MPTCP socket without a fallback to TCP (TCP_IS_MPTCP)."""
         connection = self._connection
         if connection is None:
             return self._mptcp
         return isinstance(connection, MptcpConnection) and not connection.fallback
 
     def ready(self) -> set[str]:
-        """Return the events of poll(2) that there are."""
+        """Return the present events of poll(2)."""
         if self._listener is not None:
             return {"POLLIN"} if self._host.accepted(self._listener.local.port) else set()
         connection = self._connection
@@ -288,7 +289,7 @@ class Socket:
 
 
 class _Partly(WouldBlock):
-    """A write that has room for the rest later."""
+    """A write that waits for space for the rest."""
 
     def __init__(self, taken: int) -> None:
         super().__init__(taken)
@@ -297,7 +298,7 @@ class _Partly(WouldBlock):
 
 @contextlib.contextmanager
 def _known_options() -> Iterator[None]:
-    """Say that the stack does not have an option there."""
+    """Report an option that the stack does not support."""
     try:
         yield
     except ValueError as error:
@@ -305,12 +306,12 @@ def _known_options() -> Iterator[None]:
 
 
 def taken_before(error: WouldBlock) -> int:
-    """Return what a write that waits has taken."""
+    """Return how many octets a waiting write has taken."""
     return error.taken if isinstance(error, _Partly) else 0
 
 
 def readable(connection: Connection) -> int:
-    """Return the octets that can be read."""
+    """Return the number of readable octets."""
     if isinstance(connection, MptcpConnection):
         return connection.incoming.readable
     return cast("TcpConnection", connection).readable
@@ -331,19 +332,19 @@ def with_options(config: MptcpConfig, options: dict[str, int]) -> MptcpConfig:
 _OPENING_FAST: Final = ("TCP_FASTOPEN", "TCP_FASTOPEN_CONNECT", "MSG_FASTOPEN")
 _S: Final = 1_000_000_000
 _MS: Final = 1_000_000
-# Options of sockets that all connections of an endpoint have here: fields of its configuration.
+# Socket options that here apply to all connections of an endpoint, as fields of its configuration.
 _OF_ENDPOINTS: Final[dict[str, tuple[str, Callable[[int], Any]]]] = {
     "TCP_SYNCNT": ("syn_retries", int),
     "TCP_FASTOPEN": ("fast_open_pending", int),
     "TCP_FASTOPEN_NO_COOKIE": ("fast_open_cookies", lambda value: not value),
 }
-# Options of sockets: what they are called here, and their value there.
+# Socket options: their names and values in the stack.
 CONFIGURED: Final[dict[str, tuple[str, Callable[[int], Any]]]] = {
     "TCP_NODELAY": ("nodelay", bool),
     "TCP_CORK": ("cork", bool),
     "TCP_MAXSEG": ("mss", int),
     "SO_SNDBUF": ("send_buffer", lambda value: 2 * value),
-    "SO_RCVBUF": ("receive_buffer", int),  # Linux doubles it, for what a buffer costs beside data
+    "SO_RCVBUF": ("receive_buffer", int),  # Linux doubles it for the overhead of buffers
     "SO_KEEPALIVE": ("keepalive", bool),
     "TCP_KEEPIDLE": ("keepalive_idle_ns", lambda value: value * _S),
     "TCP_KEEPINTVL": ("keepalive_interval_ns", lambda value: value * _S),
@@ -356,7 +357,7 @@ CONFIGURED: Final[dict[str, tuple[str, Callable[[int], Any]]]] = {
     "IP_TTL": ("hop_limit", int),
     "IPV6_UNICAST_HOPS": ("hop_limit", int),
 }
-_ECN: Final = 3  # bits that are TCP's own
+_ECN: Final = 3  # bits that only TCP sets
 DEFAULTS: Final = {"IP_TTL": HOP_LIMIT, "IPV6_UNICAST_HOPS": HOP_LIMIT}
 
 

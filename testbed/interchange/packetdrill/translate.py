@@ -1,4 +1,4 @@
-"""Says of a segment that has left what a script would say of it."""
+"""The translation of sent segments to script packets."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _LETTERS: Final = (
 
 
 def translated(segment: Segment, context: Context) -> Packet:
-    """Return a segment in the words of a script.
+    """Return a segment as a script packet.
 
-    :param context: with the packet that the script expects; names and numbers that appear in it
-        first are learned from here.
+    :param context: the state with the expected packet. Names and numbers that first appear in that
+        packet get their values from the segment.
     """
     flow, wanted = context.flow, context.packet
     syn = bool(segment.flags & SYN)
@@ -48,7 +48,7 @@ def translated(segment: Segment, context: Context) -> Packet:
 
 
 def _ip(segment: Segment, wanted: Packet) -> dict[str, object]:
-    """Return what of the IP header the script speaks of, and the codepoint of ECN."""
+    """Return the fields of the IP header that the script gives, and the ECN codepoint."""
     said: dict[str, object] = {"ecn": segment.ecn}
     if "tos" in wanted.ip:
         said["tos"] = segment.traffic_class | segment.ecn
@@ -72,7 +72,7 @@ Said = tuple[str, Mapping[str, object]]
 
 
 def _wanted(name: str, context: Context) -> ScriptOption:
-    """Return what the script expects of an option; nothing where it expects none."""
+    """Return the expected values of an option, empty if the script expects no such option."""
     found = (one for one in context.packet.options or () if one.name == name)
     return next(found, ScriptOption(name))
 
@@ -95,7 +95,7 @@ def _timestamps(option: tcp.Timestamps, context: Context) -> Said:
 
 
 def _cookie(name: str, cookie: bytes, context: Context) -> object:
-    """Return a cookie, or its name where the script has one for it."""
+    """Return a cookie, or its name if the script uses a name."""
     wanted = _wanted(name, context)
     if wanted.granted and context.cookie.value in (None, cookie):
         context.cookie.learn(cookie)

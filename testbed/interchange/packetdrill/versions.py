@@ -9,13 +9,13 @@ import msgspec
 from testbed.stack.mptcp.config import LINUX_DATA_ACKS, MptcpConfig
 from testbed.stack.tcp.config import TcpConfig
 
-_BUFFER: Final = 15 << 20  # the greatest receive buffer that ``defaults.sh`` of the suites sets
+_BUFFER: Final = 15 << 20  # the largest receive buffer that ``defaults.sh`` of the suites sets
 
 
 class Version(msgspec.Struct, frozen=True):
-    """A way to run scripts.
+    """A version of IP with addresses and configuration.
 
-    :param suffix: of scripts for this one alone.
+    :param suffix: the file name suffix of scripts for this version only.
     """
 
     name: str
@@ -35,7 +35,7 @@ def _config(mtu: int) -> MptcpConfig:
 
 
 _IPV4: Final = ("192.168.0.2", "192.0.2.1", _config(1500), "v4.pkt")
-# On the wire mapped addresses are IPv4: the socket alone is one of IPv6.
+# Mapped addresses are IPv4 on the wire. Only the socket is an IPv6 socket.
 VERSIONS: Final = {
     "ipv4": Version("ipv4", *_IPV4),
     "ipv4-mapped-ipv6": Version("ipv4-mapped-ipv6", *_IPV4),

@@ -1,6 +1,6 @@
-"""Stand-ins for Mininet's classes.  They note what is asked for, and do nothing.
+"""Stand-ins for Mininet's classes. They record calls, and do nothing else.
 
-Names and arguments are Mininet's.  A method that is not here is :class:`Anything`.
+Names and arguments are those of Mininet. A method without a stand-in is :class:`Anything`.
 """
 
 from __future__ import annotations

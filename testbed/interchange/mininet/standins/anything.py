@@ -1,4 +1,4 @@
-"""What stands for all that has no stand-in of its own."""
+"""The stand-in for everything without a specific stand-in."""
 
 # ruff: noqa: D102 - it has any method
 
@@ -18,7 +18,7 @@ class _AnyAttribute(type):
 
 
 class Anything(metaclass=_AnyAttribute):
-    """Takes any arguments, has any attribute, holds nothing and is false."""
+    """An object that takes any arguments, has any attribute, is empty and false."""
 
     def __init__(self, *_arguments: Any, **_parameters: Any) -> None:
         pass

@@ -16,7 +16,7 @@ from testbed.interchange.mininet.standins.noted import NETS, NOTES
 
 
 def _node(cls: Any, usual: type[Node], name: str, params: dict[str, Any]) -> Node:
-    """Make a node, of the usual class if the one asked for is in a module without a stand-in."""
+    """Create a node, of the default class if the requested class has no stand-in."""
     made = cls(name, **params)
     if isinstance(made, Node):
         return made
@@ -35,7 +35,7 @@ class Mininet(Anything):
         super().__init__()
         self.topo, self.switch, self.host, self.link, self.intf = topo, switch, host, link, intf
         self.controller, self.built = controller, False
-        self.begun: list[Any] = []  # the links when it was started
+        self.begun: list[Any] = []  # the links at the start
         self.nameToNode: dict[str, Node] = {}
         self.hosts: list[Node] = []
         self.switches: list[Node] = []
@@ -43,7 +43,7 @@ class Mininet(Anything):
         self.links: list[Any] = []
         network = ipaddress.ip_network(ipBase, strict=False)
         self._pool, self._length = network.hosts(), network.prefixlen
-        self.automatic: dict[str, str] = {}  # the address that Mininet would give to a host
+        self.automatic: dict[str, str] = {}  # the address that Mininet assigns to a host
         NETS.append(self)
         if topo is not None and build:
             self.build()

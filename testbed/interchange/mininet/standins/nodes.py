@@ -122,7 +122,7 @@ class Node(Anything):
 
 
 class Process(Anything):
-    """A program that was not started: it has ended well."""
+    """A program that was not started. It appears to have succeeded."""
 
     def __init__(self, *_: Any, **__: Any) -> None:
         super().__init__()
@@ -147,17 +147,17 @@ class CPULimitedHost(Host):
 
 
 class Switch(Node):
-    """A switch; controllers and OpenFlow are not asked."""
+    """A switch. Controllers and OpenFlow have no effect."""
 
     kind = "switch"
     first_port = 1
 
 
 class NAT(Node):
-    """A way to the network outside."""
+    """A gateway to the outside network."""
 
 
 class Controller(Node):
-    """A controller; switches here learn by themselves."""
+    """A controller without an effect: our switches learn addresses."""
 
     kind = "controller"

@@ -1,10 +1,10 @@
-"""What a script has asked for."""
+"""The record of a script's calls."""
 
 from __future__ import annotations
 
 from typing import Any
 
-NETS: list[Any] = []  # networks, and links, in the order in which they were made
+NETS: list[Any] = []  # networks and links, in the order of their creation
 LINKS: list[Any] = []
-COMMANDS: list[tuple[str | None, str]] = []  # of a node, or of the machine itself
+COMMANDS: list[tuple[str | None, str]] = []  # commands of a node, or of the machine itself
 NOTES: dict[str, None] = {}
