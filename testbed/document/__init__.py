@@ -1,10 +1,10 @@
-"""YAML documents: read once, checked against a type, every mistake named by file, line and path.
+"""YAML documents, checked against a type. Each mistake is reported by file, line and path.
 
 The scalars follow the core schema of YAML 1.2 (section 10.3): ``no`` and ``1:30`` are text, not a
 boolean and a number of seconds.  There are no merge keys and no tags; anchors and aliases work.
 
-A *path* names one place in a document, as in ``links.wifi.netem.delay``, ``events[0].at`` or, where
-a key itself holds a dot, ``nodes.client.sysctls."net.ipv4.tcp_rmem"``; a ``"`` in a key is doubled.
+A *path* names a place in a document, as in ``links.wifi.netem.delay``, ``events[0].at`` or, if a
+key contains a dot, ``nodes.client.sysctls."net.ipv4.tcp_rmem"``; a ``"`` in a key is doubled.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ T = TypeVar("T")
 
 
 class Document(Generic[T]):
-    """A checked value together with the text it came from.
+    """A checked value with its source document.
 
-    ``raw`` is the plain data, ``name`` the file, for messages.
+    ``raw`` is the plain data; ``name`` is the file name for messages.
     """
 
     __slots__ = ("name", "positions", "raw", "value")
@@ -76,7 +76,7 @@ class Document(Generic[T]):
 
     @contextlib.contextmanager
     def placing(self, path: str) -> Iterator[None]:
-        """Give an error without a place, and what came with it, the place ``path``."""
+        """Report the errors that the block raises at the place ``path``."""
         try:
             yield
         except InputError as error:
@@ -86,7 +86,7 @@ class Document(Generic[T]):
 
 
 def load(path: Path, as_type: type[T]) -> Document[T]:
-    """Read the YAML file at ``path``.  Whatever is wrong with it is an InputError."""
+    """Read the YAML file at ``path``. Raises InputError for any mistake in it."""
     name = str(path)
     try:
         with path.open("rb") as file:
@@ -97,7 +97,7 @@ def load(path: Path, as_type: type[T]) -> Document[T]:
 
 
 def loads(text: str | bytes, as_type: type[T], name: str) -> Document[T]:
-    """Read YAML ``text``; ``name`` stands for the file in messages."""
+    """Read YAML ``text``. ``name`` is the file name for messages."""
     raw, positions = parse(text, name)
     return convert(raw, as_type, positions, name)
 
@@ -107,9 +107,10 @@ def convert(
 ) -> Document[T]:
     """Check plain data against a type.
 
-    An InputError raised by a ``__post_init__`` is given file, line and path too.
+    File, line and path are also added to an InputError that a ``__post_init__`` raises.
 
-    :param legible: it is only to be looked at: what belongs to packages that are not here will do.
+    :param legible: whether the document is only displayed. Then types of packages that are not
+        installed are allowed.
     """
     try:
         hook = legible_hook if legible else open_hook
@@ -124,7 +125,7 @@ def convert(
 
 
 def _innermost(found: Iterable[tuple[Keys, InputError]]) -> list[tuple[Keys, InputError]]:
-    """Return the mistakes without those of values that hold another one."""
+    """Return the mistakes, except those of values that contain another mistake."""
     kept: list[tuple[Keys, InputError]] = []
     for keys, error in found:
         if not any(inner[: len(keys)] == keys for inner, _ in kept):

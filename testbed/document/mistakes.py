@@ -1,7 +1,7 @@
-"""Which value does not fit its type, and why, in words.
+"""Finds the values that do not fit their type, and describes each mistake in words.
 
-``msgspec`` names a mistake without the keys that lead to it (``$.links[...].mtu``).  So only when
-it has found one, the data is walked again beside its type, to each value that does not fit.
+The path in an error of ``msgspec`` lacks the keys (``$.links[...].mtu``). So after an error this
+module walks through the data and its type, and finds each value that does not fit.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def mistakes(data: Data, type_: Any, keys: Keys) -> Iterator[tuple[Keys, InputEr
 
 
 def _children(data: Data, type_: Any) -> Iterator[tuple[str | int, Any, Any]]:
-    """Yield ``(key, value, type)`` of what ``data`` holds; an unknown key has an error as value."""
+    """Yield ``(key, value, type)`` of each child; the value of an unknown key is an error."""
     chosen = _choose(data, type_)
     if isinstance(data, dict):
         yield from _bad_tag(data, type_)
@@ -54,7 +54,7 @@ def _children(data: Data, type_: Any) -> Iterator[tuple[str | int, Any, Any]]:
 
 
 def _bad_tag(data: dict[str, Data], type_: Any) -> Iterator[tuple[str, InputError, Any]]:
-    """Yield the mistake of a tag that no member of a union has."""
+    """Yield an error for a tag that no member of a union has."""
     yield from _bad_open_tag(data, type_)
     configs = [
         member.__struct_config__
@@ -73,7 +73,7 @@ def _bad_tag(data: dict[str, Data], type_: Any) -> Iterator[tuple[str, InputErro
 
 
 def _bad_open_tag(data: dict[str, Data], type_: Any) -> Iterator[tuple[str, InputError, Any]]:
-    """Yield the mistake of a tag that no struct of an open type has."""
+    """Yield an error for a tag that no struct of an open type has."""
     for member in (type_, *typing.get_args(type_)):
         if is_open(member) and member.tag in data:
             try:
@@ -83,7 +83,7 @@ def _bad_open_tag(data: dict[str, Data], type_: Any) -> Iterator[tuple[str, Inpu
 
 
 def _open_struct(data: Data, type_: type[Open]) -> Any:
-    """Return the struct of an open type that ``data`` was meant to be, if there is one."""
+    """Return the struct of an open type that the tag of ``data`` names, or None."""
     if isinstance(data, dict) and type_.tag in data:
         try:
             return type_.struct(str(data[type_.tag]))
@@ -104,7 +104,7 @@ def _fields(data: dict[str, Data], struct: type[msgspec.Struct]) -> Iterator[tup
 
 
 def _choose(data: Data, type_: Any) -> Any:
-    """Return the member of a union that ``data`` was meant to be: by its shape and its tag."""
+    """Return the member of a union that matches the shape and the tag of ``data``."""
     while typing.get_origin(type_) is typing.Annotated:
         type_ = typing.get_args(type_)[0]
     if is_open(type_):
@@ -152,13 +152,13 @@ def _in_words(error: msgspec.ValidationError | InputError, data: Data, type_: An
 
 
 def _kinds(text: str) -> str:
-    """Return the words for the kinds of values that msgspec calls ``int | null``."""
+    """Return the words for types in a msgspec message, such as ``int | null``."""
     kinds = text.split(" | ")
     return " or ".join(_NAMES.get(kind) or _NAMES_TOO.get(kind) or kind for kind in kinds)
 
 
 def _choices(type_: Any) -> list[str]:
-    """Return the words that a value of an enum or of literals may be."""
+    """Return the allowed values of an enum or of literals."""
     if typing.get_origin(type_) is typing.Annotated:
         return _choices(typing.get_args(type_)[0])
     if isinstance(type_, type) and issubclass(type_, enum.Enum):

@@ -1,4 +1,4 @@
-"""Types that are open: other packages add to the structs that a mapping can be read as."""
+"""Open types: other packages can add structs to them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from testbed.errors import InputError
 
 
 class Open:
-    """Base of a type whose structs are known by a tag, and found when the tag is read.
+    """Base class of an open type. A tag in the data selects the struct.
 
-    A field has the open type; the value in it is one of the structs, which are subclasses of it and
-    have that tag.
+    A field has the open type. Its value is one of the structs. Each struct is a subclass of the
+    open type and has its own tag.
 
     :cvar tag: the key of the tag.
     """
@@ -26,26 +26,26 @@ class Open:
     def struct(cls, name: str) -> type[Any]:
         """Return the struct with a tag.
 
-        :raises InputError: there is none.
+        :raises InputError: no struct has the tag.
         """
         raise NotImplementedError
 
     @classmethod
     def stranger(cls) -> type[Any] | None:
-        """Return the struct that stands for those which are not here, if it is only to be read."""
+        """Return the struct that replaces unknown structs in displayed documents, or None."""
         return None
 
 
 def is_open(type_: Any) -> bool:
-    """Tell whether a type is an open one, and not one of its structs."""
+    """Return whether a type is an open type, and not one of its structs."""
     return isinstance(type_, type) and issubclass(type_, Open) and not _is_struct(type_)
 
 
 def structured(data: Any, type_: Any) -> Any:
-    """Convert plain data to a type in which open ones may occur.
+    """Convert plain data to a type that may contain open types.
 
     :raises msgspec.ValidationError: it does not fit.
-    :raises InputError: there is no struct with a tag, or a struct refuses the values.
+    :raises InputError: no struct has a tag, or a struct refuses the values.
     """
     return msgspec.convert(data, type_, dec_hook=open_hook)
 
@@ -56,7 +56,7 @@ def open_hook(type_: type[Any], data: Any) -> Any:
 
 
 def legible_hook(type_: type[Any], data: Any) -> Any:
-    """Read an open type where what is not here is only to be looked at."""
+    """Read an open type for display: unknown structs become :meth:`Open.stranger`."""
     try:
         chosen = _chosen(type_, data)
     except InputError:
@@ -70,7 +70,7 @@ def _chosen(type_: type[Any], data: Any) -> type[Any]:
     if not is_open(type_):
         raise NotImplementedError(f"nothing is read as {type_}")
     if not isinstance(data, dict):
-        msgspec.convert(data, dict[str, Any])  # says what it is instead
+        msgspec.convert(data, dict[str, Any])  # raises an error with the actual type
     if type_.tag not in data:
         raise msgspec.ValidationError(f"Object missing required field `{type_.tag}`")
     found: type[Any] = type_.struct(str(data[type_.tag]))

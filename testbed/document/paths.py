@@ -16,10 +16,10 @@ _PATH: Final = re.compile(
 
 
 class Positions:
-    """Where each path of a document stands.
+    """The lines of the paths of a document.
 
-    :param lines: of each path of the file.
-    :param within: where the document stands, if it is a part of that file.
+    :param lines: the line of each path of the file.
+    :param within: the path of the document in the file, if it is only a part of that file.
     """
 
     def __init__(self, lines: Mapping[str, int], within: str = "") -> None:
@@ -27,11 +27,11 @@ class Positions:
         self._within = within
 
     def below(self, path: str) -> Positions:
-        """Return the positions of the document that stands at a path of this one."""
+        """Return the positions of the part of this document at a path."""
         return Positions(self._lines, self.whole(path))
 
     def whole(self, path: str) -> str:
-        """Return a path of the document as a path of the file."""
+        """Convert a path of the document to a path of the file."""
         return join_path(*split_path(self._within), *split_path(path))
 
     def line(self, path: str) -> int | None:

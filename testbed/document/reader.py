@@ -12,7 +12,7 @@ from testbed.document.paths import Positions, join_path
 from testbed.errors import InputError
 
 MAX_BYTES: Final = 16 * 1024 * 1024
-MAX_VALUES: Final = 500_000  # after aliases are followed: stops a "billion laughs"
+MAX_VALUES: Final = 500_000  # after the expansion of aliases: stops a "billion laughs"
 MAX_DEPTH: Final = 32
 
 Data = None | bool | int | float | str | list["Data"] | dict[str, "Data"]
@@ -53,10 +53,10 @@ def parse(text: str | bytes, name: str) -> tuple[Data, Positions]:
 
 
 class _Builder:
-    """Turns YAML events into plain data, and notes the line of every path.
+    """Converts YAML events to plain data, and records the line of each path.
 
-    Events rather than PyYAML's nodes: they cost less, and depth, duplicate keys and the size of
-    what aliases stand for are seen while reading, before anything has grown.
+    It uses events and not PyYAML's nodes. Events cost less. With events, the reader checks depth,
+    duplicate keys and the size of expanded aliases before the data grows.
     """
 
     def __init__(self, name: str) -> None:
@@ -66,7 +66,7 @@ class _Builder:
         self._values = 0
 
     def build(self, events: Iterator[Any]) -> Data:
-        """Read the one document that ``events`` hold."""
+        """Read the only document of ``events``."""
         data: Data = None
         documents = 0
         for event in events:

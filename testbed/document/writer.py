@@ -1,4 +1,4 @@
-"""The YAML writer: plain data to text that the reader reads as the same data."""
+"""The YAML writer. The reader reads the same data from its text."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import yaml
 
 from testbed.document.reader import FLOAT, INT, Data
 
-WIDTH: Final = 100  # of a line, where a value can be broken at all
+WIDTH: Final = 100  # columns of a line, if its value can be wrapped
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes text that the reader, but not PyYAML, would take for a number: ``1e3``, ``0o17``."""
+    """Quotes text that only our reader parses as a number: ``1e3``, ``0o17``."""
 
 
 for _tag, _pattern in (("int", INT), ("float", FLOAT)):
