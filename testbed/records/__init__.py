@@ -1,7 +1,7 @@
-"""The records that probes write and others read back: one JSON object a line.
+"""The records of probes: one JSON object per line.
 
-Each record has a time, a probe and a node.  Writers and readers share these types, so nothing looks
-into a line by the names of its keys.
+Each record has a time, a probe and a node. Writers and readers share these types, so no code
+accesses a line by its keys.
 """
 
 from __future__ import annotations

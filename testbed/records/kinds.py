@@ -13,11 +13,11 @@ from testbed.wire.netem import WireCounters
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="probe", omit_defaults=True):
-    """Base of all records; each probe's own are subclasses whose tag is the probe's name.
+    """Base class of all records. The tag of a subclass is the name of its probe.
 
-    :param t_ns: nanoseconds: when the value was read, or the event was seen.  A probe writes
-        CLOCK_MONOTONIC, a result folder holds times from the start of the workload.
-    :param node: the node it is about.
+    :param t_ns: when the value was read or the event was seen, in nanoseconds. A probe writes
+        CLOCK_MONOTONIC; times in a result folder count from the start of the workload.
+    :param node: the observed node.
     """
 
     t_ns: int
@@ -25,11 +25,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="probe", omit_
 
 
 class SocketRecord(Record, frozen=True, kw_only=True):
-    """Base of what is said about one connection; a simulated one is no process's.
+    """Base class of records about one connection. A simulated connection has no process.
 
-    :param process: at most 15 characters.
-    :param inode: tells sockets apart for as long as they live.
-    :param local: ``10.0.1.1:5001`` or ``[fd00::1]:5001``.
+    :param process: the name of the process, at most 15 characters.
+    :param inode: the inode of the socket, unique during its lifetime.
+    :param local: the local address, ``10.0.1.1:5001`` or ``[fd00::1]:5001``.
     """
 
     pid: int | None = None
@@ -54,11 +54,12 @@ class MptcpInfoRecord(SocketRecord, frozen=True, kw_only=True, tag="mptcp_info")
 class NstatRecord(Record, frozen=True, kw_only=True, tag="nstat"):
     """Counters such as ``TcpRetransSegs``, ``TcpExtTCPTimeouts``, ``MPTcpExtMPCapableSYNRX``.
 
-    :param span: what ``values`` are: ``absolute`` for the counters themselves, at the start;
-        ``sample`` for what changed since the record before; ``total`` for what changed since
-        the start, at the end.  What did not change is left out.
-    :param own: a program's own stack has counted them, beside what the kernel has; there is a
-        ``total`` alone then.  In simulations all are of our stacks, and this is not set.
+    :param span: the meaning of ``values``: ``absolute``: the counters at the start; ``sample``: the
+        changes since the previous record; ``total``: the changes from start to end. Unchanged
+        counters are omitted.
+    :param own: whether the stack of a program counted them, in addition to the kernel's counters.
+        Then there is only a ``total``. In simulations our stacks count everything, and this is not
+        set.
     """
 
     span: str
@@ -67,7 +68,7 @@ class NstatRecord(Record, frozen=True, kw_only=True, tag="nstat"):
 
 
 class CpuRecord(Record, frozen=True, kw_only=True, tag="cpu"):
-    """``cpu_ns`` is user and system time of all its threads since it was started."""
+    """The user and system time of all threads of a process since its start."""
 
     pid: int
     process: str
@@ -75,16 +76,17 @@ class CpuRecord(Record, frozen=True, kw_only=True, tag="cpu"):
 
 
 class PmEventRecord(Record, frozen=True, kw_only=True, tag="pm_events"):
-    """One event; ``t_ns`` is when it was read, which is soon after it happened.
+    """One event; ``t_ns`` is the time of the read, shortly after the event.
 
     :param event: created, established, closed, announced, removed, sub_established, sub_closed,
-        sub_priority, listener_created or listener_closed; a number where we have no name.
-    :param token: the connection's, as this end knows it; in ``mptcp_info`` it is ``token``.
+        sub_priority, listener_created or listener_closed; a number for an event without a name
+        here.
+    :param token: the token of the connection at this end, equal to ``token`` in ``mptcp_info``.
     """
 
     event: str
     token: int | None = None
-    local: str | None = None  # "10.0.1.1:5001"; port 0 where the event has none
+    local: str | None = None  # "10.0.1.1:5001"; port 0 if the event has none
     remote: str | None = None
     local_id: int | None = None
     remote_id: int | None = None
@@ -99,9 +101,10 @@ class PmEventRecord(Record, frozen=True, kw_only=True, tag="pm_events"):
 class WireRecord(Record, frozen=True, kw_only=True, tag="wire"):
     """The counters of one direction of a wire.
 
-    Only the holder of the sandbox can ask wires, so it writes these, and not the sampler.
+    Only the process that owns the sandbox can query wires, so it writes these records. The sampler
+    does not.
 
-    :param netem: the options in force, if they are not those of the record before.
+    :param netem: the options in force, if they differ from those of the previous record.
     """
 
     node: str = WIRE
@@ -112,9 +115,9 @@ class WireRecord(Record, frozen=True, kw_only=True, tag="wire"):
 
 
 class PacketsRecord(Record, frozen=True, kw_only=True, tag="packets"):
-    """All packets of a simulated run, summed up at its end.
+    """A summary of all packets of a simulated run, written at its end.
 
-    :param frames: how many were sent and arrived, added up over all links.
+    :param frames: how many frames were sent and arrived, the sum over all links.
     :param digest: SHA-256 in hexadecimal, see :class:`testbed.sim.digest.Digest`.
     """
 
@@ -124,12 +127,12 @@ class PacketsRecord(Record, frozen=True, kw_only=True, tag="packets"):
 
 
 class PcapRecord(Record, frozen=True, kw_only=True, tag="pcap"):
-    """One file, when it was complete.
+    """A capture file, recorded when the file was complete.
 
-    :param file: its name in the folder.
-    :param realtime_offset_ns: what to take from the packets' times, which are CLOCK_REALTIME, to
-        have CLOCK_MONOTONIC.
-    :param dropped: packets that came faster than they were read, and are not in the file.
+    :param file: the name of the file in the folder.
+    :param realtime_offset_ns: the difference to subtract from the packets' times (CLOCK_REALTIME)
+        to get CLOCK_MONOTONIC.
+    :param dropped: packets that arrived faster than they were read. The file lacks them.
     """
 
     interface: str
@@ -140,10 +143,10 @@ class PcapRecord(Record, frozen=True, kw_only=True, tag="pcap"):
 
 
 class PauseRecord(Record, frozen=True, kw_only=True, tag="pause"):
-    """One of the longest times in which a workload's end at ``node`` read nothing.
+    """One of the longest intervals in which a workload's end at ``node`` read nothing.
 
-    :param t_ns: its end.
-    :param flow: the flow, where a run has several.
+    :param t_ns: the end of the interval.
+    :param flow: the flow, if a run has several.
     """
 
     length_ns: int
@@ -153,7 +156,7 @@ class PauseRecord(Record, frozen=True, kw_only=True, tag="pause"):
 class WorkloadRecord(Record, frozen=True, kw_only=True, tag="workload"):
     """Octets that a workload's end at ``node`` read in the interval that ends at ``t_ns``.
 
-    :param flow: the flow, where a run has several.
+    :param flow: the flow, if a run has several.
     """
 
     received: int
@@ -178,9 +181,10 @@ _BY_NAME: Final = {str(kind.__struct_config__.tag): kind for kind in _OURS}
 
 
 def record_of(name: str, probe: Any) -> type[Record]:
-    """Return what a probe of another package writes.
+    """Return the record class of a probe of another package.
 
-    :raises TypeError: it does not say so, or its records are not those of a probe of this name.
+    :raises TypeError: the probe has no record class, or the tag of the class is not the probe's
+        name, or the name is taken.
     """
     record = getattr(probe, "record", None)
     if not isinstance(record, type) or not issubclass(record, Record):
@@ -192,5 +196,5 @@ def record_of(name: str, probe: Any) -> type[Record]:
     return record
 
 
-# Those of other packages are found by their probes, each of which says what it writes.
+# Other packages register their records by their probes: each probe has a record class.
 KINDS: Final[Registry[type[Record]]] = Registry("record", "testbed.probes", _BY_NAME, record_of)

@@ -20,10 +20,10 @@ class _Tagged(msgspec.Struct):
 
 
 def read(lines: bytes) -> Iterator[Record]:
-    """Yield the records of JSON lines, in their order.
+    """Yield the records of JSON lines, in order.
 
-    A line of a probe that is not known here, or not any more, is left out: another program may have
-    written it, or a package that was there then.
+    Lines of unknown probes are skipped: another program may have written them, or a package that is
+    no longer installed.
 
     :raises msgspec.DecodeError: a line is damaged.
     """
@@ -48,7 +48,7 @@ def encode(records: Iterable[Record]) -> bytes:
 
 
 def _decoder(probe: str) -> msgspec.json.Decoder[Any] | None:
-    """Return what reads the records of a probe of another package, if it is here and works."""
+    """Return the decoder for a probe of another package, or None if that cannot be loaded."""
     try:
         return msgspec.json.Decoder(KINDS.find(probe))
     except InputError:

@@ -1,8 +1,8 @@
-"""A socket's account of itself, as values: the kernel's TCP_INFO and MPTCP_INFO, and ours.
+"""The state of sockets as values: the kernel's TCP_INFO and MPTCP_INFO, and ours.
 
-A field that a kernel, or our stack, does not have is ``None``: that is not 0.  Names are the
-kernel's without their prefix (``include/uapi/linux/tcp.h``, ``include/uapi/linux/mptcp.h``); a
-field that only our stack has is said to be such.
+A field that a kernel, or our stack, does not have is ``None``, and not 0. Names are the kernel's
+without their prefix (``include/uapi/linux/tcp.h``, ``include/uapi/linux/mptcp.h``); fields of our
+stack alone are marked "ours only".
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ _NOT_ESTABLISHED: Final = (2, 3, 7, 10, 12)
 class TcpInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """TCP_INFO.
 
-    Times are in microseconds, but ``last_*`` and ``total_rto_time`` in milliseconds; rates are in
-    octets per second; windows and counts are in segments where the kernel has them so.
+    Times are in microseconds, except ``last_*`` and ``total_rto_time``, which are in milliseconds.
+    Rates are in octets per second. Windows and counts are in segments if the kernel counts
+    segments.
 
-    :param idle_restarts: ours only: silences after which the congestion window was made smaller
-        (RFC 5681, section 4.1).
+    :param idle_restarts: ours only: idle periods after which the congestion window was reduced (RFC
+        5681, section 4.1).
     """
 
     state: int | None = None
@@ -97,16 +98,16 @@ class TcpInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def established(self) -> bool:
-        """Whether the connection came up."""
+        """Whether the connection was established."""
         return self.state not in _NOT_ESTABLISHED
 
 
 class MptcpFields(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """MPTCP_INFO: of the whole connection, in octets of its data.
+    """MPTCP_INFO of a whole connection; octets are octets of its data.
 
-    :param bytes_retrans: octets given to another subflow again (reinjected).
+    :param bytes_retrans: octets that were sent again on another subflow (reinjected).
     :param remote_token: ours only: the peer's token.
-    :param bytes_out_of_order: ours only: octets that wait for others before them in the data.
+    :param bytes_out_of_order: ours only: octets that wait for earlier octets of the data.
     """
 
     subflows: int | None = None
@@ -137,7 +138,7 @@ class MptcpFields(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class Subflow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One subflow; ``id`` counts them in order of creation, where the kernel tells (6.5).
+    """One subflow; ``id`` counts in order of creation, if the kernel reports it (6.5).
 
     :param backup: ours only: whether it is a backup (RFC 8684, section 3.3.8).
     """
@@ -152,9 +153,9 @@ class Subflow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class MptcpInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An MPTCP connection, seen from one end.
 
-    :param fallback: the connection goes on as plain TCP (RFC 8684, section 3.7).
-    :param info: empty where the kernel refuses it after a fallback.
-    :param ended: ours only: the last subflows that are no more, as they were.
+    :param fallback: whether the connection has fallen back to plain TCP (RFC 8684, section 3.7).
+    :param info: the fields of MPTCP_INFO; empty if the kernel refuses them after a fallback.
+    :param ended: ours only: the last state of the subflows that ended most recently.
     """
 
     fallback: bool
@@ -164,26 +165,26 @@ class MptcpInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def established(self) -> int:
-        """How many subflows came up: the numbers in ``info`` hold those that never did."""
+        """The number of established subflows. ``info`` also counts subflows that never were."""
         return sum(subflow.tcp.established for subflow in self.subflows)
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One end's own look at its connection: as MPTCP, or as plain TCP."""
+    """The state of a connection at one end: MPTCP or plain TCP."""
 
     mptcp_info: MptcpInfo | None = None
     tcp_info: TcpInfo | None = None
 
     @property
     def subflows(self) -> int:
-        """How many subflows were up; 0 for plain TCP and where nothing was seen."""
+        """The number of established subflows; 0 for plain TCP and without a state."""
         return 0 if self.mptcp_info is None else self.mptcp_info.established
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True):
-    """An end's view of a connection of a flow.
+    """One end's view of a connection of a flow.
 
-    :param used: the options it really had.
+    :param used: the options in use.
     """
 
     view: View
@@ -191,19 +192,19 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class End(Connection, frozen=True, kw_only=True):
-    """An end's view of the connections of a flow: of the first one, and of the ``further``."""
+    """One end's view of the connections of a flow: the first one and the ``further`` ones."""
 
     node: str
     further: tuple[Connection, ...] = ()
 
     @property
     def connections(self) -> tuple[Connection, ...]:
-        """All of them."""
+        """All connections."""
         return (self, *self.further)
 
 
 def ends(details: Mapping[str, Any]) -> tuple[End, ...]:
-    """Return the views in the details of a run, of the ends that looked at their connections."""
+    """Return the views of the ends in the details of a run; ends without a view are skipped."""
     return tuple(
         msgspec.convert(end, End)
         for end in details.values()
