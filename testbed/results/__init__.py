@@ -1,1 +1,1 @@
-"""The traces of runs: records, the folder that holds them, provenance and statistics."""
+"""Result folders: the records of runs, the environment, and their storage."""

@@ -1,6 +1,6 @@
-"""Where results come from: the machine, the kernel and the software.
+"""The environment of results: the machine, the kernel and the software.
 
-Facts only, none of them secret: no environment variables, no host or user names.
+It contains no secrets: no environment variables, no host or user names.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _OPTIONS: Final = (
 
 
 class Kernel(msgspec.Struct, frozen=True, kw_only=True):
-    """``uname``, and what ``/proc/config.gz`` says where the kernel shows it."""
+    """The values of ``uname``, and options of ``/proc/config.gz`` if that exists."""
 
     release: str
     version: str
@@ -51,21 +51,21 @@ class Kernel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cpu(msgspec.Struct, frozen=True, kw_only=True):
-    """The processors this program may use."""
+    """The processors that this program may use."""
 
     model: str
     count: int
 
 
 class Checkout(msgspec.Struct, frozen=True, kw_only=True):
-    """The git checkout testbed runs from; ``dirty``: it differs from the commit."""
+    """The git checkout that testbed runs from; ``dirty``: whether it differs from the commit."""
 
     commit: str
     dirty: bool
 
 
 class Software(msgspec.Struct, frozen=True, kw_only=True):
-    """The programs: the same inside of a machine as outside, as the files are."""
+    """The versions of programs. A virtual machine has those of its host: they share the files."""
 
     testbed: str
     checkout: Checkout | None
@@ -77,13 +77,15 @@ class Software(msgspec.Struct, frozen=True, kw_only=True):
 class Environment(Software, frozen=True, kw_only=True):
     """``environment.json``.
 
-    :param machine: where the runs happen; ``host`` is this kernel, ``qemu:6.1`` and the like a
-        virtual machine, ``sim`` a simulated network, for which the rest says what computed it.
-    :param memory: octets, in whole :data:`MEMORY_STEP`: what a kernel takes of it at its start is
-        not always the same.
-    :param build: of our own stack and simulator: ``compiled``, or ``interpreted`` from the sources.
-    :param plugins: what other packages added that the runs used: the distribution and version of
-        each, as in ``{"testbed.schedulers:mine": "package 1.0"}``.
+    :param machine: where the runs take place. ``host`` is this kernel, a name such as ``qemu:6.1``
+        a virtual machine, and ``sim`` a simulated network; then the other fields describe the
+        computer that simulates.
+    :param memory: octets, rounded up to a multiple of :data:`MEMORY_STEP`, as the kernel reserves a
+        varying amount at its start.
+    :param build: the build of our own stack and simulator: ``compiled``, or ``interpreted`` from
+        the sources.
+    :param plugins: the plug-ins of other packages that the runs used, with distribution and
+        version, as in ``{"testbed.schedulers:mine": "package 1.0"}``.
     """
 
     schema: int = SCHEMA
@@ -96,7 +98,7 @@ class Environment(Software, frozen=True, kw_only=True):
     plugins: dict[str, str] = {}
 
     def differences(self, other: Environment) -> list[str]:
-        """Name every fact in which ``other`` differs, as ``fact: this, that``."""
+        """Return each fact in which ``other`` differs, as ``fact: this, that``."""
         mine, theirs = msgspec.to_builtins(self), msgspec.to_builtins(other)
         return [line for name in mine for line in told(name, mine[name], theirs[name])]
 
@@ -118,7 +120,7 @@ def _short(value: Any) -> str:
 
 
 def software() -> Software:
-    """Look at the programs."""
+    """Return the versions of the programs."""
     return Software(
         testbed=__version__,
         checkout=_checkout(),
@@ -133,12 +135,12 @@ def gather(
     known: Software | None = None,
     plugins: Mapping[str, str] = MappingProxyType({}),
 ) -> Environment:
-    """Look at this machine.
+    """Return the environment of this machine.
 
-    :param machine: where the runs happen; ``host`` may itself be a virtual machine, whose name
-        the testbed outside tells us.
-    :param known: what was found outside already: starting programs takes long in emulation.
-    :param plugins: those the runs use.
+    :param machine: where the runs take place. ``host`` may itself be a virtual machine; then the
+        testbed on its host passes the name in TESTBED_MACHINE.
+    :param known: the versions found on the host: in emulation, programs start slowly.
+    :param plugins: the plug-ins that the runs use.
     """
     if machine == "host":
         machine = os.environ.get("TESTBED_MACHINE", machine)
@@ -174,7 +176,7 @@ def _kernel_config() -> dict[str, str]:
 
 
 def _cpu_count() -> int:
-    if hasattr(os, "sched_getaffinity"):  # not everywhere: a simulation needs no Linux
+    if hasattr(os, "sched_getaffinity"):  # not on every system: a simulation needs no Linux
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
@@ -197,7 +199,7 @@ def _tools() -> dict[str, str]:
 
 
 def _checkout() -> Checkout | None:
-    """Return the commit of our own source, not of whatever directory the user stands in."""
+    """Return the commit of our own source, and not that of the current directory."""
     source = Path(__file__).resolve().parents[2]
     if not (source / ".git").exists():
         return None
@@ -207,7 +209,7 @@ def _checkout() -> Checkout | None:
 
 
 def _output(argv: tuple[str, ...]) -> str | None:
-    """Return what a program says, on either stream; ``None`` if it fails or says nothing."""
+    """Return the output of a program, on either stream; ``None`` if it fails or prints nothing."""
     try:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):

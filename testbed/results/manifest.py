@@ -1,7 +1,7 @@
-"""Which runs of a result folder are over: ``manifest.jsonl``.
+"""The list of the finished runs of a result folder: ``manifest.jsonl``.
 
-One line is added when a run has been stored; nothing is ever changed.  So the state of a folder
-with thousands of runs is known from one file, and the process that writes there holds its lock.
+Each stored run adds a line. Lines never change. So one file holds the state of a folder with
+thousands of runs. The process that writes to the folder holds the lock of this file.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ NAME: Final = "manifest.jsonl"
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One line.
+    """One line of the manifest.
 
     :param run: the run's number.
-    :param status: what became of the run; ``None``: it began, which is written no more.
-    :param seconds: how long it took.
+    :param status: the outcome of the run; ``None`` if it began, which is no longer written.
+    :param seconds: the duration of the run.
     """
 
     run: int
@@ -42,20 +42,21 @@ class Manifest:
 
     @property
     def exists(self) -> bool:
-        """Whether there is one; folders of schema 1 have none."""
+        """Whether the folder has a manifest. Folders of schema 1 have none."""
         return self._path.exists()
 
     def create(self) -> None:
-        """Make an empty one.
+        """Create an empty manifest.
 
         :raises OSError: it cannot be written.
         """
         self._path.touch()
 
     def over(self, on_damage: Callable[[StoreError], None] | None = None) -> dict[int, Entry]:
-        """Return the runs that are over, by number: what was stored last.
+        """Return the last entry of each finished run, by number.
 
-        :param on_damage: is told of each line that is damaged, instead of an error.
+        :param on_damage: receives an error for each damaged line; without it the first one is
+            raised.
         :raises StoreError: it cannot be read.
         """
         found: dict[int, Entry] = {}
@@ -65,7 +66,7 @@ class Manifest:
         return found
 
     def add(self, entry: Entry) -> None:
-        """Add a line, the whole of it or nothing.
+        """Add a line, completely or not at all.
 
         :raises OSError: it cannot be written.
         """
@@ -73,7 +74,7 @@ class Manifest:
             end = file.tell()
             line = self._encoder.encode(entry) + b"\n"
             try:
-                while line:  # a full disk may take a part of it
+                while line:  # a full disk may accept a part of it
                     line = line[file.write(line) :]
             except OSError:
                 os.truncate(file.fileno(), end)
@@ -81,11 +82,11 @@ class Manifest:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes from writing to the folder; the kernel unlocks it when we die.
+        """Lock the folder against other writers. The kernel unlocks it when this process ends.
 
-        What a writer that was killed left of a line is gone afterwards, and so are damaged lines.
+        This removes the incomplete line of a killed writer, and damaged lines.
 
-        :raises InputError: another process writes there.
+        :raises InputError: another process writes to the folder.
         :raises OSError: it cannot be written.
         """
         import fcntl  # noqa: PLC0415 - not on every system that can read results
@@ -109,7 +110,7 @@ class Manifest:
 
     def _entries(self, on_damage: Callable[[StoreError], None] | None) -> Iterator[Entry]:
         try:
-            lines = octets(self._path).split(b"\n")[:-1]  # after the last one is a torn line
+            lines = octets(self._path).split(b"\n")[:-1]  # the rest is an incomplete line
         except FileNotFoundError:
             return
         except OSError as error:
@@ -129,7 +130,7 @@ _decoder: Final = msgspec.json.Decoder(Entry)
 
 
 def octets(path: Path | str) -> bytes:
-    """Read a file of a folder; a FIFO in its place counts as empty, and is not waited for.
+    """Read a file of a folder without waiting. A FIFO in its place counts as empty.
 
     :raises OSError: it cannot be read.
     """
@@ -139,7 +140,7 @@ def octets(path: Path | str) -> bytes:
 
 
 def _decoded(line: bytes) -> Entry | None:
-    """Return what a line says; ``None`` if it is damaged."""
+    """Return the entry of a line; ``None`` if the line is damaged."""
     try:
         return _decoder.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -1,4 +1,4 @@
-"""The contents of a result folder, as types.  Every file says the version of its schema."""
+"""The contents of a result folder, as types. Each file contains the version of its schema."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ import msgspec
 from testbed.metric import LARGEST, Metric
 from testbed.wire.netem import WireCounters
 
-SCHEMA: Final = 2  # results/upgrade.py reads those before
-WORKLOAD: Final = "workload"  # the name of the one flow of an experiment that names none
-STACK_PREFIX: Final = "stack."  # of a parameter that is an option of the stack under test
+SCHEMA: Final = 2  # results/upgrade.py reads earlier ones
+WORKLOAD: Final = "workload"  # the name of the only flow of an experiment that names no flows
+STACK_PREFIX: Final = "stack."  # the prefix of parameters that are options of the stack under test
 Scalar = str | int | float | bool | None
-Number = Annotated[float, msgspec.Meta(ge=-LARGEST, le=LARGEST)]  # a value of a metric
+Number = Annotated[float, msgspec.Meta(ge=-LARGEST, le=LARGEST)]  # the value of a metric
 
 
 class Status(enum.StrEnum):
-    """The outcome of a run; only those that are ``ok`` enter a mean."""
+    """The outcome of a run. Only ``ok`` runs count in a mean."""
 
     OK = "ok"
-    FAILED = "failed"  # the workload failed, timed out or delivered wrong bytes
-    INVALID = "invalid"  # it ran, but there is no proof that it ran what it should have
+    FAILED = "failed"  # the workload failed, timed out or delivered wrong octets
+    INVALID = "invalid"  # the workload ran, but no proof shows that the right protocol ran
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,7 +38,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def point(self) -> dict[str, Scalar]:
-        """The parameters that are not the stack's own: cells with equal ones are compared."""
+        """The parameters except options of the stack. Cells with the same point are compared."""
         return {
             name: value
             for name, value in self.parameters.items()
@@ -52,14 +52,14 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def identity(stack: str, parameters: Mapping[str, Scalar]) -> str:
-    """Return what tells a cell from others; ``1``, ``1.0``, ``"1"`` and ``true`` differ."""
+    """Return the identity of a cell, as text; ``1``, ``1.0``, ``"1"`` and ``true`` differ."""
     return msgspec.json.encode([stack, sorted(parameters.items())]).decode()
 
 
 class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """An event as it really happened; times in nanoseconds from the start of the workload.
+    """An event as it took place. Times are in nanoseconds from the start of the workload.
 
-    :param error: what went wrong with it; the run is then failed.
+    :param error: the error of the event, if any; then the run has failed.
     """
 
     planned_ns: int
@@ -70,7 +70,7 @@ class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WireRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One direction of one link at the end of a run; ``toward`` is a node."""
+    """One direction of a link at the end of a run; ``toward`` is a node."""
 
     link: str
     toward: str
@@ -80,13 +80,13 @@ class WireRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Proof(msgspec.Struct, frozen=True, kw_only=True):
-    """The evidence of the protocol that ran.
+    """The evidence for the protocol that ran.
 
-    :param expected_subflows: how many subflows a connection must have had.
-    :param subflows: the most that were seen at the same time, the first included.
-    :param fell_back: a connection went on as plain TCP (RFC 8684, section 3.7); ``None`` where
-        MPTCP was not spoken.
-    :param counters: the MIB counters it rests on, per node: how far each moved during the run.
+    :param expected_subflows: how many subflows a connection had to have.
+    :param subflows: the largest number of subflows seen at the same time, including the first.
+    :param fell_back: whether a connection fell back to plain TCP (RFC 8684, section 3.7); ``None``
+        if it was not MPTCP.
+    :param counters: the increase during the run of the MIB counters that are evidence, per node.
     """
 
     expected_subflows: int | None = None
@@ -98,10 +98,10 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
 class StackRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A stack in a run.
 
-    :param name: of the stack itself: ``userspace``, ``mptcp/userspace``.
-    :param stands_for: the fixed stack that a flow asked for, where another one carried it.
-    :param options: what was asked of it.
-    :param used: what it used, read back: per end, ``source`` and ``target``.
+    :param name: the name of the stack: ``userspace``, ``mptcp/userspace``.
+    :param stands_for: the fixed stack that a flow asked for, if another one carried it.
+    :param options: the requested options.
+    :param used: the options in use, read back per end, ``source`` and ``target``.
     """
 
     name: str
@@ -111,12 +111,12 @@ class StackRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PathRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One way through the network, as the topology has it, that a subflow of a flow can take.
+    """A path through the topology that a subflow of a flow can take.
 
-    :param link: the source's first; ``links`` all on the way to the target.
-    :param source: an address of the flow's source; ``destination`` one of its target.
-    :param forward: the least rate on the way to the target in bit/s; ``None`` where none is set.
-    :param reverse: the same on the way back.
+    :param link: the first link from the source; ``links`` holds all links to the target.
+    :param source: an address of the flow's source; ``destination`` is one of its target.
+    :param forward: the lowest rate towards the target in bit/s; ``None`` if none is set.
+    :param reverse: the lowest rate towards the source.
     """
 
     link: str
@@ -130,11 +130,12 @@ class PathRecord(msgspec.Struct, frozen=True, kw_only=True):
 class FlowRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One flow of a run.
 
-    :param kind: of its workload.
-    :param source: the node that connects; ``target`` the one that listens, on ``port``.
-    :param background: it had to work, but it is not what the run is about.
-    :param paths: the ways its subflows can take.
-    :param details: what both ends or the programs said.
+    :param kind: the kind of its workload.
+    :param source: the node that connects; ``target`` is the node that listens on ``port``.
+    :param background: whether it is background traffic: it must succeed, but the run is not about
+        it.
+    :param paths: the paths that its subflows can take.
+    :param details: the reports of both ends or of the programs.
     """
 
     kind: str
@@ -148,10 +149,10 @@ class FlowRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BoxRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What a middlebox of a link did in a run; they stand in the order of the topology.
+    """The counters of a middlebox of a link in a run, in the order of the topology.
 
-    :param came: segments that came to it; ``left`` those that left it.
-    :param changed: those that left it and are not as they came.
+    :param came: segments that arrived at the middlebox; ``left`` counts those that left it.
+    :param changed: segments that left it changed.
     """
 
     link: str
@@ -167,15 +168,15 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     :param stack: the label of the stack under test.
     :param reason: why the run is not ``ok``, in one sentence.
     :param started_at: UTC, ISO 8601.
-    :param seconds: of the whole run, building and verifying the network included.
+    :param seconds: the duration of the run, including the setup and the checks of the network.
     :param zero_ns: CLOCK_MONOTONIC at the start of the workload; every other time in the folder
         is relative to it.
-    :param metrics: by name, in the units of :mod:`testbed.analysis.registry`.
+    :param metrics: the metrics by name, in the units of :mod:`testbed.analysis.registry`.
     :param stacks: the stack of each flow.
-    :param flows: every flow; :data:`WORKLOAD` alone where the experiment names none.
-    :param addresses: the link of each address of the flows' ends.
-    :param counters: per node, every counter of nstat(8) that moved, and by how much.
-    :param sysctls: per node, those that bear on the result, as they were during the run.
+    :param flows: every flow; :data:`WORKLOAD` alone if the experiment names none.
+    :param addresses: the link for each address of the flows' ends.
+    :param counters: per node, the increase of each counter of nstat(8) that changed.
+    :param sysctls: per node, the values during the run of the sysctls that affect the result.
     :param cpu: CPU seconds of the emulator and of the sampler.
     :param busy: the share of the workload's time in which the machine's processors were not idle.
     :param load: the machine's load average over a minute, before and after.
@@ -212,7 +213,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def congestion(self) -> tuple[str, ...]:
-        """The congestion controls that the flows in the foreground used, by the senders' word."""
+        """The congestion controls of the foreground flows, as the stacks reported them."""
         subjects = [name for name, flow in self.flows.items() if not flow.background]
         used = (
             options.get("congestion")
@@ -224,25 +225,25 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def engine(self) -> str:
-        """The engines that shaped this run's links: ``emulator``, ``netem`` or ``none``."""
+        """The engines that shaped the links of this run: ``emulator``, ``netem`` or ``none``."""
         return "+".join(sorted({wire.engine for wire in self.wires})) or "none"
 
     @property
     def subflows(self) -> tuple[int, ...]:
-        """Every number of subflows that its flows had, where that is a question; no background."""
+        """The distinct numbers of subflows of its foreground flows, without 0."""
         seen = {flow.proof.subflows for flow in self.flows.values() if not flow.background}
         return tuple(sorted(count for count in seen if count))
 
 
 class ExperimentRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """The question: ``experiment.json``, enough to run it again.
+    """The experiment as ``experiment.json``, sufficient to run it again.
 
-    No other file is needed, except traces: those are named by their absolute paths.
+    It needs no other files, except traces. Their absolute paths are recorded.
 
-    :param name: of the experiment: its file's name without the suffix.
+    :param name: the name of the experiment: its file name without the suffix.
     :param topology: the name of the topology.
     :param spec: the experiment file as plain data, with the topology and all overrides in it.
-    :param metrics: those of other packages, so that their numbers can be read without these.
+    :param metrics: the metrics of other packages, so that their numbers can be read without these.
     """
 
     schema: int = SCHEMA
@@ -250,10 +251,10 @@ class ExperimentRecord(msgspec.Struct, frozen=True, kw_only=True):
     topology: str
     spec: dict[str, Any]
     created_at: str  # UTC, ISO 8601
-    version: str  # of testbed
+    version: str  # the version of testbed
     metrics: dict[str, Metric] = {}
 
     @property
     def digest(self) -> str:
-        """SHA-256 of ``spec``, in hexadecimal: equal where the same was asked for."""
+        """The SHA-256 of ``spec``, in hexadecimal. Equal specifications have equal digests."""
         return hashlib.sha256(msgspec.json.encode(self.spec, order="sorted")).hexdigest()

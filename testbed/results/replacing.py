@@ -1,4 +1,4 @@
-"""Putting a directory in the place of another in one step."""
+"""The atomic replacement of a directory by another one."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import Final
 
 _AT_FDCWD: Final = -100
 _RENAME_EXCHANGE: Final = 2  # renameat2(2)
-_CANNOT: Final = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP)  # the file system, or the system
+_CANNOT: Final = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP)  # not supported
 
 
 def replace_directory(new: Path, old: Path) -> None:
-    """Rename ``new`` to ``old``; what was there is removed afterwards.
+    """Rename ``new`` to ``old``, and remove the directory that was there.
 
-    At any moment one of both is there, whole.  Where the two cannot be exchanged, there is a moment
-    without either.
+    At any moment one complete directory has the name. If the system cannot exchange the two,
+    neither has the name for a moment.
 
-    :raises OSError: it cannot be done; then ``old`` is as it was.
+    :raises OSError: the rename failed; then ``old`` is unchanged.
     """
     try:
-        new.rename(old)  # if there is none, or an empty one
+        new.rename(old)  # succeeds if ``old`` does not exist or is empty
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
@@ -40,7 +40,7 @@ def _exchange(one: Path, other: Path) -> None:
 
 
 def _renameat2(one: Path, other: Path) -> bool:
-    """Exchange two names; return whether that can be done here."""
+    """Exchange two names; return whether the system supports it."""
     import ctypes  # noqa: PLC0415 - takes milliseconds, and is needed with --again only
 
     libc = ctypes.CDLL(None, use_errno=True)

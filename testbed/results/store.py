@@ -13,12 +13,13 @@
     runs/0001/...            logs and packet captures
     summary.json             what `testbed show` says, written at the end
 
-Each file but the manifest, and each run's directory, appears at once and whole, or not at all, so
-that a folder is readable at any moment: after Ctrl-C, on a full disk, while it is being copied.  A
-run that is done again replaces the old one when it is over.  Until then its files are in
-``runs/.0001``.  Nothing in the folder names a place outside, except the files that the experiment
-names.  Should the machine lose power, runs of the last half minute may be lost if they took less
-than :data:`FLUSH_S` seconds each; they are then to do again.
+Each file except the manifest, and the directory of each run, is created atomically. So a folder is
+readable at any moment: after Ctrl-C, on a full disk, or during a copy. A repeated run replaces the
+old one when it is finished. Until then its files are in ``runs/.0001``.
+
+The folder contains no path of other files, except those that the experiment names. After a power
+failure, runs of the last half minute may be missing if each took less than :data:`FLUSH_S` seconds.
+Then run them again.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ from testbed.results.manifest import NAME, Entry, Manifest, octets
 from testbed.results.model import SCHEMA, ExperimentRecord, RunRecord
 from testbed.results.replacing import replace_directory
 
-FLUSH_S: Final = 1.0  # a flush takes milliseconds, as much as all else that is done for a run
+FLUSH_S: Final = 1.0  # a flush takes milliseconds, as long as all other work for a run
 _NO_NAMES: Final = ("", ".", "..")
 RUNS: Final = "runs"
 RUN: Final = "run.json"
@@ -54,12 +55,12 @@ CONSOLE: Final = "console.log"
 
 T = TypeVar("T")
 
-# Is told of a file that is damaged; then the others are read.
+# Receives the error for a damaged file. Then the other files are read.
 OnDamage = Callable[[StoreError], None]
 
 
 class Store:
-    """One result folder; :meth:`create` a new one or :meth:`open` one that exists."""
+    """A result folder. Use :meth:`create` for a new one, and :meth:`open` for an existing one."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -74,12 +75,13 @@ class Store:
         environment: Environment | None = None,
         files: Collection[str] = (),
     ) -> Store:
-        """Make ``root/NAME/UTC-HASH``, where HASH is of the specification.
+        """Create ``root/NAME/UTC-HASH``. HASH is the start of the digest of the specification.
 
-        :param environment: where it runs; ``None``: :meth:`describe` will say it.
-        :param files: those of which the folder keeps a copy, numbered in this order.
-        :raises InputError: it cannot be written, for example without permission, or the
-            experiment has a name that would lead elsewhere.
+        :param environment: the environment of the runs, or ``None`` if :meth:`describe` adds it
+            later.
+        :param files: the files to copy into the folder. The copies are numbered in this order.
+        :raises InputError: the folder cannot be written, or the name of the experiment is not a
+            valid name of a folder.
         """
         if experiment.name in _NO_NAMES or "/" in experiment.name:
             raise InputError(
@@ -106,17 +108,17 @@ class Store:
         return store
 
     def describe(self, environment: Environment) -> None:
-        """Note where it runs.  Raises StoreError."""
+        """Record the environment. Raises StoreError."""
         self._write("environment.json", _pretty(environment))
 
     @property
     def described(self) -> bool:
-        """Whether it is known where it runs."""
+        """Whether the environment is recorded."""
         return (self.path / "environment.json").exists()
 
     @classmethod
     def open(cls, path: Path) -> Store:
-        """Return an existing folder.
+        """Open an existing folder.
 
         :raises InputError: it is not a result folder.
         """
@@ -129,18 +131,19 @@ class Store:
         return cls(path)
 
     def experiment(self) -> ExperimentRecord:
-        """Read what was asked for.  Raises StoreError."""
+        """Read the experiment. Raises StoreError."""
         return self._read("experiment.json", ExperimentRecord)
 
     def environment(self) -> Environment:
-        """Read where it ran.  Raises StoreError."""
+        """Read the environment. Raises StoreError."""
         return self._read("environment.json", Environment)
 
     def runs(self, on_damage: OnDamage | None = None) -> list[RunRecord]:
-        """Read the runs that finished, in order.
+        """Read the finished runs, in order.
 
-        :param on_damage: is told of each file that cannot be read, instead of an error.
-        :raises StoreError: one cannot be read.
+        :param on_damage: receives an error for each unreadable file; without it the first one is
+            raised.
+        :raises StoreError: a file cannot be read.
         """
         found: list[RunRecord] = []
         for number in self.over(on_damage):
@@ -149,13 +152,14 @@ class Store:
         return found
 
     def run(self, number: int) -> RunRecord:
-        """Read one run that finished.  Raises StoreError."""
+        """Read one finished run. Raises StoreError."""
         return self._read(f"{RUNS}/{number:04d}/{RUN}", RunRecord, self._upgraded)
 
     def series(self, number: int, on_damage: OnDamage | None = None) -> tuple[Record, ...]:
-        """Read what the probes of a run saw, in the order of time; nothing if no file says it.
+        """Read the records of the probes of a run, in the order of time; empty without a file.
 
-        :param on_damage: is told that it cannot be read, instead of an error.
+        :param on_damage: receives the error if the file cannot be read; without it the error is
+            raised.
         :raises StoreError: it cannot be read.
         """
         path = self._run(number) / "series.jsonl"
@@ -172,7 +176,7 @@ class Store:
         return found
 
     def samples(self, number: int) -> dict[str, list[int]]:
-        """Read single latencies and delays of a run in nanoseconds, by name; nothing without them.
+        """Read the single latencies and delays of a run in nanoseconds, by name; may be empty.
 
         :raises StoreError: it cannot be read.
         """
@@ -187,12 +191,14 @@ class Store:
             raise StoreError(f"{path} is damaged: {error}") from error
 
     def over(self, on_damage: OnDamage | None = None) -> dict[int, Entry]:
-        """Return what is known of the runs that are over, by number.
+        """Return the entries of the finished runs, by number.
 
-        A copy may hold only some of them.  What the manifest does not say is read from the runs.
+        A copy of a folder may hold only some of the runs. Entries that the manifest lacks are read
+        from the runs.
 
-        :param on_damage: is told of each file that cannot be read, instead of an error.
-        :raises StoreError: one cannot be read.
+        :param on_damage: receives an error for each unreadable file; without it the first one is
+            raised.
+        :raises StoreError: a file cannot be read.
         """
         entries = self._manifest.over(on_damage)
         found: dict[int, Entry] = {}
@@ -205,7 +211,7 @@ class Store:
         return found
 
     def _there(self) -> list[int]:
-        """Return the numbers of the runs that the folder holds."""
+        """Return the numbers of the runs in the folder."""
         try:
             names = [path.name for path in (self.path / RUNS).iterdir()]
         except FileNotFoundError:
@@ -220,10 +226,10 @@ class Store:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Be the only one that writes runs to the folder.
+        """Lock the folder for writing runs.
 
-        :raises InputError: another process does.
-        :raises StoreError: it cannot be written there.
+        :raises InputError: another process writes to the folder.
+        :raises StoreError: the folder cannot be written.
         """
         with contextlib.ExitStack() as held:
             with self._failing(self.path / NAME):
@@ -238,7 +244,7 @@ class Store:
             yield
 
     def _clear(self) -> None:
-        """Remove what runs that did not end have left."""
+        """Remove the files of unfinished runs."""
         for left in self.path.glob(f"{RUNS}/.*"):
             if left.is_dir():
                 shutil.rmtree(left, ignore_errors=True)
@@ -251,7 +257,7 @@ class Store:
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError:
-            return True  # its reader gets the error
+            return True  # the reader of the file gets the error
 
     def _upgraded(self, run: dict[str, Any]) -> dict[str, Any]:
         return upgrade.run(run, self._spec)
@@ -263,9 +269,9 @@ class Store:
     def begin_run(self, number: int) -> Path:
         """Return an empty directory for a run's files.
 
-        What an earlier attempt at the run has stored stays until :meth:`finish_run`.
+        The files of an earlier attempt at the run stay until :meth:`finish_run`.
 
-        :raises StoreError: it cannot be made.
+        :raises StoreError: the directory cannot be created.
         """
         directory = self._begun(number)
         with self._failing(directory):
@@ -274,9 +280,9 @@ class Store:
         return directory
 
     def finish_run(self, record: RunRecord) -> None:
-        """Store a run whose other files are in the directory that :meth:`begin_run` returned.
+        """Store a run. Its other files are in the directory that :meth:`begin_run` returned.
 
-        :raises StoreError: it cannot be written; runs written before are as they were.
+        :raises StoreError: the run cannot be written; earlier runs are unchanged.
         """
         flush = time.monotonic() - self._flushed >= FLUSH_S
         begun, directory = self._begun(record.number), self._run(record.number)
@@ -287,7 +293,7 @@ class Store:
                     _flush(begun)
                 replace_directory(begun, directory)
             except OSError:
-                shutil.rmtree(begun, ignore_errors=True)  # on a full disk room is wanted
+                shutil.rmtree(begun, ignore_errors=True)  # make room on a full disk
                 raise
             self._manifest.add(_entry(record))
         if flush:
@@ -298,23 +304,23 @@ class Store:
         self._write("summary.json", _pretty(summary))
 
     def add_console(self, text: bytes) -> None:
-        """Add what the kernel of a machine said to ``console.log``.  Raises StoreError."""
+        """Append kernel messages of a virtual machine to ``console.log``. Raises StoreError."""
         with self._failing(self.console), self.console.open("ab") as file:
             file.write(text)
 
     def add_worker(self, environment: Environment) -> None:
-        """Note a worker of a cluster that gets runs in ``workers.jsonl``.  Raises StoreError."""
+        """Record the environment of a cluster's worker in ``workers.jsonl``. Raises StoreError."""
         path = self.path / WORKERS
         with self._failing(path), path.open("ab") as file:
             file.write(msgspec.json.encode(environment) + b"\n")
 
     @property
     def console(self) -> Path:
-        """The file of what the kernels of machines said."""
+        """The file with the kernel messages of virtual machines."""
         return self.path / CONSOLE
 
     def discard_if_empty(self) -> bool:
-        """Remove a folder in which no run ever finished; return whether that was so."""
+        """Remove the folder if it has no finished run; return whether it was removed."""
         if self._there():
             return False
         self._discard()
@@ -322,7 +328,7 @@ class Store:
 
     def _discard(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
-        with contextlib.suppress(OSError):  # other results of the experiment are in it
+        with contextlib.suppress(OSError):  # other results of the experiment may be in it
             self.path.parent.rmdir()
 
     def _run(self, number: int) -> Path:
@@ -337,7 +343,7 @@ class Store:
         type_: type[T],
         upgraded: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
     ) -> T:
-        """Read a file; ``upgraded`` brings the contents of earlier schemas to this one."""
+        """Read a file; ``upgraded`` converts the contents of earlier schemas."""
         path = self.path / name
         try:
             content = octets(path)
@@ -363,9 +369,9 @@ class Store:
             self._write(str(copy), Path(name).read_bytes())
 
     def copies(self, files: Collection[str]) -> dict[str, Path]:
-        """Return the folder's copy of each file that it has one of.
+        """Return the path of the copy of each file that the folder has a copy of.
 
-        :param files: those that it was created with, in this order.
+        :param files: the files that the folder was created with, in the same order.
         """
         found = {name: self._copy(number, name) for number, name in enumerate(files, 1)}
         return {name: copy for name, copy in found.items() if copy.is_file()}
@@ -374,7 +380,7 @@ class Store:
         return self.path / FILES / f"{number:02}-{Path(name).name}"
 
     def _write(self, name: str, content: bytes) -> None:
-        """Write to a temporary name and rename: POSIX makes that atomic."""
+        """Write a file under a temporary name and rename it, which is atomic in POSIX."""
         path = self.path / name
         temporary = path.with_name(f".{path.name}.new")
         with self._failing(path):
@@ -406,7 +412,7 @@ class Store:
 
 
 def now() -> str:
-    """Return the time, UTC, as ISO 8601."""
+    """Return the current time in UTC as ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
@@ -419,9 +425,9 @@ class _Versioned(msgspec.Struct):
 
 
 def new_directory(parent: Path, name: str) -> Path:
-    """Make ``parent/name``, or ``name.2`` ... when two start within a second.
+    """Create ``parent/name``, or ``name.2`` and so on if the name exists.
 
-    :raises OSError: it cannot be made.
+    :raises OSError: it cannot be created.
     """
     parent.mkdir(parents=True, exist_ok=True)
     for attempt in range(2, 100):
@@ -437,7 +443,7 @@ def new_directory(parent: Path, name: str) -> Path:
 
 @contextlib.contextmanager
 def _passed_on(on_damage: OnDamage | None) -> Iterator[None]:
-    """Report an error instead of raising it, if the caller has asked for reports."""
+    """Pass an error to ``on_damage`` instead of raising it, if the caller gave that."""
     try:
         yield
     except StoreError as error:
@@ -447,7 +453,7 @@ def _passed_on(on_damage: OnDamage | None) -> Iterator[None]:
 
 
 def _flush(directory: Path) -> None:
-    """Have the files of a directory written to the disk."""
+    """Flush the files of a directory to the disk."""
     for path in directory.iterdir():
         if path.is_file():
             with path.open("rb") as file:

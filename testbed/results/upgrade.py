@@ -1,4 +1,4 @@
-"""Result folders of earlier schemas, brought to the present one while they are read."""
+"""The conversion of earlier schemas of result folders to the current one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 from testbed.results.model import SCHEMA, WORKLOAD
 
-# What the present schema has elsewhere, or not at all.
+# Keys that the current schema has in another place, or not at all.
 _MOVED: Final = ("cell", "proof", "details")
 
 
@@ -34,14 +34,14 @@ class _Spec(msgspec.Struct):
 
 
 def run(record: dict[str, Any], spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a run of schema 1 in the present shape.
+    """Convert a run of schema 1 to the current schema.
 
-    Schema 1 had one workload, a stack that was only a name, and cells with a number.  It did not
-    say what a stack used, nor which paths there were.
+    Schema 1 had one workload, a stack that was only a name, and cells with a number. It had neither
+    the options in use of a stack nor the paths.
 
     :param record: ``run.json``.
     :param spec: the experiment as plain data.
-    :raises msgspec.ValidationError: they are not of that schema.
+    :raises msgspec.ValidationError: the data does not have that schema.
     """
     moved, workload = msgspec.convert(record, _Run), msgspec.convert(spec, _Spec).workload
     usual = 5201 if workload.kind == "iperf3" else 5001
