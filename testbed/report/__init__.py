@@ -1,6 +1,7 @@
-"""Result folders as a page for people, and as figures for papers.
+"""Reports of result folders: HTML pages, and figures for papers.
 
-``reading`` reads them; ``asking``, ``answers``, ``running`` and ``timeline`` make values of what
-was read (``blocks``, ``figures``); ``plots`` and ``network`` draw such values as SVG, ``page``
-writes HTML, ``paper`` the figures and data for a paper.  ``building`` puts these together.
+``reading`` reads the folders. ``asking``, ``answers``, ``running`` and ``timeline`` convert their
+contents to values (``blocks``, ``figures``). ``plots`` and ``network`` draw these values as SVG,
+``page`` writes HTML, and ``paper`` writes the figures for a paper. ``building`` combines these
+modules.
 """

@@ -1,4 +1,4 @@
-"""Verdicts, tables of metrics with intervals, and every repetition.  Pure."""
+"""Verdicts, tables of metrics with intervals, and distributions. Pure."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from testbed.report.plots import ecdf, strip
 from testbed.report.timeline import Styles
 from testbed.results.model import Cell, RunRecord, Scalar, Status
 
-MOST_ROWS: Final = 60  # of one strip plot
-MOST_VALUES: Final = 400  # of a curve
-MOST_GROUPS: Final = 6  # of distribution functions side by side
-_WIDE: Final = 12  # cells: more do not fit beside one another
+MOST_ROWS: Final = 60  # rows of one strip plot
+MOST_VALUES: Final = 400  # values of a curve
+MOST_GROUPS: Final = 6  # groups of distribution functions side by side
+_WIDE: Final = 12  # cells that fit side by side
 
 
 def verdicts(outcome: Outcome) -> Section:
-    """Return the claims and what became of them."""
+    """Return the claims and their verdicts."""
     blocks: list[Block] = [Line(check.verdict, _claim(check, outcome)) for check in outcome.checks]
     blocks += [Line("left out", f"{text}: its runs were left out") for text in outcome.unjudged]
     blocks += [Paragraph(f"Note: {remark}.") for remark in outcome.remarks]
@@ -37,7 +37,7 @@ def verdicts(outcome: Outcome) -> Section:
 
 
 def results(asked: Asked, outcome: Outcome, runs: Sequence[RunRecord]) -> Section:
-    """Return a table for each metric that the experiment is about, and one of all the others."""
+    """Return a table for each headline metric, and tables of the other metrics."""
     samples = Samples.of(runs)
     measured = {name for cell in outcome.cells for name in cell.metrics}
     first = [name for name in outcome.headline if name in measured]
@@ -66,7 +66,7 @@ def results(asked: Asked, outcome: Outcome, runs: Sequence[RunRecord]) -> Sectio
 
 
 def distributions(figures: Sequence[Distribution]) -> Section | None:
-    """Draw every repetition."""
+    """Draw the values of all repetitions."""
     blocks: list[Block] = []
     for figure in figures:
         for index, part in enumerate(_parts(figure) if figure.each == RUN else ()):
@@ -82,7 +82,7 @@ def distributions(figures: Sequence[Distribution]) -> Section | None:
 
 
 def styles_of(asked: Asked) -> Styles:
-    """Return the styles of the stacks: the same in all figures, whichever runs count."""
+    """Return the styles of the stacks, equal in all figures whichever runs count."""
     styles = Styles()
     for cell in asked.cells:
         styles.of("stack", label_of(cell))
@@ -92,7 +92,7 @@ def styles_of(asked: Asked) -> Styles:
 def sampled(
     asked: Asked, outcome: Outcome, runs: Sequence[RunRecord], styles: Styles
 ) -> list[Distribution]:
-    """Return the values of the metrics that the experiment is about."""
+    """Return the distributions of the headline metrics."""
     samples = Samples.of(runs)
     found = []
     for metric in outcome.headline:
@@ -128,9 +128,9 @@ def single(
     samples: Sequence[Mapping[str, Sequence[float]]],
     styles: Styles,
 ) -> list[Distribution]:
-    """Return the distribution of single latencies and delays, those of all runs of a cell together.
+    """Return the distributions of single latencies and delays. The runs of a cell are pooled.
 
-    :param samples: of each run, in seconds, by name.
+    :param samples: the samples of each run, in seconds, by name.
     """
     names = dict.fromkeys(name for of in samples for name in of)
     found: dict[str, list[Sample]] = {name: [] for name in names}
@@ -167,7 +167,7 @@ def single(
 
 
 def _quantiles(ordered: Sequence[float]) -> tuple[float, ...]:
-    """Return a part of the sorted values, enough for a curve that looks the same."""
+    """Return a subset of the sorted values that is sufficient for an equal-looking curve."""
     if len(ordered) <= MOST_VALUES:
         return tuple(ordered)
     last = len(ordered) - 1
@@ -175,7 +175,7 @@ def _quantiles(ordered: Sequence[float]) -> tuple[float, ...]:
 
 
 def label_of(cell: Cell) -> str:
-    """Return the stack of a cell, with the parameters that are its own."""
+    """Return the stack of a cell, with the values of its options."""
     own = {name: value for name, value in cell.parameters.items() if name not in cell.point}
     return f"{cell.stack} ({in_words(own)})" if own else cell.stack
 
@@ -192,7 +192,7 @@ def _parts(figure: Distribution) -> Iterator[Distribution]:
 
 
 def functions(figure: Distribution) -> Iterator[Distribution]:
-    """Yield what is drawn as distribution functions: each group, or all of them together."""
+    """Yield the distribution functions to draw: one for each group, or one for all groups."""
     groups: dict[str, list[Sample]] = {}
     for sample in filter(lambda each: each.values, figure.samples):
         groups.setdefault(sample.group, []).append(sample)
@@ -205,7 +205,7 @@ def functions(figure: Distribution) -> Iterator[Distribution]:
 
 
 def _pooled(figure: Distribution, groups: int) -> Distribution:
-    """Put the samples of each stack together."""
+    """Pool the samples of each stack."""
     of: dict[str, list[Sample]] = {}
     for sample in filter(lambda each: each.values, figure.samples):
         of.setdefault(sample.label, []).append(sample)
@@ -250,7 +250,7 @@ def _cell(of: CellOutcome) -> Cell:
 
 
 def _table(asked: Asked, outcome: Outcome, samples: Samples, metric: str) -> Table:
-    """Return the table of one metric, all in one unit, so that its numbers can be copied."""
+    """Return the table of one metric. All its numbers have the same unit."""
     known = metric_of(metric, asked.own)
     there = [cell for cell in outcome.cells if metric in cell.metrics]
     factor, unit = scale(known.unit, max(abs(cell.metrics[metric].mean) for cell in there))
@@ -297,7 +297,7 @@ def _measures(
 
 
 def _others(asked: Asked, outcome: Outcome, samples: Samples, shown: set[str]) -> Table | None:
-    """Return the means of all other metrics, a column for each cell; nothing if those are many."""
+    """Return the means of the other metrics, one column per cell; None with too many cells."""
     if len(outcome.cells) > _WIDE:
         return None
     of = [samples.metrics(_cell(cell)) for cell in outcome.cells]

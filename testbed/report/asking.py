@@ -1,4 +1,4 @@
-"""The question of an experiment, its network, and how to ask again.  Pure."""
+"""The definition of an experiment, its network, and how to run it again. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from testbed.topology.model import Topology
 
 
 def question(folder: Folder) -> Section:
-    """Say what was asked: stacks, flows, parameters, events."""
+    """Describe the experiment: stacks, flows, parameters, events."""
     spec = folder.spec
     blocks: list[Block] = []
     cells, repetitions = len(folder.asked.cells), folder.asked.repetitions
@@ -49,7 +49,7 @@ def question(folder: Folder) -> Section:
 
 
 def topology(folder: Folder) -> Section | None:
-    """Draw the network, as it was at first."""
+    """Draw the network as it was at the start."""
     it = folder.topology
     if it is None:
         return None
@@ -71,7 +71,7 @@ def topology(folder: Folder) -> Section | None:
 
 
 def again(folder: Folder) -> Section:
-    """Say how to run it again."""
+    """Describe how to run the experiment again."""
     record, environment = folder.record, folder.environment
     file = shlex.quote(f"{record.name}.yaml")
     path = shlex.quote(str(folder.path))
@@ -93,7 +93,7 @@ def again(folder: Folder) -> Section:
 
 
 def environment(folder: Folder) -> Section | None:
-    """Say where it ran."""
+    """Describe the environment of the runs."""
     it = folder.environment
     if it is None:
         return None

@@ -1,4 +1,4 @@
-"""Axes: round ticks, in the unit that suits the values."""
+"""Axes with round ticks, in a unit that suits the values."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _STEPS: Final = (1, 2, 2.5, 5, 10)
 class Axis(msgspec.Struct, frozen=True, kw_only=True):
     """An axis from ``low`` to ``high``, in the unit of the values.
 
-    :param ticks: values, each with its label.
-    :param unit: what the numbers written are in; empty for counts.
-    :param logarithmic: equal ratios take equal room; all values are above 0.
+    :param ticks: the values of the ticks, each with its label.
+    :param unit: the unit of the labels; empty for counts.
+    :param logarithmic: whether the axis is logarithmic. Then all values are above 0.
     """
 
     low: float
@@ -29,7 +29,7 @@ class Axis(msgspec.Struct, frozen=True, kw_only=True):
     logarithmic: bool = False
 
     def place(self, value: float) -> float:
-        """Return where a value lies, from 0 to 1."""
+        """Return the position of a value, from 0 to 1."""
         if self.logarithmic:
             return math.log(value / self.low) / math.log(self.high / self.low)
         return (value - self.low) / (self.high - self.low)
@@ -38,7 +38,7 @@ class Axis(msgspec.Struct, frozen=True, kw_only=True):
 def axis(high: float, unit: Unit, low: float = 0.0, count: int = 4) -> Axis:
     """Return an axis that ends at a tick.
 
-    :param count: about how many steps it has.
+    :param count: the approximate number of steps.
     """
     if not math.isfinite(high) or not math.isfinite(low) or high <= low:
         high = low + (abs(low) or 1.0)
@@ -60,9 +60,9 @@ def axis(high: float, unit: Unit, low: float = 0.0, count: int = 4) -> Axis:
 
 
 def decades(low: float, high: float, unit: Unit) -> Axis:
-    """Return a logarithmic axis between ticks at 1, 2 and 5 times powers of ten.
+    """Return a logarithmic axis with ticks at 1, 2 and 5 times powers of ten.
 
-    :param low: above 0.
+    :param low: the smallest value, above 0.
     """
     factor, name = scale(unit, high)
     first, last = (math.floor(math.log10(end / factor)) for end in (low, high))
@@ -81,16 +81,17 @@ def decades(low: float, high: float, unit: Unit) -> Axis:
 
 
 def seconds(end: float, count: int = 6) -> Axis:
-    """Return the axis of time from 0, which ends where the run does."""
+    """Return the time axis from 0 to the end of the run."""
     whole = axis(end, "s", count=count)
     ticks = tuple(tick for tick in whole.ticks if tick[0] <= end * (1 + 1e-9))
     return Axis(low=0.0, high=end or whole.high, ticks=ticks, unit=whole.unit)
 
 
 def parameter(figure: Sweep, character: float) -> Axis:
-    """Return the axis of a parameter: the values that were asked for are its ticks.
+    """Return the axis of a parameter, with ticks at the values of the experiment.
 
-    :param character: which share of the axis a character takes: texts do not overlap.
+    :param character: the width of a character as a share of the axis. Labels that would overlap are
+        omitted.
     """
     at = [figure.place(value) for value in figure.values]
     margin = (max(at) - min(at)) * 0.05

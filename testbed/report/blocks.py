@@ -1,4 +1,4 @@
-"""The parts of a page, as values: sections of paragraphs, tables, figures and text to copy."""
+"""The parts of a page as values: sections of paragraphs, tables, figures and text to copy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class Paragraph(msgspec.Struct, frozen=True, tag="paragraph"):
-    """Some sentences."""
+    """A paragraph of text."""
 
     text: str
 
@@ -18,14 +18,14 @@ class Heading(msgspec.Struct, frozen=True, tag="heading"):
 
 
 class Line(msgspec.Struct, frozen=True, tag="line"):
-    """A verdict, or a status: a word with a meaning and what is said."""
+    """A verdict or a status: a keyword and a text."""
 
     word: str
     text: str
 
 
 class Table(msgspec.Struct, frozen=True, tag="table"):
-    """A table; a column of ``numbers`` is aligned to the right."""
+    """A table. The columns in ``numbers`` are aligned to the right."""
 
     caption: str
     head: tuple[str, ...]
@@ -34,10 +34,10 @@ class Table(msgspec.Struct, frozen=True, tag="table"):
 
 
 class Figure(msgspec.Struct, frozen=True, tag="figure"):
-    """A drawing.
+    """A drawing with a caption.
 
-    :param svg: made by :mod:`testbed.report.svg`, which escapes what is written in it.
-    :param marks: what its letters mean.
+    :param svg: the drawing by :mod:`testbed.report.svg`, which escapes all texts.
+    :param marks: the meaning of its letters.
     """
 
     caption: str
@@ -46,7 +46,7 @@ class Figure(msgspec.Struct, frozen=True, tag="figure"):
 
 
 class Grid(msgspec.Struct, frozen=True, tag="grid"):
-    """Figures side by side, where there is room."""
+    """Figures side by side, if there is room."""
 
     caption: str
     figures: tuple[Figure, ...]
@@ -60,14 +60,14 @@ class Code(msgspec.Struct, frozen=True, tag="code"):
 
 
 class Link(msgspec.Struct, frozen=True, tag="link"):
-    """A link to another page of a server."""
+    """A link to another page of the server."""
 
     text: str
     address: str
 
 
 class Fold(msgspec.Struct, frozen=True, tag="fold"):
-    """Blocks that are shown when asked for."""
+    """Blocks that the reader can unfold."""
 
     summary: str
     blocks: tuple[Block, ...]
@@ -78,7 +78,7 @@ Block = Paragraph | Heading | Line | Table | Figure | Grid | Code | Link | Fold
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of the page, with a place in its table of contents."""
+    """A part of the page, with an entry in the table of contents."""
 
     id: str
     title: str
@@ -86,10 +86,10 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Article(msgspec.Struct, frozen=True, kw_only=True):
-    """One result folder.
+    """The part of a page about one result folder.
 
-    :param facts: what matters most, in a few words each.
-    :param explorer: whether it has runs to zoom into.
+    :param facts: the most important facts, in a few words each.
+    :param explorer: whether it has runs that the reader can zoom into.
     """
 
     id: str
@@ -100,5 +100,5 @@ class Article(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def tag(block: Block) -> str:
-    """Return which kind of block it is, for templates."""
+    """Return the kind of a block, for templates."""
     return str(block.__struct_config__.tag)

@@ -1,4 +1,4 @@
-"""From result folders to a page, and to the figures in it."""
+"""Builds the page of result folders and its figures."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from testbed.report.page import Explored, render
 from testbed.report.reading import Folder, Reader
 from testbed.report.timeline import Styles, timeline
 
-_POINTS: Final = 60_000  # of all curves of a page, about
-_CURVES: Final = 15  # of a run, about
-_SINGLE: Final = 12  # cells, of whose single latencies distributions are drawn
-_FEWEST: Final = 60  # points of a curve
+_POINTS: Final = 60_000  # the approximate number of points of all curves of a page
+_CURVES: Final = 15  # the approximate number of curves of a run
+_SINGLE: Final = 12  # cells up to which the distributions of single latencies are drawn
+_FEWEST: Final = 60  # the fewest and the most points of a curve
 _MOST: Final = 400
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """The choices for a page or its figures.
 
-    :param metrics: instead of those that the flows are mostly run for.
-    :param runs: numbers of the runs to show over time, instead of a choice.
+    :param metrics: the metrics to show instead of the headline.
+    :param runs: the numbers of the runs to show over time, instead of a selection.
     """
 
     metrics: tuple[str, ...] = ()
@@ -38,7 +38,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Built(msgspec.Struct, frozen=True, kw_only=True):
-    """One folder, with all that is drawn of it."""
+    """One folder with all its figures."""
 
     folder: Folder
     outcome: Outcome
@@ -50,9 +50,9 @@ class Built(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def build(paths: Sequence[Path], options: Options) -> tuple[list[Built], list[str]]:
-    """Read folders; return what is drawn, and a line for each thing that could not be read.
+    """Read folders; return their figures, and a line for each unreadable part.
 
-    :raises InputError: nothing of any folder can be shown, or not what was asked for.
+    :raises InputError: no folder can be shown, or no folder has a requested metric or run.
     """
     reader = Reader()
     folders = [reader.folder(path, options.metrics) for path in paths]
@@ -71,11 +71,11 @@ def page(
     force: bool = False,
     anyway: str | None = None,
 ) -> str:
-    """Return a page of what was built.
+    """Return the page of the folders.
 
-    :param following: it is served, and shall show the runs that are still to come.
-    :param force: compare folders whatever differs.
-    :param anyway: the address of the page that does so, if it is served.
+    :param following: whether the server updates the page with further runs.
+    :param force: whether to compare folders despite any differences.
+    :param anyway: the address of the page with ``force``, if a server has it.
     """
     articles = [_article(each, index) for index, each in enumerate(built)]
     explored = [

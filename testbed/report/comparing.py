@@ -1,4 +1,4 @@
-"""Folders held against the first of them, as the beginning of a page."""
+"""The comparison of folders with the first one, for the start of a page."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _NUMBERS: Final = ("base", "new", "change", "detectable", "p")
 
 
 def comparison(paths: Sequence[Path], *, force: bool = False, anyway: str | None = None) -> Article:
-    """Compare folders as `testbed compare` does; what cannot be compared is said in one line.
+    """Compare folders like `testbed compare`. A refusal becomes one line of the page.
 
-    :param force: compare whatever differs.
-    :param anyway: the address of the page that does so, if there is one.
+    :param force: whether to compare despite any differences.
+    :param anyway: the address of the page with ``force``, if one exists.
     """
     return Article(
         id="comparison",

@@ -1,4 +1,4 @@
-"""The data of figures as columns, and as files: CSV and Parquet."""
+"""The data of figures, as columns and as files in CSV and Parquet."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def of_distribution(figure: Distribution) -> Columns:
 
 
 def of_sweeps(figures: Sequence[Sweep]) -> Columns:
-    """Return one row for each cell; what no run gave is empty."""
+    """Return one row for each cell. Missing values are empty."""
     rows = []
     for figure in figures:
         texts = dict(zip(figure.values, figure.written, strict=True))

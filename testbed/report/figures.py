@@ -1,6 +1,6 @@
-"""The content of figures, as values.  Pages, papers and tables of data are made of the same ones.
+"""The content of figures as values, for pages, papers and tables of data.
 
-Every value is in the unit of the registry: bit/s, seconds, octets, or a count.
+Every value has the unit of the registry: bit/s, seconds, octets, or a count.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from testbed.analysis.statistics import Interval
 from testbed.metric import Unit
 
 RUN: Final = "run"
-INK: Final = -1  # the style of marks in the colour of text
+INK: Final = -1  # the style with the colour of text
 
 
 class Curve(msgspec.Struct, frozen=True, kw_only=True):
     """One curve.
 
-    :param style: the number of its colour and dash: equal for the same thing in all figures.
-    :param x: seconds from the start of the workload, never falling.
-    :param step: a value holds until the next one.
+    :param style: the number of its colour and dash. An object has the same style in all figures.
+    :param x: times in seconds from the start of the workload, in ascending order.
+    :param step: whether a value holds until the next one.
     """
 
     name: str
@@ -35,10 +35,10 @@ class Curve(msgspec.Struct, frozen=True, kw_only=True):
 class Panel(msgspec.Struct, frozen=True, kw_only=True):
     """Curves of one quantity over time.
 
-    :param stacked: areas on top of one another, on common ``x``; a curve in ``over`` is drawn as
-        a line across them.
-    :param limit: where the axis ends at most: the few values above are cut off, and marked.
-    :param note: what is left out.
+    :param stacked: whether the curves are stacked areas, with equal ``x``. The curves in ``over``
+        are lines on top of them.
+    :param limit: the upper limit of the axis. Values above it are cut off and marked.
+    :param note: a note about omitted curves.
     """
 
     quantity: str
@@ -51,13 +51,13 @@ class Panel(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def top(self) -> float:
-        """Where the axis has to end."""
+        """The upper end of the axis."""
         largest = self.largest
         return largest if self.limit is None else min(self.limit, largest)
 
     @property
     def largest(self) -> float:
-        """The largest value there is."""
+        """The largest value."""
         heights = [max(curve.y, default=0.0) for curve in (*self.over, *self.curves)]
         if self.stacked and self.curves:
             sums = map(sum, zip(*(curve.y for curve in self.curves), strict=True))
@@ -66,9 +66,9 @@ class Panel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that happened at a moment.
+    """An event at a point in time.
 
-    :param letter: of an event; what a path manager tells has none.
+    :param letter: the letter of an event of the experiment. Events of path managers have none.
     """
 
     t: float
@@ -77,11 +77,11 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Timeline(msgspec.Struct, frozen=True, kw_only=True):
-    """One run over time.
+    """The figure of one run over time.
 
-    :param name: of its file.
-    :param group: equal for runs that are drawn side by side, on the same axes.
-    :param end: seconds.
+    :param name: the name of its file.
+    :param group: the group of runs that are drawn side by side, on the same axes.
+    :param end: the end of the run in seconds.
     """
 
     name: str
@@ -95,10 +95,10 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
-    """The values that the runs of one cell gave.
+    """The values from the runs of one cell.
 
-    :param group: what the cell's parameters are, in words.
-    :param mean: ``None`` where there is no value.
+    :param group: the parameters of the cell, in words.
+    :param mean: the mean, or ``None`` without values.
     """
 
     label: str
@@ -110,10 +110,10 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Distribution(msgspec.Struct, frozen=True, kw_only=True):
-    """One metric: every repetition of some cells.
+    """One metric: the values of all repetitions of some cells.
 
-    :param metric: its name; ``note`` says what one must know to read it.
-    :param each: what one value is: a run, or a sample within one.
+    :param metric: the name of the metric; ``note`` explains the figure.
+    :param each: the meaning of one value: a run, or a sample within a run.
     """
 
     name: str
@@ -128,9 +128,9 @@ class Distribution(msgspec.Struct, frozen=True, kw_only=True):
 class Point(msgspec.Struct, frozen=True, kw_only=True):
     """The runs of one cell.
 
-    :param x: the parameter: seconds, bit/s, octets, a share, or a plain number.
-    :param mean: of the runs that count; ``None``: none does.
-    :param runs: how many count, of the ``planned`` ones.
+    :param x: the value of the parameter: seconds, bit/s, octets, a share, or a plain number.
+    :param mean: the mean of the runs that count, or ``None`` if none does.
+    :param runs: how many of the ``planned`` runs count.
     """
 
     x: float
@@ -141,7 +141,7 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def edges(self) -> tuple[float, ...]:
-        """All values that an axis must hold."""
+        """All values that the axis must include."""
         if self.mean is None:
             return ()
         ends = () if self.interval is None else (self.interval.low, self.interval.high)
@@ -149,7 +149,7 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """One stack; it is broken where a point has no mean."""
+    """The line of one stack. It has a gap at each point without a mean."""
 
     name: str
     style: int
@@ -168,12 +168,13 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sweep(msgspec.Struct, frozen=True, kw_only=True):
-    """One metric over a parameter of the matrix, the others having one value.
+    """One metric over a parameter of the matrix. The other parameters are fixed.
 
-    :param group: what the other parameters are, in words.
-    :param values: those of the parameter, rising; ``written`` as they are in the experiment.
-    :param low: where the axis of the metric begins, and ``high`` where it ends, at least: equal
-        for all groups.
+    :param group: the other parameters, in words.
+    :param values: the values of the parameter in ascending order; ``written`` holds their texts in
+        the experiment.
+    :param low: the lower end of the metric's axis; ``high`` is the smallest upper end. Both are
+        equal for all groups.
     """
 
     name: str
@@ -190,9 +191,9 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def title(self) -> str:
-        """Its content, in words."""
+        """The content of the figure, in words."""
         return f"{self.metric} over {self.parameter}" + (f", {self.group}" if self.group else "")
 
     def place(self, value: float) -> float:
-        """Return where a value of the parameter stands on its axis."""
+        """Return the position of a value of the parameter on its axis."""
         return math.log10(value) if self.logarithmic else value

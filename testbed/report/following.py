@@ -1,4 +1,4 @@
-"""How far an experiment is that is being carried out, read from its folder while it is written."""
+"""The progress of a running experiment, read from its folder."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from testbed.report.answers import in_words
 from testbed.results.model import ExperimentRecord, RunRecord
 from testbed.results.store import Store
 
-LATEST: Final = 6  # runs that are told of
+LATEST: Final = 6  # runs in ``Progress.latest``
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far it is.
+    """The progress of an experiment.
 
-    :param over: runs that are over.
-    :param planned: runs of the blocks of repetitions that have begun.
-    :param most: runs of all blocks that there may be until the expectations are decided.
-    :param current: what is being run now: run, stack and parameters.
-    :param latest: what became of the last ones, the newest first.
+    :param over: the number of finished runs.
+    :param planned: the number of runs in the started blocks of repetitions.
+    :param most: the number of runs in all blocks, if the expectations stay undecided.
+    :param current: the current runs: run, stack and parameters.
+    :param latest: the outcomes of the last runs, the newest first.
     """
 
     id: str
@@ -39,33 +39,33 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Plan(msgspec.Struct, frozen=True):
-    """The runs that an experiment has at most.
+    """The largest set of runs that an experiment can have.
 
-    :param names: of each run, by its number.
-    :param block: runs between two looks at the expectations.
+    :param names: the description of each run, by its number.
+    :param block: the number of runs between two checks of the expectations.
     """
 
     names: dict[int, str]
     block: int
 
     def begun(self, runs: int) -> int:
-        """Return how many runs there are in all blocks that have begun.
+        """Return the number of runs in all started blocks.
 
-        :param runs: those that have begun.
+        :param runs: the number of started runs.
         """
         blocks = max(1, -(-runs // self.block))
         return min(blocks * self.block, len(self.names))
 
 
 class Follower:
-    """Reads folders again and again; what was asked for is read once."""
+    """Reads the progress of folders repeatedly. It reads the experiment of a folder once."""
 
     def __init__(self) -> None:
         self._plans: dict[Path, _Plan] = {}
         self._said: dict[tuple[Path, int, int], str] = {}
 
     def progress(self, id_: str, path: Path) -> Progress:
-        """Return how far a folder is; what cannot be read is left out."""
+        """Return the progress of a folder. Unreadable parts are omitted."""
         store = Store(path)
         try:
             plan = self._plan(path, store)
@@ -74,7 +74,7 @@ class Follower:
             return Progress(id=id_, over=0, planned=0, most=0)
         current = tuple(_begun(path))
         newest = list(over)[::-1]
-        with contextlib.suppress(OSError):  # one is being replaced at this moment
+        with contextlib.suppress(OSError):  # a run is replaced at this moment
             newest.sort(key=lambda run: _written(store, run), reverse=True)
         return Progress(
             id=id_,
@@ -129,7 +129,7 @@ def _written(store: Store, run: int) -> int:
 
 
 def _begun(path: Path) -> Iterator[int]:
-    """Yield the numbers of the runs whose files are being written."""
+    """Yield the numbers of the runs in progress."""
     try:
         names = sorted(each.name for each in (path / "runs").iterdir())
     except OSError:

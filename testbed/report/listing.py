@@ -1,4 +1,4 @@
-"""The result folders below a directory, found quickly, and read again only if they changed."""
+"""Lists the result folders below a directory. A folder is read again only after a change."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _LOCKS: Final = Path("/proc/locks")
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One result folder, in brief.
+    """A summary of one result folder.
 
-    :param id: its path below the directory; what addresses name it by.
-    :param state: ``running`` while a testbed writes there, ``complete`` with a summary, else
-        ``unfinished``; ``damaged`` where ``name`` and the rest could not be read.
-    :param runs: how many are over, by status.
+    :param id: its path below the directory, which is its name in URLs.
+    :param state: ``running`` while a testbed writes to it, ``complete`` with a summary, else
+        ``unfinished``. It is ``damaged`` if ``name`` and the other fields could not be read.
+    :param runs: the number of finished runs, by status.
     """
 
     id: str
@@ -37,7 +37,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def text(self) -> str:
-        """The text that a search looks in."""
+        """The searchable text."""
         parts = (self.id, self.name, self.description, self.machine, *self.stacks)
         return " ".join(parts).casefold()
 
@@ -66,7 +66,7 @@ _Mark = tuple[int, ...]
 
 
 class Listing:
-    """Folders below ``root``; none outside of it, wherever symbolic links lead."""
+    """The folders below ``root``. It ignores symbolic links, so all folders are inside."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -91,17 +91,17 @@ class Listing:
         return sorted(entries, key=lambda each: (each.created_at, each.id), reverse=True)
 
     def path(self, id_: str) -> Path | None:
-        """Return where a folder lies; ``None`` if there is none of that name in the listing."""
+        """Return the path of a folder; ``None`` if the listing has no such folder."""
         if id_ not in self._known:
             self.entries()
         return self.root / id_ if id_ in self._known else None
 
     def mark(self, id_: str) -> _Mark:
-        """Return what changes when a folder does."""
+        """Return a mark that changes with the folder."""
         return _mark(str(self.root / id_))
 
     def _folders(self, depth: int = _DEPTH, id_: str = "") -> Iterator[tuple[str, str]]:
-        """Yield the name and the path of each result folder; links are not followed."""
+        """Yield the name and the path of each result folder. It does not follow links."""
         try:
             with os.scandir(self.root / id_) as inside:
                 names = sorted(each.name for each in inside if each.is_dir(follow_symlinks=False))
@@ -119,7 +119,7 @@ class Listing:
 def chosen(
     entries: Sequence[Entry], search: str = "", filters: Mapping[str, str] | None = None
 ) -> list[Entry]:
-    """Return the entries that hold every word of a search and have the values of the filters."""
+    """Return the entries that contain every word of a search and match the filters."""
     words = search.casefold().split()
     wanted = {name: value for name, value in (filters or {}).items() if value}
     return [
@@ -135,16 +135,16 @@ def _has(entry: Entry, name: str, value: str) -> bool:
 
 
 def _mark(path: str) -> _Mark:
-    """Return what changes when a folder does.
+    """Return a mark that changes with the folder.
 
-    Of its files the manifest alone grows; the others are put there by rename(2), which changes the
+    Only the manifest of a folder grows. The other files are created by rename(2), which changes the
     time of the folder.
     """
     try:
         folder = os.stat(path)  # noqa: PTH116 - thousands of them
         manifest = os.stat(f"{path}/{NAME}")  # noqa: PTH116 - the same
     except OSError:
-        return _UNKNOWN  # of schema 1, or gone: it is read each time
+        return _UNKNOWN  # schema 1, or removed: read it each time
     return manifest.st_ino, manifest.st_mtime_ns, manifest.st_size, folder.st_mtime_ns
 
 
@@ -186,9 +186,9 @@ def _decoded(path: str, type_: type[Any]) -> Any:
 
 
 def _locked() -> set[int]:
-    """Return the inodes of files that some process has locked: manifests that are being written.
+    """Return the inodes of locked files. The manifest of a running experiment is locked.
 
-    ``/proc/locks``, proc_locks(5).  Taking a lock ourselves would turn a writer away.
+    It reads ``/proc/locks``, see proc_locks(5). A lock by this process would block a writer.
     """
     try:
         lines = _LOCKS.read_text().splitlines()

@@ -1,6 +1,6 @@
-"""The drawing of a topology: nodes in columns, the links with their shaping and addresses.
+"""Draws a topology: nodes in columns, and links with their shaping and addresses.
 
-Tunnels are dashed.  One between nodes that are not in neighbouring columns goes below all nodes.
+Tunnels are dashed. Lines between nodes that are not in neighbouring columns run below all nodes.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from testbed.report.svg import Drawing, Point, width_of
 from testbed.topology.devices import Vlan, kind_of
 from testbed.topology.model import Interface, Kind, Link, Node, Topology
 
-MOST_NODES: Final = 24  # of a drawing that can be read
+MOST_NODES: Final = 24  # the limit of a readable drawing
 MOST_LINKS: Final = 40
 _GAP: Final = 400.0  # between columns
 _BOX: Final = 92.0
-_PORT: Final = 64.0  # of a node's height for each of its links
+_PORT: Final = 64.0  # the height of a node for each of its links
 _SPACE: Final = 24.0  # between nodes
 _MARGIN: Final = 8.0
-_LANE: Final = 56.0  # of height, for each tunnel below all nodes
+_LANE: Final = 56.0  # the height of each line below all nodes
 
 _Sides = Mapping[str, tuple[list[str], list[str]]]
 _Box = tuple[Point, Point]
 
 
 def network(topology: Topology, first: str | None = None) -> str | None:
-    """Draw a topology; nothing where it is too large to be read.
+    """Draw a topology; return None if it is too large for a readable drawing.
 
-    :param first: the node that stands on the left.
+    :param first: the leftmost node.
     """
     lines = [*_lines(topology)]
     if len(topology.nodes) > MOST_NODES or len(lines) > MOST_LINKS:
@@ -64,20 +64,20 @@ def network(topology: Topology, first: str | None = None) -> str | None:
 
 
 class _Line(msgspec.Struct, frozen=True):
-    """A link or a tunnel, as it is drawn."""
+    """A link or a tunnel in the drawing."""
 
     name: str
     a: Interface
     b: Interface
     words: Sequence[str]
-    kind: str = ""  # of a tunnel
+    kind: str = ""  # the kind of a tunnel
 
     @property
     def title(self) -> str:
         return f"{self.name} ({self.kind})" if self.kind else self.name
 
     def is_far(self, columns: Mapping[str, int]) -> bool:
-        """Whether nodes may stand between its ends."""
+        """Whether other nodes may lie between its ends."""
         return abs(columns[self.a.node] - columns[self.b.node]) > 1
 
 
@@ -100,7 +100,7 @@ def _vlans(topology: Topology, link: Link) -> list[str]:
 
 
 def _uppers(node: Node, card: Interface) -> list[Interface]:
-    """Return the VLANs on a card."""
+    """Return the VLAN interfaces on a card."""
     return [
         it for it in node.interfaces if isinstance(it.device, Vlan) and it.device.lower == card.name
     ]
@@ -119,7 +119,7 @@ def _node(drawing: Drawing, node: Node, box: _Box) -> None:
 
 
 def shaping(link: Link) -> list[str]:
-    """Return the shaping of a link in words: one line if both directions are alike."""
+    """Return the shaping of a link in words: one line if both directions are equal."""
     if not link.wire:
         return ["not shaped"]
     ahead, back = (netem.to_tc() or "no limit" for netem in (link.toward_b, link.toward_a))
@@ -129,7 +129,7 @@ def shaping(link: Link) -> list[str]:
 
 
 def _columns(topology: Topology, first: str | None) -> dict[str, int]:
-    """Return the column of each node: how many links it is away from the first one."""
+    """Return the column of each node: its distance in links from the first node."""
     graph: nx.Graph[str] = nx.Graph()
     graph.add_nodes_from(node.name for node in topology.nodes)
     graph.add_edges_from((link.a.node, link.b.node) for link in topology.links)
@@ -139,7 +139,7 @@ def _columns(topology: Topology, first: str | None) -> dict[str, int]:
 
 
 def _sides(topology: Topology, lines: Sequence[_Line], columns: Mapping[str, int]) -> _Sides:
-    """Return the links and tunnels on the left and on the right of each node."""
+    """Return the links and tunnels on the left and right side of each node."""
     sides: dict[str, tuple[list[str], list[str]]] = {node.name: ([], []) for node in topology.nodes}
     for line in lines:
         for end, other in ((line.a, line.b), (line.b, line.a)):
@@ -168,7 +168,7 @@ def _boxes(
             y += heights[name] + _SPACE
     width = (max(stacks) + 1) * _BOX + max(stacks) * _GAP + 2 * _MARGIN
     if any(columns[line.a.node] == columns[line.b.node] for line in lines):
-        width += _GAP / 2  # such links are drawn as a bow on the right
+        width += _GAP / 2  # links within a column are bows on the right
     return boxes, width, height + 2 * _MARGIN
 
 
@@ -181,7 +181,7 @@ def _port(box: _Box, sides: tuple[list[str], list[str]], link: str) -> Point:
 
 
 def _across(drawing: Drawing, line: _Line, points: tuple[Point, Point]) -> Point:
-    """Draw a line within a gap between columns; return where its words stand."""
+    """Draw a line in a gap between columns; return the position of its text."""
     (x1, y1), (x2, y2) = points
     bow = _GAP / 2 if x1 == x2 else 0.0
     bend = max(x1, x2) + bow if bow else (x1 + x2) / 2
@@ -193,7 +193,7 @@ def _across(drawing: Drawing, line: _Line, points: tuple[Point, Point]) -> Point
 
 
 def _below(drawing: Drawing, line: _Line, points: tuple[Point, Point], lane: float) -> Point:
-    """Draw a line below all nodes; return where its words stand."""
+    """Draw a line below all nodes; return the position of its text."""
     (x1, y1), (x2, y2) = points
     down, up = x1 + _GAP / 2, x2 - _GAP / 2
     drawing.path(
@@ -234,7 +234,7 @@ def _cut(text: str, width: float) -> str:
 
 
 def rows(topology: Topology) -> Iterator[tuple[str, str, str, str]]:
-    """Yield each end of a link, VLAN or tunnel: its link, node, addresses and what shapes it."""
+    """Yield each end of a link, VLAN or tunnel: link, node, addresses and shaping."""
     for link in topology.links:
         for end in (link.a, link.b):
             yield _row(link.name, end, "; ".join(shaping(link)))

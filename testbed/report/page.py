@@ -1,7 +1,7 @@
-"""One HTML file that needs nothing else: no network, and no JavaScript to be read.
+"""The page: one self-contained HTML file, readable without a network and JavaScript.
 
-What comes from result folders is text: Jinja2 escapes it, ElementTree does so in drawings, and JSON
-in the page has no character with a meaning in HTML.  Should that ever fail, a
+All content of result folders is text. Jinja2 escapes it in pages, and ElementTree in drawings. The
+JSON in the page has no character with a meaning in HTML. As a second defence, a
 Content-Security-Policy allows only the scripts and styles whose hashes it names.
 """
 
@@ -34,9 +34,9 @@ _STYLES: Final = ("uPlot.min.css", "page.css")
 
 
 class Explored(msgspec.Struct, frozen=True, kw_only=True):
-    """The runs that a page lets one zoom into.
+    """The runs of a page that the reader can zoom into.
 
-    :param article: the id of the article they belong to.
+    :param article: the id of the article of the runs.
     """
 
     article: str
@@ -53,8 +53,8 @@ def render(
 ) -> str:
     """Return the page.
 
-    :param damage: a line for each thing that could not be read.
-    :param following: it is served, and shall show the runs that are still to come.
+    :param damage: a line for each unreadable part.
+    :param following: whether the server updates the page with further runs.
     :raises PlatformError: Jinja2 is not installed.
     """
     scripts, styles = (_together(names) for names in (_SCRIPTS, _STYLES))
@@ -80,11 +80,11 @@ def listed(
     choices: Mapping[str, Sequence[str]],
     further: Mapping[str, str],
 ) -> str:
-    """Return the page that lists folders.
+    """Return the page with the list of folders.
 
-    :param total: how many there are, in words.
-    :param filters: what is chosen, of the ``choices``.
-    :param further: the queries of the pages before and after.
+    :param total: the number of folders, in words.
+    :param filters: the selected values of the ``choices``.
+    :param further: the queries of the previous and the next page.
     """
     style = _together(_STYLES)
     return _template("list.html.j2").render(
@@ -100,13 +100,13 @@ def listed(
 
 
 def notice(text: str) -> str:
-    """Return a page that says one thing."""
+    """Return a page with a single message."""
     style = _together(_STYLES)
     return _template("list.html.j2").render(text=text, style=style, style_hash=_hash(style))
 
 
 def embedded(value: Any) -> str:
-    """Return JSON that can stand in a ``script`` element: no ``<``, ``>``, ``&`` is left in it."""
+    """Return JSON that is safe in a ``script`` element. It has no ``<``, ``>`` and ``&``."""
     text = msgspec.json.encode(value).decode()
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
@@ -136,7 +136,7 @@ def _template(name: str) -> jinja2.Template:
 
 
 def _finalized(value: Any) -> Any:
-    """Write control characters out, in all that is not marked as safe."""
+    """Escape control characters in text that is not marked as safe."""
     return clean(value) if type(value) is str else value
 
 

@@ -1,9 +1,8 @@
-"""The figures of a report for a paper, by matplotlib: SVG, PDF and PNG.
+"""The figures of a report for a paper, drawn by matplotlib: SVG, PDF and PNG.
 
-Nothing in the files depends on the day, so that they can be kept in git: equal folders and equal
-versions of matplotlib give equal files.  Colours are those of Okabe and Ito (2008), which
-colour-blind people tell apart; dashes, markers and hatches differ as well, for printers without
-colour.
+The files contain no dates, so they can be kept in git: equal folders and equal versions of
+matplotlib give equal files. The colours are those of Okabe and Ito (2008), which colour-blind
+people can distinguish. Dashes, markers and hatches differ as well, for printers without colour.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f
 _DASHES: Final = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 _HATCHES: Final = ("", "////", "....", "xxxx")
 _MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
-_FEW: Final = 3  # curves, whose names fit beside one another in the usual size
+_FEW: Final = 3  # curves whose names fit side by side in the usual size
 _DPI: Final = 300
 _NO_DATES: Final[dict[str, dict[str, Any]]] = {
     "svg": {"Date": None, "Creator": None},
@@ -42,7 +41,7 @@ _NO_DATES: Final[dict[str, dict[str, Any]]] = {
 
 
 def over_time(figures: Sequence[Timeline], style: Style) -> Figure:
-    """Draw runs over time: panels below one another, runs side by side on the same axes."""
+    """Draw runs over time: the panels in rows, the runs in columns on the same axes."""
     tops = highest(figures)
     width = style.width if len(figures) == 1 else max(style.width, 3.4 * len(figures))
     height = 1.1 * len(tops) + 0.75
@@ -75,7 +74,7 @@ def over_time(figures: Sequence[Timeline], style: Style) -> Figure:
 
 
 def strip(figure: Distribution, style: Style) -> Figure:
-    """Draw every repetition as a dot, the mean and its interval."""
+    """Draw each repetition as a dot, with the mean and its interval."""
     rows = [
         (sample, f"{sample.label}\n{sample.group}" if sample.group else sample.label)
         for sample in figure.samples
@@ -110,7 +109,7 @@ def strip(figure: Distribution, style: Style) -> Figure:
 
 
 def ecdf(figure: Distribution, style: Style) -> Figure:
-    """Draw the share of the runs that have at most a value."""
+    """Draw the empirical distribution functions of the runs."""
     drawn = _figure(style.width, style.width * 0.55)
     axes = drawn.subplots()
     values = [value for sample in figure.samples for value in sample.values]
@@ -129,7 +128,7 @@ def ecdf(figure: Distribution, style: Style) -> Figure:
 
 
 def sweep(figure: Sweep, style: Style) -> Figure:
-    """Draw a metric over a parameter: a line for each stack, a bar for each mean's interval."""
+    """Draw a metric over a parameter: a line for each stack, a bar for each interval."""
     drawn = _figure(style.width, style.width * 0.6)
     axes = drawn.subplots()
     up = axis(figure.high, figure.unit, low=figure.low, count=4)
@@ -162,7 +161,7 @@ def sweep(figure: Sweep, style: Style) -> Figure:
 def save(figure: Figure, path: Path) -> list[Path]:
     """Write a figure in all formats; ``path`` has no suffix.
 
-    :raises OSError: it cannot be written.
+    :raises OSError: the figure cannot be written.
     """
     written = []
     for format_ in FORMATS:
@@ -174,7 +173,7 @@ def save(figure: Figure, path: Path) -> list[Path]:
 
 @contextlib.contextmanager
 def styled(style: Style) -> Iterator[None]:
-    """Draw and save in a style.
+    """Set the style of figures that the block draws and saves.
 
     :raises PlatformError: matplotlib is not installed.
     """
@@ -187,7 +186,7 @@ def styled(style: Style) -> Iterator[None]:
             instead=extra("figures"),
         ) from None
     settings: Any = {
-        "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
+        "font.family": "DejaVu Sans",  # part of matplotlib: the same everywhere
         "font.size": style.text,
         "axes.labelsize": style.text,
         "xtick.labelsize": style.text - 1,
@@ -205,7 +204,7 @@ def styled(style: Style) -> Iterator[None]:
         "hatch.linewidth": 0.4,
         "pdf.fonttype": 42,  # TrueType: publishers refuse Type 3
         "svg.hashsalt": "testbed",
-        "text.parse_math": False,  # a dollar sign in a name is one
+        "text.parse_math": False,  # a dollar sign in a name is no markup
         "text.usetex": False,
     }
     with mpl.rc_context(settings):
@@ -242,13 +241,13 @@ def _panel(axes: Axes, panel: Panel, up: Axis, time: Axis, pad: float) -> None:
         handletextpad=0.3,
         fontsize="x-small" if len(panel.curves) > _FEW else None,
     )
-    legend.set_in_layout(False)  # it may be wider than a narrow panel
+    legend.set_in_layout(False)  # the legend may be wider than a narrow panel
     if panel.largest > up.high:
         _cut(axes, panel)
 
 
 def _cut(axes: Axes, panel: Panel) -> None:
-    """Mark where curves were cut off at the upper edge, with the highest value."""
+    """Mark the place where curves are cut off at the upper edge, with the highest value."""
     peak = max((*panel.curves, *panel.over), key=lambda curve: max(curve.y))
     factor, unit = scale(panel.unit, panel.largest)
     axes.annotate(

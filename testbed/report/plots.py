@@ -13,20 +13,20 @@ from testbed.report.svg import Drawing, Point, steps, style, width_of
 _WIDTH: Final = 560.0
 _LEFT: Final = 52.0
 _RIGHT: Final = 10.0
-_LANE: Final = 26.0  # above the panels, for marks
-_HEAD: Final = 46.0  # a panel's title and its legend
+_LANE: Final = 26.0  # the space for marks above the panels
+_HEAD: Final = 46.0  # the title and the legend of a panel
 _PANEL: Final = 84.0
 _FOOT: Final = 36.0
 _ROW: Final = 18.0
-_LABEL: Final = 300.0  # at most
+_LABEL: Final = 300.0  # the largest width of labels
 NO_RUN: Final = "no run counts"
 
 
 def timeline(figure: Timeline, tops: Mapping[str, float], end: float) -> str:
-    """Draw a run over time, its panels below one another.
+    """Draw a run over time, with one panel below the other.
 
-    :param tops: where the axis of each quantity ends at least, so that runs side by side have the
-        same ones; ``end`` likewise of time.  A quantity that this run does not have leaves a gap.
+    :param tops: the smallest upper end of the axis of each quantity, so that runs side by side have
+        equal axes; ``end`` is that of the time axis. A quantity that this run lacks leaves a gap.
     """
     height = _LANE + len(tops) * (_HEAD + _PANEL) + _FOOT
     quantities = ", ".join(panel.quantity.lower() for panel in figure.panels)
@@ -54,7 +54,7 @@ def timeline(figure: Timeline, tops: Mapping[str, float], end: float) -> str:
 
 
 def _marks(drawing: Drawing, figure: Timeline, time: Axis, panels: Sequence[int]) -> None:
-    """Mark what happened, above the panels and in them, but not across their titles."""
+    """Mark events above and in the panels, but not across their titles."""
     across = _WIDTH - _LEFT - _RIGHT
     for mark in figure.marks:
         x = _LEFT + time.place(mark.t) * across
@@ -114,7 +114,7 @@ class _Frame:
         self._drawing.lines(steps(points) if curve.step else points, f"line {style(curve.style)}")
 
     def _cut(self, curves: Sequence[Curve], up: Axis, panel: Panel) -> None:
-        """Mark where values were cut off at the upper edge, with the largest one."""
+        """Mark the place where values are cut off at the upper edge, with the largest value."""
         peak = max(curves, key=lambda curve: max(curve.y))
         x = self._at(peak.x[peak.y.index(max(peak.y))], 0, up)[0]
         factor, unit = scale(panel.unit, panel.largest)
@@ -153,7 +153,7 @@ def _legend(
 
 
 def strip(figure: Distribution) -> str:
-    """Draw every repetition as a dot, one row for each cell; the mean and its interval as a bar."""
+    """Draw each repetition as a dot, one row for each cell, with the mean and its interval."""
     values = [value for sample in figure.samples for value in sample.values]
     low, high = min(0.0, *values), max(0.0, *values)
     across = axis(high, figure.unit, low=low, count=6)
@@ -206,7 +206,7 @@ def _dots(drawing: Drawing, sample: Sample, y: float, place) -> None:  # type: i
 
 
 def ecdf(figure: Distribution) -> str:
-    """Draw which share of the runs has at most a value: a step at each."""
+    """Draw empirical distribution functions, with a step at each value."""
     values = [value for sample in figure.samples for value in sample.values]
     low, high = min(values), max(values)
     across = axis(high, figure.unit, low=low if low < 0 or low > high / 2 else 0.0, count=5)
@@ -240,7 +240,7 @@ def ecdf(figure: Distribution) -> str:
 
 
 def sweep(figure: Sweep) -> str:
-    """Draw a metric over a parameter: a line for each stack, a bar for each mean's interval."""
+    """Draw a metric over a parameter: a line for each stack, a bar for each interval."""
     names = [Curve(name=line.name, style=line.style, x=(), y=()) for line in figure.lines]
     height = 250.0
     drawing = Drawing.sized(_WIDTH, height, figure.title)

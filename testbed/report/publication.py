@@ -1,4 +1,4 @@
-"""The page of a publication: claims, published numbers beside ours, and its figures."""
+"""The page of a publication: claims, published and measured numbers, and figures."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def page_of(paper: Paper, values: Measured, found: JudgedPaper) -> str:
 
 
 def index_of(every: Sequence[JudgedPaper], pages: Mapping[str, str]) -> str:
-    """Return a page that names the pages of publications.
+    """Return a page with links to the pages of publications.
 
-    :param pages: where that of each is, seen from this one.
+    :param pages: the relative address of the page of each publication.
     :raises PlatformError: Jinja2 is not installed.
     """
     rows = tuple(tables.claim_rows(every))
@@ -64,7 +64,7 @@ def index_of(every: Sequence[JudgedPaper], pages: Mapping[str, str]) -> str:
 
 
 def article(paper: Paper, values: Measured, found: JudgedPaper) -> Article:
-    """Return what the page says."""
+    """Return the content of the page."""
     published = paper.published
     sections = [
         Section(id="x1-claims", title="Claims", blocks=tuple(_claims(found))),

@@ -1,4 +1,4 @@
-"""Figures of publications, in the form in which these have them, with what was published marked."""
+"""Figures of publications in their original form, with marks at the published values."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _WIDTH: Final = 640.0
 _LEFT: Final = 64.0
 _RIGHT: Final = 12.0
 _BOTTOM: Final = 60.0
-_ROW: Final = 16.0  # of a legend
+_ROW: Final = 16.0  # the height of a row of a legend
 _HEIGHT: Final = 220.0
-_SHADES: Final = 10  # of heat maps: assets/page.css
+_SHADES: Final = 10  # the shades of heat maps, see assets/page.css
 
 
 class Datum(msgspec.Struct, frozen=True, kw_only=True):
     """One cell of an experiment in a figure.
 
-    :param x: its place, as text; likewise ``y``.
-    :param published: labels and numbers.
+    :param x: the horizontal position, as text; ``y`` is the vertical position.
+    :param published: the published values with their labels.
     """
 
     stack: str
@@ -46,7 +46,7 @@ class Datum(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def data(paper: Paper, values: Measured, figure: FigureSpec) -> list[Datum]:
-    """Return what a figure shows, of both sides."""
+    """Return the data of a figure, measured and published."""
     return [
         Datum(
             stack=cell.stack,
@@ -81,7 +81,7 @@ def _value(side: MeasuredSide, cell: MeasuredCell, figure: FigureSpec) -> Ratio 
 
 
 def _benefit(side: MeasuredSide, cell: MeasuredCell, figure: FigureSpec) -> Ratio | None:
-    """Return how much of what the paths have beyond the best of them was used; -1 is nothing."""
+    """Return the aggregation benefit: 1 is the sum of the paths, 0 the best path, -1 nothing."""
     kept = {name: value for name, value in cell.parameters.items() if name != figure.paths}
     alone = [
         statistics.fmean(mine)
@@ -158,15 +158,15 @@ class _Frame:
 
     @property
     def bottom(self) -> float:
-        """Where the horizontal axis is."""
+        """The position of the horizontal axis."""
         return self.top + _HEIGHT
 
     def y(self, value: float) -> float:
-        """Return the place of a value."""
+        """Return the vertical position of a value."""
         return self.top + (1 - self.up.place(value)) * _HEIGHT
 
     def below(self, x: float, text: str, row: int = 0) -> None:
-        """Write below the axis."""
+        """Write a text below the axis."""
         self.drawing.text(x, self.bottom + 15 + 15 * row, text, "tick", "middle")
 
     def mark(self, at: Point, text: str) -> None:
@@ -286,7 +286,7 @@ def _lines(figure: FigureSpec, found: Sequence[Datum]) -> str:
 
 
 def _heatmap(figure: FigureSpec, found: Sequence[Datum]) -> str:
-    """Draw one map for each stack, below one another, in common shades."""
+    """Draw one map for each stack, one below the other, with common shades."""
     stacks = [*dict.fromkeys(datum.stack for datum in found)]
     xs = [*dict.fromkeys(datum.x for datum in found)]
     ys = [*dict.fromkeys(datum.y for datum in found)]
@@ -295,7 +295,7 @@ def _heatmap(figure: FigureSpec, found: Sequence[Datum]) -> str:
     each = head + high * len(ys) + 8
     rows = figure.y_label or figure.y
     heads = [f"{it}: {figure.shown}, {rows} down, {figure.across} across" for it in stacks]
-    across = max(label + wide * len(xs), 1.15 * max(map(width_of, heads)))  # they are bold
+    across = max(label + wide * len(xs), 1.15 * max(map(width_of, heads)))  # headings are bold
     drawing = Drawing.sized(across, each * len(stacks), figure.title)
     values = [datum.value.value for datum in found]
     low, span = min(values), (max(values) - min(values)) or 1.0
@@ -327,7 +327,7 @@ def _ticks(frame: _Frame, across: Axis, x: Callable[[float], float], metric: str
 
 
 def _lines_of(text: str, width: float) -> list[str]:
-    """Return a text in at most two lines."""
+    """Wrap a text to at most two lines."""
     lines = textwrap.wrap(text, max(1, int(width / width_of("x")))) or [""]
     return [*lines[:1], *([_cut(" ".join(lines[1:]), width)] if lines[1:] else [])]
 

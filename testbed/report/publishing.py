@@ -1,4 +1,4 @@
-"""All figures of result folders as files, with their data beside them."""
+"""Writes all figures of result folders to files, with their data."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from testbed.report.style import Style
 def publish(built: Sequence[Built], directory: Path, style: Style) -> list[Path]:
     """Write the figures of a report.
 
-    :param directory: is made, if need be.
-    :returns: the files.
+    :param directory: the directory for the files. It is created if it does not exist. :returns: the
+        files.
     :raises PlatformError: matplotlib or pyarrow is not installed.
-    :raises OSError: they cannot be written.
+    :raises OSError: a file cannot be written.
     """
     with paper.styled(style):
         directory.mkdir(parents=True, exist_ok=True)
@@ -64,5 +64,5 @@ def _name(built: Built, index: int) -> str:
 
 
 def _safe(name: str) -> str:
-    """Return a name that is one of a file, whatever it was."""
+    """Convert a text to a valid file name."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).lstrip(".-")[:80] or "figure"

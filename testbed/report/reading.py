@@ -1,4 +1,4 @@
-"""Reading result folders for people: what is damaged is named in one line, the rest is there."""
+"""Reads result folders for reports. Damaged parts are reported in one line each, and skipped."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ T = TypeVar("T")
 class Folder(msgspec.Struct, frozen=True, kw_only=True):
     """The readable part of a result folder.
 
-    :param path: where it lies.
-    :param environment: where it ran; ``None`` where that cannot be read.
-    :param topology: of the first cell; ``None`` where it cannot be made any more.
-    :param damage: a line for each thing that could not be read.
+    :param path: the path of the folder.
+    :param environment: the environment of the runs; ``None`` if it cannot be read.
+    :param topology: the topology of the first cell; ``None`` if it can no longer be created.
+    :param damage: a line for each unreadable part.
     """
 
     path: Path
@@ -44,7 +44,7 @@ class Folder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reader:
-    """Reads folders, and keeps a line for each thing that could not be read.
+    """Reads folders, and records a line for each unreadable part.
 
     :ivar damage: the lines.
     """
@@ -53,9 +53,9 @@ class Reader:
         self.damage: list[str] = []
 
     def folder(self, path: Path, metrics: Sequence[str] = ()) -> Folder | None:
-        """Read a folder; ``None`` if nothing of it can be shown.
+        """Read a folder; return ``None`` if it cannot be shown.
 
-        :param metrics: that the runs shall have, if they can be derived.
+        :param metrics: metrics to derive, if runs lack them.
         """
         before = len(self.damage)
         store = self._try(lambda: Store.open(path))
@@ -86,11 +86,11 @@ class Reader:
         )
 
     def series(self, folder: Folder, number: int) -> tuple[Record, ...]:
-        """Return what the probes of a run saw; nothing if that cannot be read."""
+        """Return the records of the probes of a run; empty if they cannot be read."""
         return self._try(lambda: Store.open(folder.path).series(number)) or ()
 
     def samples(self, folder: Folder, number: int) -> dict[str, list[float]]:
-        """Return single latencies and delays of a run, in seconds, by their names."""
+        """Return the single latencies and delays of a run, in seconds, by name."""
         found = self._try(lambda: Store.open(folder.path).samples(number)) or {}
         return {name: [value / 1e9 for value in values] for name, values in found.items()}
 

@@ -1,4 +1,4 @@
-"""The runs over time, and what shows which protocol really ran.  Pure."""
+"""The runs over time, and the proof of the protocol that ran. Pure."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from testbed.report.timeline import QUANTITIES
 from testbed.results.model import Cell, RunRecord, Status
 from testbed.wire.netem import WireCounters
 
-MOST_RUNS: Final = 24  # with curves, unless they are named
+MOST_RUNS: Final = 24  # runs with curves, unless the user names runs
 _LONG: Final = 40  # rows
-_TOLD: Final = 30  # marks of path managers below a figure
+_TOLD: Final = 30  # events of path managers listed below a figure
 
 
 class Chosen(msgspec.Struct, frozen=True, kw_only=True):
-    """Runs that are shown over time.
+    """The runs to show over time.
 
-    :param groups: runs that stand side by side, by what they have in common.
-    :param note: which ones they are.
+    :param groups: the runs to draw side by side, by their common parameters.
+    :param note: a description of the selection.
     """
 
     groups: dict[str, tuple[RunRecord, ...]]
@@ -38,9 +38,9 @@ def choose(
 ) -> Chosen:
     """Choose runs to show over time.
 
-    :param cells: in whose order they stand.
-    :param metric: in which a run is to be the middle one of its cell.
-    :param named: numbers that were asked for.
+    :param cells: the cells, in the order of the runs.
+    :param metric: the metric for the median run of a cell.
+    :param named: the numbers of the runs that the user named.
     """
     order = {cell.identity: index for index, cell in enumerate(cells)}
     runs = sorted(runs, key=lambda run: (order.get(run.identity, len(order)), run.number))
@@ -70,7 +70,7 @@ def choose(
 
 
 def over_time(figures: Sequence[Timeline], note: str, points: int) -> Section | None:
-    """Draw runs over time; those of a group on the same axes."""
+    """Draw runs over time. The runs of a group have the same axes."""
     if not figures:
         return None
     groups: dict[str, list[Timeline]] = {}
@@ -94,7 +94,7 @@ def over_time(figures: Sequence[Timeline], note: str, points: int) -> Section | 
 
 
 def highest(figures: Iterable[Timeline]) -> dict[str, float]:
-    """Return the top of each quantity over several runs, in the order of their panels."""
+    """Return the upper end of the axis of each quantity over several runs, in panel order."""
     tops = dict.fromkeys(QUANTITIES, -1.0)
     for figure in figures:
         for panel in figure.panels:
@@ -103,7 +103,7 @@ def highest(figures: Iterable[Timeline]) -> dict[str, float]:
 
 
 def really_ran(runs: Sequence[RunRecord], chosen: Chosen) -> Section:
-    """Say what shows which protocol ran, for every run; and all that was read back of some."""
+    """Return the proof of the protocol for each run, and the values read back for chosen runs."""
     rows = tuple(_row(run) for run in runs)
     parameters = any(run.parameters for run in runs)
     head = ("run", "stack", *["parameters"] * parameters, "status", "wires", "subflows")
@@ -236,7 +236,7 @@ def _counted(counters: WireCounters) -> tuple[str, ...]:
 
 
 def _socket(what: str, view: View) -> Iterator[Table]:
-    """Yield what a socket said of itself in the end: MPTCP_INFO, and TCP_INFO of each subflow."""
+    """Yield the last state of a socket: MPTCP_INFO, and TCP_INFO of each subflow."""
     if view.mptcp_info is not None:
         said = {"fallback": view.mptcp_info.fallback} | _known(view.mptcp_info.info)
         yield _fields(f"MPTCP_INFO of {what}", {"": said})

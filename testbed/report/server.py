@@ -1,9 +1,8 @@
-"""A server of reports: it lists folders, shows their pages, and follows those that are written.
+"""A server of reports. It lists folders, shows their pages, and follows running experiments.
 
-It only reads.  Folders are found by their names in the listing, so no path of an address reaches
-the file system.  Beyond loopback each request needs the token; on loopback the name of the host
-must be one of loopback, so that no page from elsewhere can read it by a name of its own (DNS
-rebinding).
+It only reads. It looks up folders by their names in the listing, so no path of a URL reaches the
+file system. Beyond loopback each request needs the token. On loopback the host name must be a name
+of loopback, so that no foreign page can read the server under its own name (DNS rebinding).
 """
 
 from __future__ import annotations
@@ -32,10 +31,10 @@ from testbed.report.listing import Entry, Listing, chosen
 from testbed.report.page import listed, notice
 
 COOKIE: Final = "testbed-token"
-PAGE: Final = 200  # folders of one page of the list
+PAGE: Final = 200  # folders on one page of the list
 _FILTERS: Final = ("state", "machine", "name", "stack")
 _HOST: Final = re.compile(r"(\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<other>[0-9A-Za-z.-]+))(:[0-9]*)?")
-_KEPT: Final = 32  # pages that are made already
+_KEPT: Final = 32  # cached pages
 _HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -48,8 +47,9 @@ _HEADERS: Final = (
 def application(root: Path, token: str | None = None) -> Starlette:
     """Return the ASGI application.
 
-    :param root: below which the folders are.
-    :param token: that requests must bring; without one only the names of loopback are answered.
+    :param root: the directory of the folders.
+    :param token: the token that requests must have. Without a token, only requests to a name of
+        loopback are answered.
     """
     views = _Views(Listing(root))
     guard = Middleware(_Loopback) if token is None else Middleware(_Token, token=token)
@@ -65,7 +65,7 @@ def application(root: Path, token: str | None = None) -> Starlette:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether an address to listen at is reached from this host alone."""
+    """Return whether only this host can reach an address to listen at."""
     if host.lower() == "localhost":
         return True
     try:
@@ -75,7 +75,7 @@ def is_loopback(host: str) -> bool:
 
 
 class _Views:
-    """The answers.  Plain functions: Starlette runs them in threads."""
+    """The views. They are plain functions, as Starlette runs these in threads."""
 
     def __init__(self, listing: Listing) -> None:
         self._listing = listing
@@ -100,7 +100,7 @@ class _Views:
         return HTMLResponse(listed(shown, total, search, filters, choices, further))
 
     def folders(self, request: Request) -> Response:
-        """Return the list for programs, and for pages that follow a run."""
+        """Return the list of folders for programs, and for pages that follow a run."""
         search, filters = _asked(request)
         entries = self._listing.entries()
         wanted = request.query_params.getlist("folder")
@@ -119,7 +119,7 @@ class _Views:
         return JSONResponse(found)
 
     def progress(self, request: Request) -> Response:
-        """Say how far those of the chosen folders are that are being written, for their pages."""
+        """Return the progress of those requested folders that are running, for their pages."""
         wanted = request.query_params.getlist("folder")
         running = [it.id for it in self._listing.entries() if it.state == "running"]
         paths = {name: self._listing.path(name) for name in running if name in wanted}
@@ -129,7 +129,7 @@ class _Views:
         return JSONResponse(msgspec.to_builtins(found))
 
     def report(self, request: Request) -> Response:
-        """Show the page of a folder, or of several together."""
+        """Show the page of one or several folders."""
         names = list(dict.fromkeys(request.query_params.getlist("folder")))
         paths = [path for name in names if (path := self._listing.path(name)) is not None]
         if not names or len(paths) < len(names):
@@ -153,14 +153,14 @@ class _Views:
 
 
 class _Pages:
-    """The pages that were made last.  Threads share it: one page is made at a time, and once."""
+    """A cache of pages. Threads share it; it builds one page at a time, and each page once."""
 
     def __init__(self) -> None:
         self._made: dict[Hashable, str] = {}
         self._making = threading.Lock()
 
     def get(self, key: Hashable, make: Callable[[], str]) -> str:
-        """Return the page of a key; make it if it is not there."""
+        """Return the page of a key; build it if necessary."""
         with self._making:
             if key not in self._made:
                 text = make()
@@ -171,7 +171,7 @@ class _Pages:
 
 
 class _Headers:
-    """Adds what browsers are to heed."""
+    """Adds security headers to responses."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -186,7 +186,7 @@ class _Headers:
 
 
 class _Loopback:
-    """Answers those alone who call this host by a name of loopback."""
+    """Answers only requests whose host is a name of loopback."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -200,7 +200,7 @@ class _Loopback:
 
 
 class _Token:
-    """Admits requests with the token: once in the address, from then on in a cookie."""
+    """Accepts requests with the token: first in the URL, then in a cookie."""
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app = app
@@ -224,7 +224,7 @@ class _Token:
         return hmac.compare_digest(given.encode(), self._token.encode())
 
     def _remembered(self, request: Request) -> Response:
-        """Lead on without the token in the address, which would stay in the history."""
+        """Redirect to the URL without the token, which would stay in the browser's history."""
         left = [pair for pair in request.query_params.multi_items() if pair[0] != "token"]
         where = quote(request.url.path) + (f"?{urlencode(left)}" if left else "")
         response = Response(status_code=303, headers={"location": where})
@@ -233,9 +233,9 @@ class _Token:
 
 
 def _asked_host(scope: Scope) -> str:
-    """Return the host that a request names; nothing if it names none, or two.
+    """Return the host that a request names; empty if it names none, or two.
 
-    Starlette's ``url`` would have the address of this server for a name that it cannot read.
+    Starlette's ``url`` has the address of this server for a name that it cannot parse.
     """
     named = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
     found = _HOST.fullmatch(named[0]) if len(named) == 1 else None
@@ -243,7 +243,7 @@ def _asked_host(scope: Scope) -> str:
 
 
 def _forced(names: Sequence[str]) -> str:
-    """Return the address at which folders are compared whatever differs."""
+    """Return the URL of the page that compares folders despite any differences."""
     return "/report?" + urlencode([*(("folder", name) for name in names), ("force", "1")])
 
 

@@ -1,4 +1,4 @@
-"""Where the figures of a paper stand.  No more is here, as the command line loads it each time."""
+"""The style of figures for a paper. This module is small, as each command loads it."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import enum
 
 
 class Style(enum.StrEnum):
-    """Where a figure stands; its width follows from it, and the size of its text."""
+    """The layout of the paper. It determines the width of a figure and the size of its text."""
 
-    ONE_COLUMN = "one-column"  # as wide as a page of one column of text
-    TWO_COLUMN = "two-column"  # as wide as one of two columns
+    ONE_COLUMN = "one-column"  # as wide as a page with one column of text
+    TWO_COLUMN = "two-column"  # as wide as one of two columns of text
 
     @property
     def width(self) -> float:
-        """Inches, as in the usual templates: 6.3 of A4, 3.4 of ACM's and IEEE's columns."""
+        """The width in inches, as in templates: 6.3 for A4, 3.4 for columns of ACM and IEEE."""
         return 6.3 if self is Style.ONE_COLUMN else 3.4
 
     @property
     def text(self) -> float:
-        """Points."""
+        """The size of text in points."""
         return 9.0 if self is Style.ONE_COLUMN else 8.0

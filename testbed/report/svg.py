@@ -1,7 +1,7 @@
-"""Building SVG.  Whatever is written into it is text: ElementTree escapes it.
+"""Builds SVG. ElementTree escapes all text.
 
 Colours are classes, so that one drawing suits light and dark pages and paper: ``kN`` is the colour
-of style N, and ``ink`` that of text (``assets/page.css``).
+of style N, and ``ink`` is that of text (``assets/page.css``).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from testbed.text import clean
 
 COLOURS: Final = 7
 DASHES: Final = 4
-_CHARACTER: Final = 0.56  # of the font's size: how wide one is, on average
+_CHARACTER: Final = 0.56  # the average width of a character, as a share of the font size
 
 Point = tuple[float, float]
 
@@ -30,7 +30,7 @@ class Drawing:
     def sized(cls, width: float, height: float, title: str) -> Drawing:
         """Return an empty drawing.
 
-        :param title: for those who cannot see it.
+        :param title: the text for readers who cannot see the drawing.
         """
         root = ElementTree.Element(
             "svg",
@@ -46,7 +46,7 @@ class Drawing:
         return cls(root)
 
     def group(self, title: str = "", class_: str = "") -> Drawing:
-        """Return a group; ``title`` is shown by pointing at it."""
+        """Return a group; ``title`` is its tooltip."""
         inner = Drawing(ElementTree.SubElement(self._element, "g", _class(class_)))
         if title:
             ElementTree.SubElement(inner._element, "title").text = clean(title)
@@ -64,12 +64,12 @@ class Drawing:
         self.path(f"M{_point(start)}L{_point(end)}", class_)
 
     def lines(self, points: Sequence[Point], class_: str) -> None:
-        """Draw a line through points."""
+        """Draw a polyline."""
         if points:
             self.path("M" + "L".join(map(_point, points)), class_)
 
     def area(self, top: Sequence[Point], bottom: Sequence[Point], class_: str) -> None:
-        """Fill what lies between two lines."""
+        """Fill the area between two lines."""
         around = [*top, *reversed(bottom)]
         if around:
             self.path("M" + "L".join(map(_point, around)) + "Z", class_)
@@ -110,7 +110,7 @@ def steps(points: Iterable[Point]) -> list[Point]:
 
 
 def width_of(text: str, size: float = 11) -> float:
-    """Return about how wide a text is."""
+    """Return the approximate width of a text."""
     return len(text) * size * _CHARACTER
 
 

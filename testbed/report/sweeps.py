@@ -1,4 +1,4 @@
-"""A metric over a parameter of the matrix that has numbers: one line for each stack.  Pure."""
+"""Metrics over numeric parameters of the matrix, with one line for each stack. Pure."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from testbed.report.timeline import Styles
 from testbed.results.model import Cell, Scalar
 from testbed.units import parse_percent, parse_rate, parse_size, parse_time
 
-MOST: Final = 12  # drawings of one metric over one parameter
-_WIDE: Final = 30  # times the smallest value: from there on the axis is logarithmic
-_LEAST: Final = 2  # values of a parameter that make a line
+MOST: Final = 12  # figures of one metric over one parameter
+_WIDE: Final = 30  # the ratio of largest to smallest value that makes the axis logarithmic
+_LEAST: Final = 2  # values of a parameter that a line needs
 _Parser = Callable[[str], float]
 _PARSERS: Final[tuple[_Parser, ...]] = (
     float,
@@ -32,9 +32,9 @@ _PARSERS: Final[tuple[_Parser, ...]] = (
 
 
 def swept(asked: Asked, outcome: Outcome, styles: Styles) -> list[Sweep]:
-    """Return each metric of the headline over each parameter that has numbers.
+    """Return each headline metric over each numeric parameter.
 
-    What the other parameters are tells the figures of one metric over one parameter apart.
+    There is one figure for each combination of the other parameters.
     """
     return [
         figure
@@ -45,7 +45,7 @@ def swept(asked: Asked, outcome: Outcome, styles: Styles) -> list[Sweep]:
 
 
 def over_parameters(figures: Sequence[Sweep]) -> Section | None:
-    """Draw sweeps; those that differ in the other parameters side by side, on the same axes."""
+    """Draw sweeps. Those that differ in other parameters are side by side, on the same axes."""
     blocks: list[Block] = []
     families: dict[tuple[str, str], list[Sweep]] = {}
     for figure in figures:
@@ -67,12 +67,12 @@ def over_parameters(figures: Sequence[Sweep]) -> Section | None:
 
 
 def shown(of: Sequence[Sweep]) -> Sequence[Sweep]:
-    """Return those figures of one metric over one parameter that are drawn."""
+    """Return the figures to draw of those of one metric over one parameter."""
     return of[:MOST]
 
 
 def _numeric(asked: Asked) -> dict[str, dict[Scalar, float]]:
-    """Return the parameters that have numbers, those with most values first."""
+    """Return the numeric parameters, those with most values first."""
     found: dict[str, dict[Scalar, float]] = {}
     for name in dict.fromkeys(name for cell in asked.cells for name in cell.point):
         values = list(dict.fromkeys(cell.point[name] for cell in asked.cells if name in cell.point))
@@ -83,7 +83,7 @@ def _numeric(asked: Asked) -> dict[str, dict[Scalar, float]]:
 
 
 def _numbers(values: Sequence[Scalar]) -> list[float]:
-    """Return what values are in one unit; nothing where they are no numbers."""
+    """Convert values to numbers in one unit; return an empty list if they are no numbers."""
     if any(isinstance(value, bool) or value is None for value in values):
         return []
     for parse in _PARSERS:
@@ -153,7 +153,7 @@ def _point(of: CellOutcome, metric: str, x: float) -> Point:
 
 
 def _holes(figure: Sweep) -> list[str]:
-    """Say where a line has no point, and why."""
+    """Describe the missing points of lines, with the reasons."""
     texts = dict(zip(figure.values, figure.written, strict=True))
     return [
         f"{line.name} at {texts[point.x]}: "

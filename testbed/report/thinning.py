@@ -1,7 +1,7 @@
-"""Fewer points that look the same.
+"""Reduces the points of a curve without a visible change.
 
-The time is cut into equal spans.  Of each span the least and the largest value are kept, at their
-own times, as oscilloscopes do: no peak is lost, and nothing is drawn that was not measured.
+It divides the time into equal spans, and keeps the smallest and the largest value of each span at
+their own times, like an oscilloscope. So no peak is lost, and each point is a measured one.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Sequence
 def thinned(
     x: Sequence[float], y: Sequence[float], points: int
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return at most ``points`` of the points, the first and the last among them.
+    """Return at most ``points`` of the points, including the first and the last.
 
-    :param x: never falling.
-    :param points: at least 4.
+    :param x: the times, in ascending order.
+    :param points: the largest number of points, at least 4.
     """
     if len(x) <= points:
         return tuple(x), tuple(y)

@@ -1,4 +1,4 @@
-"""From a run and what its probes saw to curves over time.  Pure."""
+"""The curves of a run over time, from its records. Pure."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from testbed.report.figures import INK, Curve, Mark, Panel, Timeline
 from testbed.report.thinning import thinned
 from testbed.results.model import WORKLOAD, RunRecord
 
-BIN_S: Final = 0.1  # the probes' interval: a goodput over less time would be made of noise
-MOST_CURVES: Final = 8  # of a panel
-_MOMENT: Final = 7  # decimal digits of nanoseconds: subflows seen within 10 ms are seen together
+BIN_S: Final = 0.1  # the interval of the probes: goodput over less time would be noise
+MOST_CURVES: Final = 8  # curves of a panel
+_MOMENT: Final = 7  # decimal digits of nanoseconds: 10 ms count as one moment
 
 QUANTITIES: Final = (
     "Goodput",
@@ -30,27 +30,27 @@ QUANTITIES: Final = (
     "Backlog of the wires",
     "Frames dropped by the wires, in all",
 )
-_SPIKE: Final = 2.0  # times what 95 % of the values do not exceed: these are cut off
+_SPIKE: Final = 2.0  # times the 95th percentile: higher values are cut off
 _ABOVE: Final = 1.2
 
 _Points = list[tuple[float, float]]
 
 
 class Styles:
-    """Numbers for names, in the order in which they are first asked for; of each kind from 0."""
+    """Style numbers for names, per kind from 0, in the order of the first requests."""
 
     def __init__(self) -> None:
         self._known: dict[str, dict[str, int]] = {}
 
     def of(self, kind: str, name: str) -> int:
-        """Return the number of a name: always the same one."""
+        """Return the number of a name, which never changes."""
         known = self._known.setdefault(kind, {})
         return known.setdefault(name, len(known))
 
     def prepare(self, record: RunRecord) -> None:
-        """Give paths and wires their numbers in the order of the topology.
+        """Assign numbers to paths and wires in the order of the topology.
 
-        A wire in the direction of the data has that of its link, the others come after these.
+        The wires in the direction of the data have the numbers of their links. Other wires follow.
         """
         for name, flow in record.flows.items():
             for path in flow.paths:
@@ -79,9 +79,9 @@ def timeline(
 ) -> Timeline:
     """Return the curves of a run.
 
-    :param series: in the order of time.
-    :param points: how many a curve may have.
-    :param name: of the figure; ``group`` of those it stands beside.
+    :param series: the records of the probes, in the order of time.
+    :param points: the largest number of points of a curve.
+    :param name: the name of the figure; ``group`` is the group of figures side by side.
     """
     observed = Observed(record, series)
     styles.prepare(record)
@@ -108,7 +108,7 @@ def timeline(
 
 
 def _end(observed: Observed) -> float:
-    """Return when the last flow was over, in seconds."""
+    """Return the end of the last flow, in seconds."""
     seen = (
         each.t_ns for each in observed.series if isinstance(each, SocketRecord | WorkloadRecord)
     )
@@ -144,7 +144,7 @@ class _Drawing:
         self._edges = np.linspace(0.0, end, bins + 1)
 
     def goodput(self) -> Panel | None:
-        """Return what the sender had acknowledged, by path, and what the receiver read."""
+        """Return the goodput: acknowledged data of the sender by path, and data that was read."""
         curves, over = [], []
         for flow in self._observed.flows:
             for link, subflows in _by_link(flow.sender.subflows).items():
@@ -165,9 +165,9 @@ class _Drawing:
         value: Callable[[TcpInfo], float | None],
         together: Callable[[Sequence[float]], float],
     ) -> Panel | None:
-        """Return a quantity of the sender's subflows, one curve for each path.
+        """Return a quantity of the sender's subflows, with one curve for each path.
 
-        :param together: what is made of several subflows of a path that are seen at one time.
+        :param together: combines the values of simultaneous subflows of a path.
         """
         curves = []
         for flow in self._observed.flows:
@@ -182,7 +182,7 @@ class _Drawing:
         return _panel(quantity, unit, curves)
 
     def waiting(self) -> Panel | None:
-        """Return the octets that wait at the receivers for others before them in the data."""
+        """Return the octets that wait at the receivers for earlier octets of the data."""
         curves = []
         for flow in self._observed.flows:
             moments: dict[int, float] = {}
@@ -198,7 +198,7 @@ class _Drawing:
     def of_wires(
         self, quantity: str, unit: str, value: Callable[[WireRecord], float]
     ) -> Panel | None:
-        """Return a quantity of each direction of each wire that is ever more than 0."""
+        """Return a quantity of each direction of each wire, unless it is always 0."""
         curves = []
         for (link, toward), seen in self._observed.wires.items():
             points = [(max(0, each.t_ns) / 1e9, float(value(each))) for each in seen]
@@ -213,7 +213,7 @@ class _Drawing:
         return self._styles.of("path", _path(flow, link))
 
     def _read(self, flow: FlowSeen) -> list[tuple[int, int | None]]:
-        """Return how many octets a flow's receiver had read at each time."""
+        """Return the number of octets that a flow's receiver had read at each time."""
         node = flow.receiver.node
         reads = [
             (each.t_ns, each.received)
@@ -227,9 +227,9 @@ class _Drawing:
     def _rate(
         self, name: str, style: int, counts: Sequence[Sequence[tuple[int, int | None]]]
     ) -> Curve:
-        """Return the rate in each of the equal spans of time.
+        """Return the rate in each span of time.
 
-        :param counts: octets so far at each time in nanoseconds; several are added up.
+        :param counts: cumulative octets at each time in nanoseconds. Several counts are added.
         """
         total = np.zeros(len(self._edges))
         for count in counts:
@@ -239,7 +239,7 @@ class _Drawing:
                 before = (min(0.0, times[0]), *times), (0, *octets)
                 total += np.interp(self._edges, *before)
         rates = np.maximum(np.diff(total), 0) * 8 / np.diff(self._edges)
-        y = [*rates, rates[-1]]  # the last one holds until the end
+        y = [*rates, rates[-1]]  # the last rate holds until the end
         return Curve(name=name, style=style, x=_short(self._edges), y=_short(y), step=True)
 
     def _curve(self, name: str, style: int, points: _Points, *, step: bool = False) -> Curve:
@@ -249,7 +249,7 @@ class _Drawing:
 
 
 def _short(values: Iterable[float]) -> tuple[float, ...]:
-    """Return values with six significant digits: more would only make the page larger."""
+    """Round values to six significant digits, to keep the page small."""
     return tuple(float(f"{value:.6g}") for value in values)
 
 
@@ -284,7 +284,7 @@ def _panel(
     over: Sequence[Curve] = (),
     stacked: bool = False,
 ) -> Panel | None:
-    """Return a panel, of the curves with the largest values if there are too many; or nothing."""
+    """Return a panel with the curves that have the largest values, or None without curves."""
     there = [curve for curve in curves if curve.x]
     if not there and not over:
         return None
@@ -302,9 +302,9 @@ def _panel(
 
 
 def _limit(panel: Panel) -> float | None:
-    """Return where the axis of a rate ends if a few spikes would make all else flat.
+    """Return the upper end of the axis of a rate if a few spikes would flatten all other values.
 
-    What waited for one octet is acknowledged, and read, in one moment.
+    Octets that waited for a missing octet are acknowledged and read in one moment.
     """
     sums = list(map(sum, zip(*(curve.y for curve in panel.curves), strict=True)))
     values = sorted((*sums, *(y for curve in panel.over for y in curve.y)))

@@ -1,4 +1,4 @@
-"""The numbers of an experiment through many folders, as a drawing."""
+"""Draws the numbers of an experiment through many folders."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def svg(found: History) -> str:
-    """Draw a panel for each line: means with their intervals, and where they changed.
+    """Draw a panel for each line: means with their intervals, and marks at changes.
 
     :raises PlatformError: matplotlib is not installed.
     """
@@ -45,7 +45,7 @@ def svg(found: History) -> str:
 
 
 def named(line: Line) -> str:
-    """Say which numbers a line is about."""
+    """Return the metric, the stack and the parameters of a line, in words."""
     values = ", ".join(f"{name} = {value}" for name, value in line.parameters.items())
     return f"{line.metric} of {line.stack}" + (f" ({values})" if values else "")
 
