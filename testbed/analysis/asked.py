@@ -1,4 +1,4 @@
-"""The question of an experiment, as far as its results are judged by it."""
+"""The definition of an experiment, reduced to the part that the analysis needs."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from testbed.results.model import Cell, Scalar
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """An experiment without its network.
 
-    :param cells: every cell; the stacks of the same parameters lie together, the first one first.
+    :param cells: every cell. Cells with the same parameters are adjacent, in the order of the
+        stacks.
     :param parameters: the values of each axis of the matrix.
-    :param most: repetitions are added until the claims are decided, up to this number; ``None``:
-        none are added.
-    :param deterministic: whether a run would be the same again, so that one decides.
-    :param own: metrics that programs of the experiment print, or that other packages added.
-    :param headline: the metrics the experiment is run for, the first one above all.
+    :param most: the limit of repetitions, which are added until the claims are decided; ``None``
+        adds none.
+    :param deterministic: whether runs are reproducible, so that one run is sufficient.
+    :param own: the metrics that programs of the experiment print, or that other packages added.
+    :param headline: the main metrics of the experiment, the most important one first.
     """
 
     name: str
@@ -35,5 +36,5 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def compared(self) -> tuple[str, ...]:
-        """The metrics that show whether it came out worse: the headline and the claims'."""
+        """The metrics for comparisons: the headline, and those of the claims."""
         return tuple(dict.fromkeys([*self.headline, *(str(it.instance) for it in self.claims)]))

@@ -4,18 +4,18 @@ A verdict is about a *smallest relevant change*, the threshold:
 
 ============  ================================================================================
 regressed     the difference is significant, and the mean is worse by the threshold or more
-improved      the same for the better; ``changed`` for a metric that has no better direction
-pass          the 95 % interval of the change excludes a change for the worse of the threshold or
-              more; of a metric without a better direction, any such change
-inconclusive  neither: more repetitions would tell, and how many is said
+improved      the same for the better; ``changed`` for a metric without a better direction
+pass          the 95 % interval of the change excludes a change for the worse by the threshold or
+              more; for a metric without a better direction, a change in any direction
+inconclusive  none of these: more repetitions may decide, and their number is reported
 ============  ================================================================================
 
-Significant is a test at 5 %, corrected for all comparisons that are made at once
+Significance means a test at 5 %, corrected for all simultaneous comparisons
 (:mod:`testbed.analysis.differing`).
 
-Where time is virtual a run would be the same again.  One decides: repetition by repetition the
-numbers are equal, or they differ.  The smallest relevant change is any in a simulation, and
-:data:`VIRTUAL` on the virtual clock of a kernel.
+In virtual time runs are reproducible, so one run is sufficient: the numbers of each repetition are
+equal or different. In a simulation every change is relevant. On the virtual clock of a kernel the
+smallest relevant change is :data:`VIRTUAL`.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ from testbed.analysis.verdicts import Verdict
 from testbed.metric import Better, Metric
 from testbed.results.model import Scalar
 
-# On the virtual clock of a kernel: what another checkout, or what ran before, changes by itself
-# (docs/virtual-time.md); a simulation has no such thing.
+# The changes on the virtual clock of a kernel that another checkout or earlier runs can cause
+# (docs/virtual-time.md). A simulation has none.
 VIRTUAL: Final = 0.005
-# Less than a user of a network notices, and more than what means of ten runs of the kernel's stacks
-# mostly differ by where nothing has changed: tests/unit/analysis/data.
+# Less than a user of a network notices, and more than the usual difference of means of ten runs of
+# the kernel's stacks without a change: tests/unit/analysis/data.
 THRESHOLD: Final = 0.05
 
 
 def smallest(base: Side, new: Side, wanted: float | None) -> float:
     """Return the smallest relevant change between two sides.
 
-    :param wanted: what was asked for, if anything was.
+    :param wanted: the threshold that the user gave, if any.
     """
     if wanted is not None:
         return wanted
@@ -57,22 +57,25 @@ def smallest(base: Side, new: Side, wanted: float | None) -> float:
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """One metric of one cell on two sides.
 
-    :param stack: of the base; ``new_stack`` that of the new side.
-    :param parameters: of the base.
+    :param stack: the stack of the base; ``new_stack`` is that of the new side.
+    :param parameters: the parameters of the base.
     :param side: the name of the new side.
-    :param base: the base's mean with its interval, in ``unit``; ``None`` if no run gave one.
-    :param difference: of the means, in ``unit``.
-    :param relative: ``difference`` as a share of the base's mean; ``None`` where that is 0, or the
-        metric does not measure but name.
-    :param interval: of ``relative`` with 95 % confidence, or of ``difference`` where that is None.
+    :param base: the mean of the base with its interval, in ``unit``; ``None`` without values.
+    :param difference: the difference of the means, in ``unit``.
+    :param relative: ``difference`` as a share of the base's mean; ``None`` if that is 0, or if the
+        metric is an identifier and not a measurement.
+    :param interval: the 95 % interval of ``relative``, or of ``difference`` if ``relative`` is
+        None.
     :param effect: Cliff's delta, from -1 to 1.
-    :param test: its name and p; ``None`` where time is virtual or a side has fewer than two values.
-    :param p: of the test, corrected for all comparisons made at once.
+    :param test: the test, with name and p; ``None`` in virtual time, and if a side has fewer than
+        two values.
+    :param p: the p value of the test, corrected for all simultaneous comparisons.
     :param threshold: the smallest relevant change, as a share of the base's mean.
-    :param detectable: the least relative change that such samples mostly show.
-    :param repetitions: how many of each side would decide; ``None``: it is decided, or not even
-        :data:`testbed.analysis.differing.MOST` would, or more runs do not help.
-    :param why: what keeps it from being decided.
+    :param detectable: the smallest relative change that such samples usually show.
+    :param repetitions: how many repetitions of each side would decide; ``None`` if the change is
+        decided, if :data:`testbed.analysis.differing.MOST` are not enough, or if more runs do not
+        help.
+    :param why: the reason why it is not decided.
     """
 
     stack: str
@@ -100,8 +103,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 class Pair(msgspec.Struct, frozen=True, kw_only=True):
     """A cell on two sides.
 
-    :param base: the name of the base, ``new`` that of the new side.
-    :param exact: whether a run of either would be the same again.
+    :param base: the name of the base; ``new`` is the name of the new side.
+    :param exact: whether the runs of both sides are reproducible.
     """
 
     base: str
@@ -113,17 +116,17 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def busy(self) -> float:
-        """How busy the machine was in most runs, from 0 to 1; on a virtual clock never."""
+        """How busy the machine was in most runs, from 0 to 1; 0 on a virtual clock."""
         return 0.0 if self.exact else max(self.mine.busy, self.its.busy)
 
 
 class Row:
-    """One metric of a pair: first its numbers, then, when all p values are known, its verdict.
+    """One metric of a pair. It has a verdict as soon as all p values are known.
 
-    :param name: of the number, with its subject.
-    :param base: values; ``new`` those to hold against them.  Where the pair is exact they are of
-        the same repetitions.
-    :param strangers: both sides have values, but of no common repetition.
+    :param name: the name of the number, with its subject.
+    :param base: the values of the base; ``new`` are those of the new side. If the pair is exact,
+        both are from the same repetitions.
+    :param strangers: whether both sides have values, but not from a common repetition.
     """
 
     def __init__(
@@ -164,8 +167,8 @@ class Row:
     def change(self, p: float | None, among: int) -> Change:
         """Return the row with its verdict.
 
-        :param p: of its test, corrected.
-        :param among: how many tests there are.
+        :param p: the corrected p value of its test.
+        :param among: the number of tests.
         """
         pair, there = self._pair, self._difference is not None
         disturbed = not self._metric.robust and pair.busy >= SATURATED
@@ -205,7 +208,7 @@ class Row:
             p is not None
             and p <= ALPHA
             and self._is_large()
-            and effect * self._difference > 0  # means and ranks agree: no single value makes it
+            and effect * self._difference > 0  # no effect of a single value: means and ranks agree
         ):
             return self._direction()
         return Verdict.PASS if self._is_excluded() else Verdict.INCONCLUSIVE
@@ -226,7 +229,7 @@ class Row:
         return Verdict.IMPROVED if good else Verdict.REGRESSED
 
     def _is_excluded(self) -> bool:
-        """Tell whether a change for the worse of the threshold or more is out of the question."""
+        """Return whether the interval excludes a change for the worse by the threshold or more."""
         interval = self._interval
         if interval is None:
             return False
@@ -263,14 +266,14 @@ class Row:
         return f"; not even {differing.MOST} repetitions would decide" if there else ""
 
     def _detectable(self, among: int) -> float | None:
-        """Return the relative change that would be called one: significant and relevant."""
+        """Return the relative change that would be significant and relevant."""
         found = differing.detectable(self._base, self._new, among=among)
         if found is None or not self._mean:
             return None
         return max(found / self._mean, self._pair.threshold)
 
     def _repetitions(self, among: int) -> int | None:
-        """Return how many would decide, if the change is what it seems to be."""
+        """Return how many repetitions would decide, if the observed change is the true one."""
         relative, fewest = self._relative, min(len(self._base), len(self._new))
         if self.test is None or relative is None or self._difference is None:
             return None

@@ -1,4 +1,4 @@
-"""Claims about results, as an experiment file makes them."""
+"""Claims about results in an experiment file."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ class ExpectSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     @property
     def of_cells(self) -> bool:
-        """Whether it is about the share of cells in which the bounds hold."""
+        """Whether the claim is about the share of cells in which the bounds hold."""
         return self.in_at_least is not None or self.in_at_most is not None
 
     @property
     def selectors(self) -> tuple[Selector, ...]:
-        """The reference of its ratio, each of these added up."""
+        """The selectors of the reference. Their means are added."""
         if self.relative_to is None:
             return ()
         if isinstance(self.relative_to, str):
@@ -78,12 +78,12 @@ class ExpectSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     @property
     def name(self) -> str:
-        """The name of the number it is about."""
+        """The name of the number that the claim is about."""
         return self.metric if self.of is None else f"{self.of}.{self.metric}"
 
     @property
     def instance(self) -> Instance:
-        """The number it is about.  Raises InputError."""
+        """The number that the claim is about. Raises InputError."""
         if self.of is not None and "." in self.metric:
             raise InputError(
                 f"{self.metric!r} says already what it is about", hint="without 'of', or without it"
@@ -92,7 +92,7 @@ class ExpectSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     @property
     def to_itself(self) -> bool:
-        """Whether all it is relative to are the very runs it is about."""
+        """Whether the reference consists only of the runs that the claim is about."""
         return bool(self.selectors) and all(
             each.stack == self.stack and each.where.items() <= self.where.items()
             for each in self.selectors
@@ -107,8 +107,8 @@ def bound(
 ) -> float | None:
     """Return a bound in the metric's own unit, or as a plain ratio.
 
-    :param own: metrics of the experiment.
-    :raises InputError: it is neither.
+    :param own: the metrics of the experiment.
+    :raises InputError: the bound is neither.
     """
     if quantity is None or not isinstance(quantity, str):
         return quantity
@@ -125,7 +125,7 @@ def bound(
 def share(quantity: Quantity | None, path: str = "") -> float | None:
     """Return a share of cells, from 0 to 1.
 
-    :raises InputError: it is none; ``path`` says where it stands.
+    :raises InputError: it is not a share; ``path`` is its place in the document.
     """
     if quantity is None:
         return None

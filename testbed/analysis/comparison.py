@@ -1,6 +1,6 @@
-"""Has anything changed?  The cells of two sides, metric by metric.  Pure.
+"""The comparison of the cells of two sides, metric by metric. Pure.
 
-:mod:`testbed.analysis.change` says what the verdicts mean.
+:mod:`testbed.analysis.change` explains the verdicts.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ OK: Final = Metric(
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
-    """How to compare.
+    """The options of a comparison.
 
-    :param metrics: names; by default those the experiment is run for.
+    :param metrics: the names of metrics; by default the headline of the experiment.
     :param threshold: the smallest relevant change, as a share of the base's mean; by default
         :func:`testbed.analysis.change.smallest`.
-    :param across: facts of the environment that are what is compared; see
+    :param across: the facts of the environment that may differ, see
         :func:`testbed.analysis.likeness.refuse`.
-    :param force: compare whatever differs.
-    :param apart: what cells of the two sides are selected by, and differ in.
+    :param force: whether to compare despite any differences.
+    :param apart: the names that select the cells of the two sides, which differ in them.
     """
 
     metrics: tuple[str, ...] = ()
@@ -50,12 +50,12 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """New sides held against a base.
+    """The result of a comparison of new sides with a base.
 
-    :param exact: whether time was virtual, so that any difference is one.
-    :param changes: a row for each new side, cell and metric, the rows of a cell together.
-    :param warnings: what may have disturbed the numbers, and what could not be compared.
-    :param own: metrics that programs of the experiment print.
+    :param exact: whether time was virtual, so that every difference is real.
+    :param changes: a row for each new side, cell and metric. The rows of a cell are adjacent.
+    :param warnings: possible disturbances of the numbers, and cells that were not compared.
+    :param own: the metrics that programs of the experiment print.
     """
 
     schema: int = SCHEMA
@@ -69,22 +69,22 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def regressed(self) -> bool:
-        """Whether something surely became worse."""
+        """Whether a metric regressed."""
         return self._any(Verdict.REGRESSED)
 
     @property
     def inconclusive(self) -> bool:
-        """Whether something is not decided."""
+        """Whether a verdict is not decided."""
         return self._any(Verdict.INCONCLUSIVE)
 
     @property
     def changed(self) -> bool:
-        """Whether something is surely not as it was, for better or worse."""
+        """Whether a metric changed, for better or worse."""
         return self._any(Verdict.REGRESSED, Verdict.IMPROVED, Verdict.CHANGED)
 
     @property
     def counts(self) -> dict[Verdict, int]:
-        """How many rows have each verdict; only verdicts that there are."""
+        """The number of rows with each verdict, without zeros."""
         counts = {each: sum(row.verdict is each for row in self.changes) for each in Verdict}
         return {verdict: count for verdict, count in counts.items() if count}
 
@@ -96,10 +96,10 @@ NO_TERMS: Final = Terms()
 
 
 def compare(base: Side, news: Sequence[Side], terms: Terms = NO_TERMS) -> Comparison:
-    """Hold each of ``news`` against ``base``.
+    """Compare each of ``news`` with ``base``.
 
-    :raises InputError: they differ in what is not compared, have no cell in common, or no run has
-        one of the metrics.
+    :raises InputError: the sides differ in facts that must be equal, have no common cell, or no run
+        has one of the metrics.
     """
     if not terms.force:
         for new in news:
@@ -130,7 +130,7 @@ def compare(base: Side, news: Sequence[Side], terms: Terms = NO_TERMS) -> Compar
 
 
 def _paired(base: Side, news: Iterable[Side], terms: Terms) -> Iterator[Pair]:
-    """Yield pairs of cells that differ only in what selects them, in the order of the base."""
+    """Yield pairs of cells that differ only in the selected names, in the order of the base."""
     partners = [(new, {matched(cell, terms.apart): cell for cell in new.cells}) for new in news]
     for cell in base.cells:
         for new, of in partners:
@@ -156,12 +156,12 @@ def _check(metrics: Sequence[str], pairs: Sequence[Pair]) -> None:
 
 
 def _rows(pair: Pair, metrics: Sequence[str], own: dict[str, Metric]) -> Iterator[Row]:
-    """Yield a row for each metric, and one for the share of runs that count if some do not."""
+    """Yield a row for each metric, and one for the share of runs that count if it is below 1."""
     if any(cell.failed + cell.invalid for cell in (pair.mine, pair.its)):
         yield Row(pair, OK.name, OK, _counting(pair.mine), _counting(pair.its))
     for name in metrics:
         if not (pair.mine.values(name) or pair.its.values(name)):
-            continue  # as a share of a path that this stack does not use
+            continue  # for example the share of a path that this stack does not use
         metric = metric_of(name, own)
         if not pair.exact:
             yield Row(pair, name, metric, pair.mine.values(name), pair.its.values(name))
@@ -171,7 +171,7 @@ def _rows(pair: Pair, metrics: Sequence[str], own: dict[str, Metric]) -> Iterato
         if mine and its:
             base, new = ([of[number] for number in both] for of in (mine, its))
             yield Row(pair, name, metric, base, new, strangers=not both)
-        else:  # a side has none at all: show what the other one has, and name the right one
+        else:  # a side has no values: show those of the other, and name the right side
             yield Row(pair, name, metric, [*mine.values()], [*its.values()])
 
 

@@ -1,4 +1,4 @@
-"""From a record and what probes saw to a record with every metric."""
+"""Adds the derived metrics to the record of a run."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from testbed.results.model import RunRecord
 
 
 def derived(record: RunRecord, series: Iterable[Record]) -> RunRecord:
-    """Return the record with the metrics that are derived; what the workload reported stays.
+    """Return the record with the derived metrics. Metrics that the workload reported stay.
 
-    :param series: in the order of time, from the start of the workload.
+    :param series: the records of the probes in the order of time, from the start of the workload.
     :raises InputError: a derivation of another package failed.
     """
     observed = Observed(record, series)
@@ -29,7 +29,7 @@ def derived(record: RunRecord, series: Iterable[Record]) -> RunRecord:
 
 
 def _derived(name: str, derivation: Derivation, observed: Observed) -> Numbers:
-    """Return what a derivation gives; when one of another package fails, the package is named."""
+    """Return the numbers of a derivation. The error of one in another package names the package."""
     origin = REGISTRY.origin(name)
     if origin is None:
         return derivation.derive(observed)

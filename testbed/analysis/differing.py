@@ -1,21 +1,21 @@
-"""Do two samples differ?  A test, an effect size, and what samples of this size can show.
+"""The difference of two samples: a test, an effect size, and the detectable change.
 
 =====================  =====================================================================
-the test               Mann-Whitney U: are values of one sample mostly above those of the other?  It
-                       is exact, with ties too: all ways to divide the values among the samples are
-                       counted (H. Mann and D. Whitney, Annals of Mathematical Statistics 18, 1947;
-                       with mid-ranks E. Lehmann, *Nonparametrics*, 1975).  Above :data:`EXACT`
+test                   Mann-Whitney U: are values of one sample mostly above those of the other? It
+                       is exact, also with ties: it counts all ways to divide the values among the
+                       samples (H. Mann and D. Whitney, Annals of Mathematical Statistics 18, 1947;
+                       with mid-ranks E. Lehmann, *Nonparametrics*, 1975). Above :data:`EXACT`
                        values it is the normal approximation, with corrections for ties and
                        continuity.
-the effect size        Cliff's delta: how much more often a value of one sample is above one of the
+effect size            Cliff's delta: how much more often a value of one sample is above one of the
                        other than below, from -1 to 1 (N. Cliff, Psychological Bulletin 114, 1993)
-several comparisons    Benjamini and Hochberg's step-up procedure: of what is called different, 5 %
-                       at most is not (Journal of the Royal Statistical Society B 57, 1995)
-what can be found      Welch's t, which is easily computed and needs about as many values
+several comparisons    Benjamini and Hochberg's step-up procedure: at most 5 % of the differences
+                       found are false (Journal of the Royal Statistical Society B 57, 1995)
+detectable change      Welch's t, which is easy to compute and needs about as many values
 =====================  =====================================================================
 
-``scipy.stats`` has the first and the third.  Importing it takes longer than a comparison; the unit
-tests hold these functions against it.
+``scipy.stats`` has the first and the third, but its import takes longer than a comparison. The unit
+tests compare these functions with it.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ import msgspec
 from testbed.analysis.statistics import CONFIDENCE, student
 
 ALPHA: Final = 1 - CONFIDENCE
-POWER: Final = 0.9  # of finding what is there
-EXACT: Final = 60  # values of both samples
-MOST: Final = 1000  # repetitions that one could ask for
+POWER: Final = 0.9  # the probability of finding an existing difference
+EXACT: Final = 60  # the most values of both samples for the exact test
+MOST: Final = 1000  # the most repetitions that a user could request
 
 _SIZES: Final = range(2, MOST + 1)
 
@@ -43,8 +43,8 @@ Sample = Sequence[float]
 class Test(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a test of two samples.
 
-    :param p: how likely samples as different as these are if nothing differs; both directions.
-    :param least: the least that samples of these sizes can give.
+    :param p: the two-sided probability of samples as different as these without a real difference.
+    :param least: the smallest p that samples of these sizes can give.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Test(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def mann_whitney(base: Sample, new: Sample) -> Test:
-    """Test whether ``new`` is mostly above or below ``base``; each has at least one value."""
+    """Test whether ``new`` is mostly above or below ``base``. Each needs a value."""
     least = min(1.0, 2 / math.comb(len(base) + len(new), len(base)))
     if len(base) + len(new) <= EXACT:
         return Test(name="Mann-Whitney U, exact", p=_exact(base, new), least=least)
@@ -61,13 +61,13 @@ def mann_whitney(base: Sample, new: Sample) -> Test:
 
 
 def cliffs_delta(base: Sample, new: Sample) -> float:
-    """Return 1 if each value of ``new`` is above each of ``base``, -1 if below, else between."""
+    """Return Cliff's delta: 1 if all values of ``new`` are above ``base``, -1 if all are below."""
     above = sum((b > a) - (b < a) for a in base for b in new)
     return above / (len(base) * len(new))
 
 
 def adjusted(ps: Sequence[float]) -> list[float]:
-    """Return the p values of several tests, corrected for there being several."""
+    """Return the p values of several tests, corrected for their number."""
     least, result = 1.0, [1.0] * len(ps)
     for rank, place in sorted(enumerate(_order(ps), 1), reverse=True):
         least = min(least, ps[place] * len(ps) / rank)
@@ -76,10 +76,10 @@ def adjusted(ps: Sequence[float]) -> list[float]:
 
 
 def detectable(base: Sample, new: Sample, *, among: int) -> float | None:
-    """Return the difference of means, in their unit, that such samples mostly show.
+    """Return the difference of means, in their unit, that such samples usually show.
 
-    :param among: how many comparisons there are; this one is the only one with a difference.
-    :returns: what is found with a probability of :data:`POWER`; ``None``: nothing ever is.
+    :param among: the number of comparisons. Only this one is assumed to have a difference.
+        :returns: the difference found with a probability of :data:`POWER`; ``None`` if none can be.
     """
     if min(len(base), len(new)) < 2 or mann_whitney(base, new).least > ALPHA / among:
         return None
@@ -88,9 +88,9 @@ def detectable(base: Sample, new: Sample, *, among: int) -> float | None:
 
 
 def repetitions_to_find(base: Sample, new: Sample, change: float, *, among: int) -> int | None:
-    """Return how many values each sample needs to mostly show a difference of means.
+    """Return how many values each sample needs to usually show a difference of means.
 
-    :returns: ``None``: more than :data:`MOST`.
+    :returns: the number, or ``None`` if it is more than :data:`MOST`.
     """
     spread = math.hypot(_deviation(base), _deviation(new))
 
@@ -104,9 +104,9 @@ def repetitions_to_find(base: Sample, new: Sample, change: float, *, among: int)
 
 
 def repetitions_to_exclude(base: Sample, new: Sample, room: float) -> int | None:
-    """Return how many values each sample needs for an interval with a half of ``room``, at most.
+    """Return how many values each sample needs for a half-width of at most ``room``.
 
-    :returns: ``None``: more than :data:`MOST`.
+    :returns: the number, or ``None`` if it is more than :data:`MOST`.
     """
     spread = math.hypot(_deviation(base), _deviation(new))
 
@@ -117,7 +117,7 @@ def repetitions_to_exclude(base: Sample, new: Sample, room: float) -> int | None
 
 
 def _fewest(enough: Callable[[int], bool]) -> int | None:
-    """Return the least size that is enough; more are so all the more."""
+    """Return the smallest sufficient size. All larger sizes are sufficient, too."""
     place = bisect.bisect_left(_SIZES, x=True, key=enough)
     return _SIZES[place] if place < len(_SIZES) else None
 
@@ -141,7 +141,7 @@ def _welch(base: Sample, new: Sample) -> tuple[float, float]:
 
 
 def _ranks(values: Sample) -> list[int]:
-    """Return twice the rank of each value: equal ones share theirs, which may end in a half."""
+    """Return twice the mid-rank of each value, which is an integer."""
     ordered = sorted(values)
     first: dict[float, int] = {}
     count: dict[float, int] = {}
@@ -164,7 +164,7 @@ def _exact(base: Sample, new: Sample) -> float:
 
 
 def _ways(ranks: Sequence[int], few: int) -> Any:
-    """Return, for each sum, in how many ways ``few`` of the ranks add up to it."""
+    """Return, for each sum, the number of selections of ``few`` ranks with this sum."""
     import numpy as np  # noqa: PLC0415
 
     ways = np.zeros((few + 1, sum(sorted(ranks)[-few:]) + 1))

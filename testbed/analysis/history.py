@@ -1,12 +1,13 @@
-"""The same experiment many times: when did its numbers change?  Pure.
+"""The history of an experiment: when did its numbers change? Pure.
 
-Where is found by *ruptures* (C. Truong, L. Oudre and N. Vayatis, Signal Processing 167, 2020): PELT
-with the squared error of the folders' means, and the penalty of the modified Bayes information
-criterion (N. Zhang and D. Siegmund, Biometrics 63, 2007).  How far means scatter by themselves is
-the larger of two estimates, from the runs within the folders and from the steps between them.
+The library *ruptures* finds the places of changes (C. Truong, L. Oudre and N. Vayatis, Signal
+Processing 167, 2020): PELT with the squared error of the folders' means, and the penalty of the
+modified Bayes information criterion (N. Zhang and D. Siegmund, Biometrics 63, 2007). The natural
+scatter of the means is the larger of two estimates: from the runs within the folders, and from the
+steps between folders.
 
-Whether a change counts is what a comparison says of the runs before it and after it, as far as the
-next one (:mod:`testbed.analysis.change`).  Where time is virtual every difference is a change.
+A comparison of the runs before and after a change, up to the adjacent changes, decides whether it
+counts (:mod:`testbed.analysis.change`). In virtual time every difference is a change.
 """
 
 from __future__ import annotations
@@ -30,17 +31,17 @@ from testbed.errors import InputError, PlatformError
 from testbed.hints import extra
 from testbed.results.model import SCHEMA, Scalar
 
-_SCATTER: Final = 5  # folders, from which on steps between them say how far their means scatter
-_MAD: Final = 1.4826  # of a normal distribution: standard deviation over median deviation
-_FEWEST: Final = 2  # sides, of which there is a history
+_SCATTER: Final = 5  # the fewest folders for an estimate of the scatter from their steps
+_MAD: Final = 1.4826  # standard deviation over median deviation of a normal distribution
+_FEWEST: Final = 2  # the fewest sides of a history
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
     """One folder on a line.
 
-    :param at: when it was made, UTC, ISO 8601.
-    :param commit: of the checkout testbed ran from, if it did.
-    :param change: against what was before, if the numbers changed here.
+    :param at: the time of its creation, UTC, ISO 8601.
+    :param commit: the commit of the checkout that testbed ran from, if any.
+    :param change: the change from the previous folders, if the numbers changed here.
     """
 
     side: str
@@ -53,7 +54,7 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """One metric of one cell, through all folders."""
+    """One metric of one cell through all folders."""
 
     stack: str
     parameters: dict[str, Scalar]
@@ -73,12 +74,12 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
 def history(
     sides: Sequence[Side], metrics: Sequence[str] = (), threshold: float | None = None
 ) -> History:
-    """Find where numbers changed.
+    """Find the places where numbers changed.
 
-    :param sides: in any order; they are put in the order in which they were made.
-    :param metrics: names; by default those the experiment is run for.
+    :param sides: the sides, in any order. They are sorted by the time of their creation.
+    :param metrics: the names of metrics; by default the headline of the experiment.
     :param threshold: the smallest relevant change, as for a comparison.
-    :raises InputError: they are not of one experiment, or there is only one.
+    :raises InputError: the sides are not of one experiment, or there is only one.
     """
     ordered = sorted(sides, key=lambda side: side.created_at)
     if len(ordered) < _FEWEST:
@@ -110,7 +111,7 @@ def history(
 class _Followed:
     """One metric of one cell in all sides.
 
-    ``rows`` are the places where it may have changed, each with what was before and after it.
+    ``rows`` maps each place of a possible change to the values before and after it.
     """
 
     def __init__(
@@ -149,7 +150,7 @@ class _Followed:
                 yield there[at], Row(pair, self._name, self._metric, before, after)
 
     def told(self, changes: dict[int, Change]) -> Line:
-        """Return the line, without the changes that a comparison does not confirm."""
+        """Return the line with the changes that the comparison confirms."""
         kept = {
             place: change
             for place, change in changes.items()
@@ -181,12 +182,12 @@ def _point(side: Side, values: Sequence[float], change: Change | None) -> Point:
 
 
 def _steps(values: Sequence[Sequence[float]]) -> list[int]:
-    """Return where values are not those before."""
+    """Return the places where the values differ from the previous ones."""
     return [place for place in range(1, len(values)) if values[place] != values[place - 1]]
 
 
 def _breaks(values: Sequence[Sequence[float]]) -> list[int]:
-    """Return the places before which the mean is another than from there on."""
+    """Return the places where the mean changes."""
     if len(values) < _FEWEST:
         return []
     means = [statistics.fmean(each) for each in values]
@@ -209,7 +210,7 @@ def _breaks(values: Sequence[Sequence[float]]) -> list[int]:
 
 
 def _scatter(values: Sequence[Sequence[float]], means: Sequence[float]) -> float:
-    """Return the standard deviation that means have where nothing changes."""
+    """Return the standard deviation of means without a change."""
     errors = [statistics.variance(each) / len(each) for each in values if len(each) > 1]
     within = math.sqrt(statistics.fmean(errors)) if errors else 0.0
     if len(means) < _SCATTER:

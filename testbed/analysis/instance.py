@@ -1,9 +1,9 @@
-"""Names of numbers: ``[SUBJECT.]METRIC``, where the subject says what the number is about.
+"""Names of numbers: ``[SUBJECT.]METRIC``. The subject is a flow, a path or a wire.
 
 =====================  ===================================================================
-``goodput``            of the one flow of an experiment, or of the whole run
+``goodput``            of the only flow of an experiment, or of the whole run
 ``transfer.goodput``   of the flow ``transfer``
-``transfer@wifi.share``  of what that flow sent over the link ``wifi``; ``@wifi.share`` of one flow
+``transfer@wifi.share``  of the data of that flow on the link ``wifi``; ``@wifi.share`` if unnamed
 ``wifi>server.dropped``  of the direction of the link ``wifi`` that leads to ``server``
 =====================  ===================================================================
 """
@@ -19,9 +19,9 @@ from testbed.metric import Subject
 class Instance(msgspec.Struct, frozen=True, kw_only=True):
     """One number of a run, by name.
 
-    :param flow: empty where the experiment names no flows.
-    :param link: of a path or a wire.
-    :param toward: of a wire: the node it leads to.
+    :param flow: the flow; empty if the experiment names no flows.
+    :param link: the link of a path or a wire.
+    :param toward: the node that a wire leads to.
     """
 
     metric: str
@@ -31,7 +31,7 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def subject(self) -> Subject | None:
-        """Its subject; ``None`` for the one flow or the whole run, which look alike."""
+        """The kind of subject; ``None`` for the only flow and the whole run, which look alike."""
         if self.toward is not None:
             return Subject.WIRE
         if self.link is not None:
@@ -47,9 +47,9 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse(text: str) -> Instance:
-    """Read a name.
+    """Parse a name.
 
-    :raises InputError: it is none.
+    :raises InputError: it is not a name of a number.
     """
     subject, dot, metric = text.rpartition(".")
     link, arrow, toward = subject.partition(">")

@@ -1,7 +1,7 @@
-"""Does a version belong to the good or to the bad end of a search?  Pure.
+"""Decides whether a version belongs to the good or the bad end of a search. Pure.
 
-The ends are compared first.  The rows in which the bad one is what is searched for are the *fault*;
-of a version in between only these rows count.
+First the two ends are compared. The rows with a wanted verdict are the *fault*. For the versions in
+between only these rows count.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ Row = tuple[str, str]
 
 
 class Judgement(enum.StrEnum):
-    """Where a version belongs; the names are those of git-bisect(1)."""
+    """The judgement of a version, with the names of git-bisect(1)."""
 
     GOOD = "good"
     BAD = "bad"
-    SKIP = "skip"  # it cannot be told
+    SKIP = "skip"  # undecidable
 
 
 _WORSE: Final = frozenset({Verdict.REGRESSED, Verdict.CHANGED})
@@ -33,7 +33,7 @@ _BETTER: Final = frozenset({Verdict.IMPROVED, Verdict.CHANGED})
 
 
 def sought(*, new_is_better: bool) -> frozenset[Verdict]:
-    """Return the verdicts that are searched for.
+    """Return the wanted verdicts.
 
     A metric without a better direction counts either way.
     """
@@ -41,14 +41,14 @@ def sought(*, new_is_better: bool) -> frozenset[Verdict]:
 
 
 def fault(found: Comparison, wanted: frozenset[Verdict]) -> tuple[Row, ...]:
-    """Return the rows of a comparison whose verdict is one that is searched for."""
+    """Return the rows of a comparison that have a wanted verdict."""
     return tuple(row(change) for change in found.changes if change.verdict in wanted)
 
 
 def judge(found: Comparison, rows: Sequence[Row], wanted: frozenset[Verdict]) -> Judgement | None:
-    """Judge a version by its comparison with the good end; ``None``: it is not decided.
+    """Judge a version by its comparison with the good end; ``None`` if it is not decided.
 
-    One row of the fault is enough to be bad; to be good all of them must be decided.
+    One row of the fault makes a version bad. A version is good if all rows are decided.
     """
     verdicts = {row(change): change.verdict for change in found.changes}
     of_fault = [verdicts.get(each, Verdict.INCONCLUSIVE) for each in rows]
@@ -58,7 +58,7 @@ def judge(found: Comparison, rows: Sequence[Row], wanted: frozenset[Verdict]) ->
 
 
 def undecided(found: Comparison, rows: Sequence[Row]) -> tuple[Change, ...]:
-    """Return the rows of the fault that are not decided; of all rows if there is no fault yet."""
+    """Return the undecided rows of the fault, or of the comparison if there is no fault yet."""
     return tuple(
         change
         for change in found.changes
@@ -67,12 +67,12 @@ def undecided(found: Comparison, rows: Sequence[Row]) -> tuple[Change, ...]:
 
 
 def row(change: Change) -> Row:
-    """Return what a change is of."""
+    """Return the cell and the metric of a change."""
     return identity(change.stack, change.parameters), change.metric
 
 
 def refuse_ends(found: Comparison, *, new_is_better: bool) -> InputError:
-    """Return the error that says why there is nothing between the two ends to search for."""
+    """Return the error that explains why there is no change to search for."""
     counts = ", ".join(f"{verdict}: {count}" for verdict, count in found.counts.items())
     there = found.counts
     hint = "name other ends, or other --metrics"

@@ -1,4 +1,4 @@
-"""May two sides be compared?  What differs between them that was not to differ.  Pure."""
+"""Checks whether two sides may be compared. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from testbed.analysis.sides import Side
 from testbed.errors import InputError
 from testbed.results.environment import told
 
-# The keys of an experiment on which a single run of a cell does not depend.
+# The keys of an experiment that do not affect a single run of a cell.
 _HARMLESS: Final = frozenset(
     {
         "cases",
@@ -25,15 +25,15 @@ _HARMLESS: Final = frozenset(
         "timeout",
     }
 )
-# The parts of an environment on which a run in virtual time depends: not the processor.
+# The parts of an environment that affect a run in virtual time. The processor does not.
 _SIMULATED: Final = ("machine",)
 _VIRTUAL: Final = ("machine", "kernel", "python", "packages", "tools")
-ENVIRONMENT: Final = "environment"  # each fact of it
+ENVIRONMENT: Final = "environment"  # all facts of the environment
 EXPERIMENT: Final = "experiment"
 
 
 def differences(base: Side, new: Side) -> dict[str, list[str]]:
-    """Return what differs, by the fact of the environment or ``experiment``, in words."""
+    """Return the differences in words, by fact of the environment or ``experiment``."""
     found: dict[str, list[str]] = {}
     mine, theirs = (msgspec.to_builtins(each.environment) for each in (base, new))
     for name in _facts(base, new, mine):
@@ -54,10 +54,11 @@ def differences(base: Side, new: Side) -> dict[str, list[str]]:
 
 
 def refuse(base: Side, new: Side, across: frozenset[str]) -> None:
-    """Refuse to compare what differs in more than it is to differ in.
+    """Refuse to compare sides that differ in facts other than the allowed ones.
 
-    :param across: facts of the environment, ``environment`` for all of them, or ``experiment``.
-    :raises InputError: naming every difference.
+    :param across: the facts that may differ: facts of the environment, ``environment`` for all of
+        them, or ``experiment``.
+    :raises InputError: other facts differ. It names all of them.
     """
     found = differences(base, new)
     allowed = set(found) - {EXPERIMENT} if ENVIRONMENT in across else set()
@@ -73,9 +74,9 @@ def refuse(base: Side, new: Side, across: frozenset[str]) -> None:
 
 
 def check(across: Iterable[str], side: Side) -> None:
-    """Refuse names that are no facts.
+    """Refuse unknown names of facts.
 
-    :raises InputError: naming those there are.
+    :raises InputError: a name is unknown. It lists the known ones.
     """
     known = [ENVIRONMENT, EXPERIMENT, *_environment(side)]
     for name in across:
@@ -88,7 +89,7 @@ def _environment(side: Side) -> list[str]:
 
 
 def _facts(base: Side, new: Side, every: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the facts of the environment that bear on the numbers of both sides."""
+    """Return the facts of the environment that affect the numbers of both sides."""
     if base.deterministic and new.deterministic:
         return _SIMULATED if base.simulated or new.simulated else _VIRTUAL
     return tuple(name for name in every if name != "schema")

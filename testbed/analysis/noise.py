@@ -1,4 +1,4 @@
-"""Disturbances of the numbers of a comparison, in words.  Pure."""
+"""Describes disturbances of the numbers of a comparison. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from testbed.analysis.sides import CellSamples, Side, matched
 
 
 def of_cell(side: Side, cell: CellSamples) -> Iterator[str]:
-    """Yield what is wrong with the runs of a cell."""
+    """Yield the problems of the runs of a cell."""
     what = f"{side.name}, {named(cell)}"
     counted = len(cell.repetitions)
     missing = cell.planned - counted - cell.failed - cell.invalid
@@ -29,9 +29,9 @@ def of_cell(side: Side, cell: CellSamples) -> Iterator[str]:
 
 
 def between(base: str, mine: CellSamples, new: str, its: CellSamples) -> Iterator[str]:
-    """Yield how two cells differ that are compared, beside their numbers.
+    """Yield differences between two compared cells, except in their numbers.
 
-    :param base: the name of the base, ``new`` that of the new side.
+    :param base: the name of the base; ``new`` is the name of the new side.
     """
     where = named(mine) if mine.stack == its.stack else f"{named(its)} against {named(mine)}"
     for word, left, right in (
@@ -45,7 +45,7 @@ def between(base: str, mine: CellSamples, new: str, its: CellSamples) -> Iterato
 
 
 def unmatched(base: Side, news: Sequence[Side], apart: frozenset[str]) -> Iterator[str]:
-    """Yield the cells that one side has alone."""
+    """Yield the cells that only one side has."""
     for new in news:
         for one, other in ((base, new), (new, base)):
             there = {matched(cell, apart) for cell in other.cells}
@@ -55,7 +55,7 @@ def unmatched(base: Side, news: Sequence[Side], apart: frozenset[str]) -> Iterat
 
 
 def named(cell: CellSamples) -> str:
-    """Return a cell in words."""
+    """Describe a cell in words."""
     values = ", ".join(f"{name} = {value}" for name, value in cell.parameters.items())
     return f"{cell.stack} ({values})" if values else cell.stack
 

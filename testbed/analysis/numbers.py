@@ -1,4 +1,4 @@
-"""Numbers with their units, for people."""
+"""Formats numbers with units."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _SCALES: Final[Mapping[Unit, tuple[tuple[float, str], ...]]] = {
 }
 
 _COUNTED: Final = ("", "B")
-_EXACT: Final = 2.0**53  # the integers below are exact as floating point numbers
+_EXACT: Final = 2.0**53  # smaller integers are exact as floating point numbers
 _MANIFOLD: Final = 100.0
 
 
 def quantity(metric: str, estimate: Estimate, own: Mapping[str, Metric] = NONE) -> str:
-    """Write a mean and how far it may be off: ``45.3 ±0.2 Mbit/s``."""
+    """Format a mean and its uncertainty: ``45.3 ±0.2 Mbit/s``."""
     scale, unit = _scale(metric, estimate.mean, own)
     interval, value = estimate.interval, estimate.mean / scale
     spread = interval is not None and interval.low != interval.high
@@ -33,7 +33,7 @@ def quantity(metric: str, estimate: Estimate, own: Mapping[str, Metric] = NONE) 
 
 
 def times(ratio: Ratio) -> str:
-    """Write a ratio and how far it may be off: ``2.39 ±0.04``."""
+    """Format a ratio and its uncertainty: ``2.39 ±0.04``."""
     return f"{ratio.value:.2f}{_off(ratio.value, ratio.interval, 1, 2)}"
 
 
@@ -43,7 +43,7 @@ def number(
     interval: Interval | None,
     own: Mapping[str, Metric] = NONE,
 ) -> str:
-    """Write a value of ``metric``, or a plain ratio: ``45.3 Mbit/s [45.1, 45.5]``."""
+    """Format a value of ``metric``, or a plain ratio: ``45.3 Mbit/s [45.1, 45.5]``."""
     scale, unit = (1.0, "") if metric is None else _scale(metric, value, own)
     text = f"{_counted(value / scale, unit)} {unit}".rstrip()
     if interval is None:
@@ -52,23 +52,23 @@ def number(
 
 
 def scale(unit: Unit, value: float) -> tuple[float, str]:
-    """Return what to divide a value by, and the unit it is in then."""
+    """Return the divisor for a value, and the resulting unit."""
     scales = _SCALES[unit]
     return next((pair for pair in scales if abs(value) >= pair[0]), scales[-1])
 
 
 def short(value: float) -> str:
-    """Write three significant digits at least, and all of an integer part that is exact."""
+    """Format a number with at least three significant digits, and all exact integer digits."""
     return written(value, _digits(value))
 
 
 def written(value: float, decimals: int) -> str:
-    """Write a number with decimals; with three digits alone where not even integers are exact."""
+    """Format a number with decimals; with three digits if it is too large for exact integers."""
     return f"{value:.3g}" if abs(value) >= _EXACT else f"{value:.{decimals}f}"
 
 
 def percent(value: float) -> str:
-    """Write a relative change: ``-9.6%``; of a very large one the factor, ``x1.5e+06``."""
+    """Format a relative change: ``-9.6%``, or the factor if it is very large: ``x1.5e+06``."""
     return f"{value:+.1%}" if abs(value) < _MANIFOLD else f"x{1 + value:.3g}"
 
 
@@ -77,7 +77,7 @@ def _scale(metric: str, value: float, own: Mapping[str, Metric]) -> tuple[float,
 
 
 def _off(value: float, interval: Interval | None, scale: float, decimals: int) -> str:
-    """Return the wider half of the interval, with as many decimals as the value."""
+    """Format the wider half of the interval, with as many decimals as the value."""
     if interval is None:
         return ""
     half = max(interval.high - value, value - interval.low) / scale
@@ -85,10 +85,10 @@ def _off(value: float, interval: Interval | None, scale: float, decimals: int) -
 
 
 def _counted(value: float, unit: str) -> str:
-    """Write a count as one, if it is whole; a mean of counts may not be."""
+    """Format a count as an integer if it is whole. A mean of counts may not be."""
     return written(value, 0) if unit in _COUNTED and value.is_integer() else short(value)
 
 
 def _digits(value: float) -> int:
-    """Return how many decimals make three significant digits."""
+    """Return the number of decimals for three significant digits."""
     return 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2

@@ -1,4 +1,4 @@
-"""The common result of the finished runs of an experiment.  Pure, and the same from disk."""
+"""The summary of the finished runs of an experiment. Pure."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from testbed.results.model import SCHEMA, Cell, RunRecord, Scalar, Status, ident
 
 
 class CellOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """One row: the runs of one stack with the same parameters.
+    """One row of the summary: the runs of one stack with the same parameters.
 
-    :param planned: runs asked for; those that are not counted below have not been run.
-    :param metrics: of the ``ok`` runs alone: what the workload measured, and the headline.  The
-        others are in the runs; an interval for each of them would take seconds.
-    :param subflows: every number of subflows its ``ok`` runs had; empty where that is no question.
-    :param engines: what shaped the links.
-    :param congestion: the congestion controls that were used.
-    :param busy: how busy the machine was in its worst ``ok`` run, from 0 to 1.
-    :param relative: the first headline metric over that of the first stack; not for itself.
+    :param planned: the number of planned runs. Those that are not counted below have not been run.
+    :param metrics: the metrics of the workload and the headline, from the ``ok`` runs. The other
+        metrics are in the runs: intervals for all would take seconds.
+    :param subflows: the distinct numbers of subflows of its ``ok`` runs; may be empty.
+    :param engines: the engines that shaped the links.
+    :param congestion: the congestion controls in use.
+    :param busy: how busy the machine was in the busiest ``ok`` run, from 0 to 1.
+    :param relative: the first headline metric over that of the first stack; ``None`` for the first
+        stack itself.
     """
 
     stack: str
@@ -45,7 +46,7 @@ class CellOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that does not count, and why."""
+    """A run that does not count, with the reason."""
 
     run: int
     stack: str
@@ -55,13 +56,13 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """``summary.json``.
+    """The contents of ``summary.json``.
 
-    :param headline: metrics this kind of workload is run for, the first one above all.
-    :param missing: runs that have not been run.
-    :param unjudged: claims about runs that were left out.
-    :param own: metrics that programs of the experiment print, or that other packages added.
-    :param remarks: what one must know of where the runs were to read the numbers.
+    :param headline: the main metrics of the experiment, the most important one first.
+    :param missing: the number of runs that have not been run.
+    :param unjudged: the claims about runs that were left out.
+    :param own: the metrics that programs of the experiment print, or that other packages added.
+    :param remarks: remarks about the runs that readers of the numbers need.
     """
 
     schema: int = SCHEMA
@@ -78,17 +79,17 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def inconclusive(self) -> bool:
-        """Whether an expectation is neither met nor surely not met."""
+        """Whether an expectation is not decided."""
         return any(check.verdict is Verdict.INCONCLUSIVE for check in self.checks)
 
     @property
     def regressed(self) -> bool:
-        """Whether an expectation is surely not met."""
+        """Whether an expectation is not met."""
         return any(check.verdict is Verdict.REGRESSED for check in self.checks)
 
 
 def outcome(asked: Asked, runs: Sequence[RunRecord]) -> Outcome:
-    """Sum up what is there; runs may be missing."""
+    """Summarise the runs. Some may be missing."""
     of_cell: dict[str, list[RunRecord]] = defaultdict(list)
     for run in runs:
         of_cell[run.identity].append(run)
@@ -137,7 +138,7 @@ def _remarks(asked: Asked, samples: Samples) -> tuple[str, ...]:
 
 
 def _stood_in(runs: Sequence[RunRecord]) -> tuple[str, ...]:
-    """Say which fixed stacks of flows were carried by others."""
+    """Report the fixed stacks of flows that other stacks carried."""
     said = (
         f"the stack {stack.stands_for} of {flow} was carried by {stack.name}: "
         "no kernel is simulated"
@@ -149,7 +150,7 @@ def _stood_in(runs: Sequence[RunRecord]) -> tuple[str, ...]:
 
 
 def _unlike(runs: Sequence[RunRecord]) -> tuple[str, ...]:
-    """Say that stacks are compared that used different congestion controls without being asked."""
+    """Report stacks that used different congestion controls although none was requested."""
     used: dict[str, set[str]] = defaultdict(set)
     for run in runs:
         chosen = any("congestion" in stack.options for stack in run.stacks.values())
@@ -162,7 +163,7 @@ def _unlike(runs: Sequence[RunRecord]) -> tuple[str, ...]:
 
 
 def _references(cells: Sequence[Cell]) -> dict[str, Cell]:
-    """Return, for what each cell is, the first one with the same parameters."""
+    """Return, for the identity of each cell, the first cell with the same parameters."""
     first: dict[str, Cell] = {}
     return {cell.identity: first.setdefault(identity("", cell.point), cell) for cell in cells}
 

@@ -1,4 +1,4 @@
-"""Mistakes in claims, found before anything runs."""
+"""Finds mistakes in claims before the first run."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from testbed.results.model import Scalar
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
     """The subjects that claims about the runs of an experiment can have.
 
-    :param stacks: those that run.
+    :param stacks: the stacks that run.
     :param parameters: the values of each axis of the matrix.
-    :param flows: for each flow the metrics that its workload gives; the name is empty where the
-        experiment names no flows.
+    :param flows: for each flow the metrics of its workload. The name is empty if the experiment
+        names no flows.
     :param links: the nodes at each link, VLAN and tunnel.
-    :param probes: those that measure.
-    :param own: metrics that programs of the experiment print.
+    :param probes: the probes in use.
+    :param own: the metrics that programs of the experiment print.
     :param decided: whether there are enough runs to decide anything.
     """
 
@@ -40,10 +40,10 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check(claims: Sequence[ExpectSpec], scope: Scope, written: Document[Any]) -> None:
-    """Check what claims say.
+    """Check claims.
 
-    :param written: the file, with the claims under ``expect``.
-    :raises InputError: with file and line; all that is wrong with any of them.
+    :param written: the file with the claims under ``expect``.
+    :raises InputError: a claim is wrong. It names all mistakes with file and line.
     """
     wrong = [
         written.error(
@@ -59,7 +59,7 @@ def check(claims: Sequence[ExpectSpec], scope: Scope, written: Document[Any]) ->
 
 
 def _mistakes(expect: ExpectSpec, scope: Scope) -> Iterator[InputError]:
-    """Yield the mistakes of a claim; its bounds are checked only if its metric exists."""
+    """Yield the mistakes of a claim. The bounds are checked only if the metric is correct."""
     metric, selection = _wrong_metric(expect, scope), _wrong_selection(expect, scope)
     bounds = None if metric else _wrong_bounds(expect, scope)
     found = [each for each in (metric, selection, bounds) if each is not None]
@@ -96,7 +96,7 @@ def _wrong_metric(expect: ExpectSpec, scope: Scope) -> InputError | None:
 
 
 def _wrong_subject(instance: Instance, scope: Scope) -> InputError | None:
-    """Return what is wrong with the names in ``SUBJECT.METRIC``."""
+    """Return the error for a wrong name in ``SUBJECT.METRIC``, if any."""
     named = [flow for flow in scope.flows if flow]
     if instance.flow and instance.flow not in named:
         return _unknown("flow", instance.flow, named)
@@ -117,7 +117,7 @@ def _unknown(what: str, name: str, known: Iterable[str]) -> InputError:
 
 
 def _not_of_it(instance: Instance, metric: Metric, scope: Scope) -> InputError | None:
-    """Return the error for a metric of another kind of subject, with the right kind."""
+    """Return the error for a metric of another kind of subject, with the right kind, if any."""
     named = next((flow for flow in scope.flows if flow), "")
     possible = set(metric.of)
     if metric.several and not named:

@@ -1,4 +1,4 @@
-"""Every metric there is: what workloads report, what is derived, what other packages add."""
+"""The registry of all metrics: of workloads, derived ones, and those of other packages."""
 
 from __future__ import annotations
 
@@ -64,12 +64,12 @@ _all: Final = functools.cache(_All)
 
 
 def derivations() -> Mapping[str, Derivation]:
-    """Return ours and those of other packages that can be used, by name."""
+    """Return our derivations and the usable ones of other packages, by name."""
     return _all().derivations
 
 
 def metrics() -> Mapping[str, Metric]:
-    """Return every metric that can be used, by its name."""
+    """Return all usable metrics by name."""
     return _all().metrics
 
 
@@ -79,12 +79,12 @@ def added() -> dict[str, Metric]:
 
 
 def broken() -> Sequence[InputError]:
-    """Return what is wrong with the metrics of other packages, which are left out."""
+    """Return the errors of unusable metrics of other packages."""
     return _all().wrong
 
 
 def unknown(name: str, known: Iterable[str]) -> InputError:
-    """Return (not raise) that there is no such metric; a package that is broken may have had it."""
+    """Return (not raise) the error for an unknown metric, with a hint at broken packages."""
     hints = [nearest(name, known), *(f"not usable: {error}" for error in broken())]
     return InputError(f"there is no metric {name!r}", hint="; ".join(hints))
 
@@ -92,10 +92,10 @@ def unknown(name: str, known: Iterable[str]) -> InputError:
 def metric_of(name: str, own: Mapping[str, Metric] = NONE) -> Metric:
     """Return the metric of a number, for example of ``transfer.goodput``.
 
-    A result folder may hold numbers of a package that is not here: they are plain numbers.
+    A result folder may hold numbers of a package that is not installed. These are plain numbers.
 
-    :param own: metrics of the experiment, which its programs print.
-    :raises InputError: this cannot be the name of a number.
+    :param own: the metrics that programs of the experiment print.
+    :raises InputError: the name is not a valid name of a number.
     """
     metric = _name(name)
     return own.get(metric) or _OWN.get(metric) or metrics().get(metric) or _unknown(metric)

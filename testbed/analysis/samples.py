@@ -1,4 +1,4 @@
-"""The values of metrics, keyed by what a cell is: its stack and its parameters."""
+"""The values of metrics, by the identity of a cell: its stack and its parameters."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ from typing import Final
 
 from testbed.results.model import Cell, RunRecord, Status
 
-# What a cell is -> metric -> values; see :attr:`testbed.results.model.Cell.identity`.
+# Identity of a cell -> metric -> values; see :attr:`testbed.results.model.Cell.identity`.
 _Values = Mapping[str, Mapping[str, Sequence[float]]]
 
 
 NOTHING: Final[Mapping[str, float]] = MappingProxyType({})
-# Of all processors' time: from here on nothing shows that they did not hold the network back.
+# The busy share of all processors' time from which on they may have limited the network.
 SATURATED: Final = 0.95
 
 
 class Samples:
     """The values of the ``ok`` runs of each cell, in the order of the runs.
 
-    :param busy: for what each cell is, the largest share of a run's time in which no processor was
-        idle.
+    :param busy: for each identity of a cell, the busy share of the processors in its busiest run.
     """
 
     def __init__(self, values: _Values, busy: Mapping[str, float] = NOTHING) -> None:
@@ -31,7 +30,7 @@ class Samples:
 
     @classmethod
     def of(cls, runs: Iterable[RunRecord]) -> Samples:
-        """Take the values of the runs that count."""
+        """Collect the values of the runs that count."""
         values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         busy: dict[str, float] = defaultdict(float)
         for run in runs:
@@ -44,13 +43,13 @@ class Samples:
         return cls(values, busy)
 
     def metrics(self, cell: Cell) -> Mapping[str, Sequence[float]]:
-        """Return every metric that a run of this cell gave."""
+        """Return all metrics of the runs of a cell."""
         return self._values.get(cell.identity, {})
 
     def values(self, cell: Cell, metric: str) -> Sequence[float]:
-        """Return the values of one metric in one cell; none if no run gave it."""
+        """Return the values of one metric in one cell; empty if no run has it."""
         return self.metrics(cell).get(metric, ())
 
     def busy(self, cell: Cell) -> float:
-        """Return how busy the machine was in the worst run of a cell, from 0 to 1."""
+        """Return how busy the machine was in the busiest run of a cell, from 0 to 1."""
         return self._busy.get(cell.identity, 0.0)

@@ -1,18 +1,18 @@
-"""Repetitions until claims are decided, without deciding by chance.  Pure.
+"""Repetitions until claims are decided, with a controlled probability of error. Pure.
 
-Looking at the numbers after each block of repetitions, and stopping at the first look that decides,
-is wrong more often than once in twenty: with ten looks about once in five times.  So the 5 % are
-spread over the looks, and each has a wider interval: *repeated confidence intervals* (C. Jennison
-and B. Turnbull, Journal of the Royal Statistical Society B 51, 1989).  How much each look has is
-said by an *alpha spending function* of the share of repetitions that are there (K. Lan and
-D. DeMets, Biometrika 70, 1983), of the form that resembles Pocock's boundary: it leaves enough to
-the first looks for a large effect to be seen at once, which is what saves repetitions.
+The numbers are checked after each block of repetitions, until one of these *looks* decides. With
+the usual intervals the result would be wrong in more than 5 % of the cases: with ten looks in about
+20 %. So the 5 % are divided among the looks, and each look has a wider interval: *repeated
+confidence intervals* (C. Jennison and B. Turnbull, Journal of the Royal Statistical Society B 51,
+1989). An *alpha spending function* of the share of finished repetitions (K. Lan and D. DeMets,
+Biometrika 70, 1983) gives the part of each look. Its form resembles Pocock's boundary. It leaves
+enough to the first looks to detect a large effect early, which saves repetitions.
 
-The levels of all looks add up to 5 %, so no more than that can go wrong, however the looks depend
-on one another.  A boundary that is computed from a joint normal distribution would be a little
-narrower, and wrong for ratios of five values.  An interval is Student's, by the delta method for a
-ratio, with Welch's degrees of freedom: a bootstrap cannot say what lies beyond the values that it
-draws from, and the level of a single look is far out.
+The levels of all looks add up to 5 %. This bounds the probability of error for any dependence
+between the looks. A boundary from a joint normal distribution would be slightly narrower, but wrong
+for ratios of five values. The intervals are Student's, by the delta method for a ratio, with
+Welch's degrees of freedom. A bootstrap cannot be used: the level of a single look lies far in the
+tail, beyond the sampled values.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from testbed.results.model import RunRecord
 
 
 class Looks(msgspec.Struct, frozen=True, kw_only=True):
-    """When one looks at the numbers.
+    """The times of the looks at the numbers.
 
-    :param block: repetitions before the first look, and between two looks; at least 2.
-    :param most: repetitions before the last look.
+    :param block: the repetitions before the first look, and between two looks; at least 2.
+    :param most: the repetitions before the last look.
     """
 
     block: int
@@ -43,13 +43,13 @@ class Looks(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """The repetitions that there are at each look."""
+        """The number of repetitions at each look."""
         first = range(self.block, self.most, self.block)
         return (*first, self.most)
 
     @property
     def levels(self) -> tuple[float, ...]:
-        """The probability of error that each look may have; they add up to 5 %."""
+        """The probability of error of each look. The sum is 5 %."""
         spent = [0.0, *(_spent(size / self.most) for size in self.sizes)]
         return tuple(after - before for before, after in itertools.pairwise(spent))
 
@@ -59,10 +59,10 @@ def _spent(share: float) -> float:
 
 
 class Course(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the claims of an experiment are.
+    """The state of the claims of an experiment.
 
-    :param checks: each claim with its interval at the look that decided it, or at the last one.
-    :param repetitions: how many there must be before more is known, or are enough.
+    :param checks: each claim with its interval at the look that decided it, or at the last look.
+    :param repetitions: how many repetitions the next look needs, or how many were enough.
     """
 
     checks: tuple[Check, ...]
@@ -70,9 +70,10 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def follow(asked: Asked, looks: Looks, runs: Sequence[RunRecord]) -> Course:
-    """Look at the runs in the order of their repetitions until all is decided or no more are there.
+    """Look at the runs in the order of repetitions, until all claims are decided or runs end.
 
-    :param runs: those that are over; a look wants all of its repetitions, counted or not.
+    :param runs: the finished runs. A look needs all of its repetitions, including those that do not
+        count.
     """
     found: dict[int, Check] = {}
     needed = looks.sizes[0]
@@ -95,12 +96,12 @@ def follow(asked: Asked, looks: Looks, runs: Sequence[RunRecord]) -> Course:
 
 
 def _is_open(check: Check) -> bool:
-    """Tell whether more repetitions could decide a claim."""
+    """Return whether more repetitions could decide a claim."""
     return check.verdict is Verdict.INCONCLUSIVE and check.why is None
 
 
 class _Within:
-    """Ratios of means, with an interval of a level of one's own."""
+    """Computes ratios of means, with intervals of a given level."""
 
     def __init__(self, level: float) -> None:
         self._level = level
@@ -127,7 +128,7 @@ def studentized(
 ) -> Ratio:
     """Return the mean of ``numerator`` over the sum of the others' means, with its interval.
 
-    :param level: how often the interval may miss the truth.
+    :param level: the probability that the interval misses the true value.
     :raises ZeroDivisionError: the denominators' means add up to 0.
     """
     value, below = _over(numerator, denominators)

@@ -1,6 +1,6 @@
-"""One side of a comparison: the samples of each cell, and what one must know to trust them.  Pure.
+"""One side of a comparison: the samples of each cell, and their circumstances. Pure.
 
-It is small enough to be kept: a baseline is one.
+A side is small enough to be stored: a baseline is a side.
 """
 
 from __future__ import annotations
@@ -27,21 +27,23 @@ from testbed.results.model import (
     identity,
 )
 
-SIMULATION: Final = "sim"  # as an environment names it
+SIMULATION: Final = "sim"  # the name of the machine of simulated networks
 STACK: Final = "stack"  # the name of the stack under test, in a selector
 
 
 class CellSamples(msgspec.Struct, frozen=True, kw_only=True):
     """The results of the runs of one cell.
 
-    :param repetitions: of the runs that count, in order; each metric has one value for each.
-    :param metrics: by name, in the units of :mod:`testbed.analysis.registry`; ``None`` where a run
-        has no such number.
-    :param planned: runs asked for; those that are not counted otherwise have not been run.
-    :param subflows: every number of subflows, where that is a question.
-    :param congestion: the congestion controls that were used.
-    :param engines: what shaped the links.
-    :param busy: how busy the machine was in the middle one of the runs, from 0 to 1.
+    :param repetitions: the repetitions of the runs that count, in order. Each metric has one value
+        for each of them.
+    :param metrics: the values by metric, in the units of :mod:`testbed.analysis.registry`; ``None``
+        if a run has no such number.
+    :param planned: the number of planned runs. Those that are not counted otherwise have not been
+        run.
+    :param subflows: the distinct numbers of subflows, if any.
+    :param congestion: the congestion controls in use.
+    :param engines: the engines that shaped the links.
+    :param busy: how busy the machine was, from 0 to 1; the median of the runs.
     :param load: the highest load average at the start of a run.
     """
 
@@ -59,11 +61,11 @@ class CellSamples(msgspec.Struct, frozen=True, kw_only=True):
     load: float = 0.0
 
     def values(self, metric: str) -> list[float]:
-        """Return the numbers there are, in the order of the repetitions."""
+        """Return the values of a metric, in the order of the repetitions."""
         return [value for value in self.metrics.get(metric, ()) if value is not None]
 
     def by_repetition(self, metric: str) -> dict[int, float]:
-        """Return the number of each repetition that has one."""
+        """Return the value of each repetition that has one."""
         values = self.metrics.get(metric, ())
         return {
             repetition: value
@@ -73,15 +75,15 @@ class CellSamples(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Side(msgspec.Struct, frozen=True, kw_only=True):
-    """An experiment as it was in one environment.
+    """The results of an experiment in one environment.
 
-    :param name: what to call it: a folder, a machine, a baseline.
+    :param name: the name for messages: a folder, a machine, a baseline.
     :param spec: the experiment file as plain data, with the topology in it.
-    :param digest: of ``spec``.
-    :param created_at: when it was asked for; UTC, ISO 8601.
-    :param headline: the metrics that are compared unless others are named, the first one above all.
-    :param deterministic: whether a run would be the same again, so that one decides.
-    :param own: metrics that programs of the experiment print.
+    :param digest: the digest of ``spec``.
+    :param created_at: the time of the experiment's start; UTC, ISO 8601.
+    :param headline: the metrics to compare by default, the most important one first.
+    :param deterministic: whether runs are reproducible, so that one run is sufficient.
+    :param own: the metrics that programs of the experiment print.
     """
 
     schema: int = SCHEMA
@@ -112,7 +114,7 @@ def side(
     environment: Environment,
     runs: Sequence[RunRecord],
 ) -> Side:
-    """Put a side together of what a result folder holds."""
+    """Create a side from the contents of a result folder."""
     of_cell: dict[str, list[RunRecord]] = {cell.identity: [] for cell in asked.cells}
     for run in runs:
         of_cell.setdefault(run.identity, []).append(run)
@@ -131,7 +133,7 @@ def side(
 
 
 def _samples(cell: Cell, runs: Sequence[RunRecord], asked: Asked) -> CellSamples:
-    """Sum up a cell; what else the machine did says nothing of runs on a virtual clock."""
+    """Summarise a cell. On a virtual clock the load of the machine is ignored."""
     good = sorted((run for run in runs if run.status is Status.OK), key=lambda it: it.repetition)
     count = Counter(run.status for run in runs)
     disturbed = [] if asked.deterministic else good
@@ -153,9 +155,9 @@ def _samples(cell: Cell, runs: Sequence[RunRecord], asked: Asked) -> CellSamples
 
 
 def selector(text: str) -> dict[str, str]:
-    """Read ``stack=mptcp,links.wifi.delay=10ms``.
+    """Parse a selector such as ``stack=mptcp,links.wifi.delay=10ms``.
 
-    :raises InputError: it is no such list.
+    :raises InputError: the text is not a selector.
     """
     chosen: dict[str, str] = {}
     for part in _parts(text):
@@ -169,7 +171,7 @@ def selector(text: str) -> dict[str, str]:
 
 
 def _parts(text: str) -> Iterator[str]:
-    """Split at commas outside of brackets: a stack may be ``userspace(a=1,b=2)``."""
+    """Split a text at commas outside of brackets: a stack may be ``userspace(a=1,b=2)``."""
     depth, begin = 0, 0
     for place, letter in enumerate(text):
         depth += (letter == "(") - (letter == ")")
@@ -180,9 +182,9 @@ def _parts(text: str) -> Iterator[str]:
 
 
 def select(side: Side, chosen: Selector) -> Side:
-    """Return a side with those cells only that a selector fits.
+    """Return a side with only the cells that match a selector.
 
-    :raises InputError: there is none.
+    :raises InputError: no cell matches.
     """
     cells = tuple(cell for cell in side.cells if _fits(cell, chosen))
     if not cells:
@@ -198,7 +200,7 @@ def select(side: Side, chosen: Selector) -> Side:
 
 
 def named_apart(side: Side, chosen: Selector) -> Side:
-    """Return the side with a name that says which cells were selected, if any were."""
+    """Return the side, with the selector added to its name."""
     said = ", ".join(f"{name} = {value}" for name, value in chosen.items())
     return msgspec.structs.replace(side, name=f"{side.name} ({said})") if said else side
 
@@ -209,9 +211,9 @@ def _fits(cell: CellSamples, chosen: Selector) -> bool:
 
 
 def matched(cell: CellSamples, apart: frozenset[str]) -> str:
-    """Return what tells a cell from the others of its side, and is equal for its partner.
+    """Return a key that is unique within a side, and equal for the partner of a cell.
 
-    :param apart: what the sides are selected by: partners differ in it.
+    :param apart: the names that select the sides. Partners differ in them.
     """
     stack = "" if STACK in apart else cell.stack
     parameters = {

@@ -1,16 +1,16 @@
-"""Means, and how sure one can be of them.
+"""Means with confidence intervals.
 
-Every interval is a bootstrap interval: the repetitions are drawn again and again, with replacement,
-and the spread of the statistic says how far it may be from the truth.  No shape of the distribution
-is assumed, which suits goodputs: they are skewed and bounded.
+Every interval is a bootstrap interval: the repetitions are resampled many times, with replacement,
+and the spread of the statistic gives its uncertainty. The method assumes no shape of the
+distribution. This suits goodputs, which are skewed and bounded.
 
-A bootstrap interval of a handful of repetitions is too narrow: a sample's spread is too small by a
-factor, and the normal distribution stands for Student's.  So its percentiles are moved outwards by
-both: the *expanded percentile interval* of T. Hesterberg, "What Teachers
-Should Know About the Bootstrap", The American Statistician 69 (2015), section 4.2.
+A bootstrap interval of few repetitions is too narrow, for two reasons: the spread of a sample is
+too small by a factor, and the normal distribution replaces Student's. So its percentiles are moved
+outwards to correct both: the *expanded percentile interval* of T. Hesterberg, "What Teachers Should
+Know About the Bootstrap", The American Statistician 69 (2015), section 4.2.
 
-numpy draws.  ``scipy.stats.bootstrap`` does not know this interval, and importing it takes longer
-than reading and comparing two folders of a hundred runs.
+numpy draws the resamples. ``scipy.stats.bootstrap`` lacks this interval, and its import takes
+longer than reading and comparing two folders of a hundred runs.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ import msgspec
 
 CONFIDENCE: Final = 0.95
 _RESAMPLES: Final = 9999
-_SMALL: Final = 100  # values in a sample; their resamples are kept
-_AT_A_TIME: Final = 1_000_000  # values of larger ones
-_SEED: Final = 1  # the same results give the same interval, today and from the folder next year
+_SMALL: Final = 100  # the most values in a sample whose resamples are cached
+_AT_A_TIME: Final = 1_000_000  # values of larger samples drawn at a time
+_SEED: Final = 1  # equal results always give equal intervals
 
 
 class Interval(msgspec.Struct, frozen=True):
-    """The bounds between which the value lies with 95 % confidence."""
+    """The bounds of a 95 % confidence interval."""
 
     low: float
     high: float
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
-    """A sample in brief; no interval for a single value, which shows no spread."""
+    """A summary of a sample. A single value shows no spread, so it has no interval."""
 
     n: int
     mean: float
@@ -47,14 +47,14 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ratio(msgspec.Struct, frozen=True, kw_only=True):
-    """A mean over the sum of other means."""
+    """The ratio of a mean to the sum of other means."""
 
     value: float
     interval: Interval | None
 
 
 def estimate(values: Sequence[float]) -> Estimate:
-    """Sum up one sample of at least one value."""
+    """Summarise a sample of at least one value."""
     return Estimate(
         n=len(values),
         mean=statistics.fmean(values),
@@ -64,14 +64,14 @@ def estimate(values: Sequence[float]) -> Estimate:
 
 
 def quantile(ordered: Sequence[float], percent: int) -> float:
-    """Return the smallest of the sorted values that at least ``percent`` do not exceed."""
+    """Return the smallest sorted value that at least ``percent`` % of the values do not exceed."""
     return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]
 
 
 def ratio(numerator: Sequence[float], denominators: Sequence[Sequence[float]]) -> Ratio:
     """Return the mean of ``numerator`` over the sum of the means of ``denominators``.
 
-    The samples are independent of one another; without denominators it is the mean itself.
+    The samples are independent of one another. Without denominators it is the mean itself.
 
     :raises ZeroDivisionError: the denominators' means add up to 0.
     """
@@ -86,7 +86,7 @@ def ratio(numerator: Sequence[float], denominators: Sequence[Sequence[float]]) -
 
 
 def difference(new: Sequence[float], base: Sequence[float]) -> Ratio:
-    """Return the mean of ``new`` less that of ``base``, in their unit; they are independent."""
+    """Return the mean of ``new`` minus that of ``base``, in their unit. They are independent."""
     value = statistics.fmean(new) - statistics.fmean(base)
 
     def bounds() -> Interval:
@@ -99,9 +99,9 @@ def difference(new: Sequence[float], base: Sequence[float]) -> Ratio:
 def student(probability: float, freedom: float) -> float:
     """Return the quantile of Student's t distribution.
 
-    :param freedom: degrees of freedom, of which there may be a fraction.
+    :param freedom: the degrees of freedom, which may be fractional.
     """
-    # Imported here: no command but those that compare pays for it.
+    # Imported here, as only commands that compare need it.
     from scipy.special import stdtrit  # noqa: PLC0415
 
     return float(stdtrit(freedom, probability))
@@ -117,7 +117,7 @@ def _bounded(value: float, samples: Sequence[Sequence[float]], bounds: Any) -> I
 
 
 def _resampled(samples: Sequence[Sequence[float]]) -> list[Any]:
-    """Return, for each sample, the means of its resamples."""
+    """Return the means of the resamples of each sample."""
     import numpy as np  # noqa: PLC0415
 
     return [
@@ -129,9 +129,9 @@ def _resampled(samples: Sequence[Sequence[float]]) -> list[Any]:
 
 
 def _weights(size: int, place: int) -> Iterable[Any]:
-    """Return what part each value has in each resample: the same for all samples of a size.
+    """Return the weight of each value in each resample, equal for all samples of a size.
 
-    :param place: of a sample among others, of which it is independent.
+    :param place: the position of a sample among others. Different positions are independent.
     """
     return _kept(size, place) if size <= _SMALL else _drawn(size, place)
 
@@ -165,6 +165,6 @@ def _interval(statistic: Any, samples: Sequence[Sequence[float]]) -> Interval:
 
 @functools.cache
 def _tail(size: int) -> float:
-    """Return the share of resamples to leave out at each end, for samples of this size."""
+    """Return the share of resamples to cut off at each end, for samples of a size."""
     spread = math.sqrt(size / (size - 1)) * student((1 - CONFIDENCE) / 2, size - 1)
     return statistics.NormalDist().cdf(spread)

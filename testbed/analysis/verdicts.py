@@ -1,4 +1,4 @@
-"""Are the claims an experiment makes about its results true?  Pure."""
+"""Checks the claims of an experiment about its results. Pure."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from testbed.results.model import Cell, Scalar, identity
 
 
 class Verdict(enum.StrEnum):
-    """The verdict of the runs about a claim or a change, with 95 % confidence."""
+    """The verdict on a claim or a change, with 95 % confidence."""
 
     PASS = "pass"  # noqa: S105 - not a password
     REGRESSED = "regressed"
-    IMPROVED = "improved"  # a change alone
-    CHANGED = "changed"  # a change alone, of a metric without a better direction
-    INCONCLUSIVE = "inconclusive"  # more repetitions would tell
+    IMPROVED = "improved"  # changes only
+    CHANGED = "changed"  # changes only, for a metric without a better direction
+    INCONCLUSIVE = "inconclusive"  # more repetitions may decide
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
     """One expectation in one cell.
 
     :param text: the claim in words.
-    :param metric: whose unit ``value`` and the bounds have; ``None``: they are ratios.
-    :param value: the mean, or the ratio of means; ``None`` where no run gave one.
-    :param why: why there is no verdict, where more repetitions would not help.
-    :param claim: the claim of a publication that it is a part of.
+    :param metric: the metric whose unit ``value`` and the bounds have; ``None`` if they are ratios.
+    :param value: the mean or the ratio of means; ``None`` without values.
+    :param why: the reason for no verdict, if more repetitions would not help.
+    :param claim: the claim of a publication that the expectation is a part of.
     """
 
     text: str
@@ -49,17 +49,17 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     claim: str | None = None
 
 
-# A mean over the sum of others, with an interval: testbed.analysis.statistics.ratio.
+# The ratio of a mean to the sum of others, with an interval: testbed.analysis.statistics.ratio.
 Over = Callable[[Sequence[float], Sequence[Sequence[float]]], Ratio]
 
 
 def evaluate(asked: Asked, samples: Samples, over: Over = ratio) -> tuple[Check, ...]:
-    """Check every expectation in every cell it speaks of.
+    """Check every expectation in every cell that it is about.
 
-    :param over: how wide an interval is.
+    :param over: computes a ratio of means with its interval.
 
-    A claim about runs that were left out, for example on the command line, is not among them: see
-    :func:`unjudged`.
+    The result does not include claims about runs that were left out, for example on the command
+    line. See :func:`unjudged`.
     """
     return tuple(
         check for expect in asked.claims for check in _checks(asked, expect, samples, over)
@@ -78,11 +78,12 @@ def _checks(asked: Asked, expect: ExpectSpec, samples: Samples, over: Over) -> I
 
 
 def _together(expect: ExpectSpec, checks: Sequence[Check], over: Over, *, exact: bool) -> Check:
-    """Return the claim about the share of cells in which the bounds hold.
+    """Check a claim about the share of cells in which the bounds hold.
 
-    A cell counts by its mean.  The interval is that of cells which are drawn like these.
+    The mean of a cell decides whether the bounds hold in it. The interval treats the cells as a
+    sample of similar cells.
 
-    :param exact: a run would be the same again: if no cell is missing, the share is what it is.
+    :param exact: whether runs are reproducible. Then the share is exact if no cell is missing.
     """
     holds = [float(_holds(check)) for check in checks if check.value is not None]
     found = over(holds, ()) if holds else None
@@ -117,13 +118,13 @@ def unjudged(asked: Asked) -> tuple[str, ...]:
 
 
 def subjects(expect: ExpectSpec, cells: Sequence[Cell]) -> Iterator[tuple[Cell, tuple[Cell, ...]]]:
-    """Yield each cell the claim is about, with the cells it is relative to; never to itself."""
+    """Yield each cell that a claim is about with its references, except a cell with itself."""
     by_identity = {cell.identity: cell for cell in cells}
     axes = {cell.stack: set(cell.parameters) for cell in cells}
     for cell in cells:
         if cell.stack != expect.stack or not _fits(cell, expect.where):
             continue
-        # An option of a stack is no parameter of the cells of one that does not have it.
+        # A cell has no parameters for options that its stack lacks.
         merged = ((each.stack, cell.parameters | each.where) for each in expect.selectors)
         wanted = [
             identity(stack, {k: v for k, v in values.items() if k in axes.get(stack, ())})
@@ -180,14 +181,14 @@ def _best(samples: Sequence[Sequence[float]], better: Better) -> Sequence[float]
 
 
 def _certain(values: Sequence[float], *, certain: bool) -> Sequence[float]:
-    """Return a sample; a run that would be the same again counts twice, so that one decides."""
+    """Return a sample; a single reproducible run counts twice, so that it decides."""
     return [*values, *values] if certain and len(values) == 1 else values
 
 
 def _refused(asked: Asked, expect: ExpectSpec, verdict: Verdict, busy: float) -> str | None:
-    """Return why the numbers decide nothing, however many there are.
+    """Return the reason why no number of runs can decide, if any.
 
-    :param busy: the largest share of a run's time in which no processor was idle.
+    :param busy: the busy share of the processors in the busiest run.
     """
     metric = metric_of(expect.name, asked.own)
     if asked.deterministic or busy < SATURATED or metric.robust:
@@ -201,7 +202,7 @@ def _refused(asked: Asked, expect: ExpectSpec, verdict: Verdict, busy: float) ->
 
 
 def _would_be_better(expect: ExpectSpec, better: Better) -> bool:
-    """Tell whether a claim that holds would hold all the more with faster processors."""
+    """Return whether a claim that holds would also hold with faster processors."""
     return not expect.selectors and (
         (better is Better.HIGHER and expect.at_most is None)
         or (better is Better.LOWER and expect.at_least is None)
@@ -209,7 +210,7 @@ def _would_be_better(expect: ExpectSpec, better: Better) -> bool:
 
 
 def _verdict(interval: Interval | None, at_least: float | None, at_most: float | None) -> Verdict:
-    """Pass with the whole interval inside the bounds, regressed with all of it outside."""
+    """Return pass if the whole interval is inside the bounds, regressed if it is outside."""
     if interval is None:
         return Verdict.INCONCLUSIVE
     low = float("-inf") if at_least is None else at_least

@@ -1,4 +1,4 @@
-"""Claims and comparisons in words and columns, for terminals, documents and pages.  Pure."""
+"""The text of claims and comparisons for terminals, documents and pages. Pure."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from testbed.metric import Metric
 
 
 def title(found: Comparison) -> str:
-    """Return the title: the sides, and the base that they are compared with."""
+    """Return the title of a comparison: the new sides and the base."""
     return f"{found.experiment}: {', '.join(found.news)} against {found.base}"
 
 
 def claim(check: Check, own: Mapping[str, Metric]) -> str:
-    """Return a claim with what was seen.
+    """Return a claim with the measured number.
 
-    :param own: metrics that programs of the experiment print, or that other packages added.
+    :param own: the metrics that programs of the experiment print, or that other packages added.
     """
     values = [f"{name} = {value}" for name, value in check.parameters.items()]
     unsaid = ", ".join(value for value in values if value not in check.text)
@@ -30,7 +30,7 @@ def claim(check: Check, own: Mapping[str, Metric]) -> str:
 
 
 def seen(check: Check, own: Mapping[str, Metric]) -> str:
-    """Return what was seen of a claim's number, its interval, and why there is no verdict."""
+    """Return the measured number of a claim with its interval, and the reason for no verdict."""
     value = "no run gave it"
     if check.value is not None:
         value = numbers.number(check.metric, check.value, check.interval, own)
@@ -38,7 +38,7 @@ def seen(check: Check, own: Mapping[str, Metric]) -> str:
 
 
 def heads(found: Comparison) -> list[str]:
-    """Return the heads of the columns that :func:`cells` fills."""
+    """Return the headings of the columns that :func:`cells` fills."""
     several = ["side"] if len(found.news) > 1 else []
     last = ["verdict"] if found.exact else ["detectable", "p", "verdict"]
     return [*parameters(found), "stack", *several, "metric", "base", "new", "change", *last]
@@ -67,12 +67,12 @@ def cells(found: Comparison, change: Change) -> Iterator[str]:
 
 
 def parameters(found: Comparison) -> list[str]:
-    """Return the names of all parameters; an option of a stack is not one of every cell."""
+    """Return the names of all parameters. Cells lack the options of other stacks."""
     return list(dict.fromkeys(name for change in found.changes for name in change.parameters))
 
 
 def relative(change: Change) -> str:
-    """Write a change: ``-9.6 % [-10.9, -8.2]``."""
+    """Format a change: ``-9.6 % [-10.9, -8.2]``."""
     if change.relative is None:
         if metric_of(change.metric).names:
             return "other" if change.difference else "the same"
@@ -87,7 +87,7 @@ def relative(change: Change) -> str:
 
 
 def subject(change: Change) -> str:
-    """Say which number a change is of."""
+    """Return the metric, the stack and the parameters of a change, in words."""
     values = ", ".join(f"{name} = {value}" for name, value in change.parameters.items())
     where = f" ({values})" if values else ""
     stack = (
@@ -99,14 +99,14 @@ def subject(change: Change) -> str:
 
 
 def why(change: Change) -> str:
-    """Say what keeps a change from being decided, and how many repetitions would decide."""
+    """Explain why a change is not decided, and how many repetitions would decide."""
     if change.repetitions is not None:
         return f"{change.why}; {change.repetitions} repetitions of each would decide"
     return change.why or ""
 
 
 def explanation(found: Comparison) -> str:
-    """Say what the numbers of the table are."""
+    """Explain the numbers of the table."""
     thresholds = sorted({change.threshold for change in found.changes})
     relevant = " or ".join(f"{each:.1%}" if each else "any" for each in thresholds)
     if found.exact:
@@ -121,7 +121,7 @@ def explanation(found: Comparison) -> str:
 
 
 def counted(found: Comparison) -> str:
-    """Return how many changes have each verdict."""
+    """Return the number of changes with each verdict, in words."""
     return ", ".join(f"{verdict}: {count}" for verdict, count in found.counts.items())
 
 

@@ -1,4 +1,4 @@
-"""Metrics that are computed from what workloads and probes saw of a run."""
+"""Metrics that are computed from the records of workloads and probes."""
 
 from __future__ import annotations
 

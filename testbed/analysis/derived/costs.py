@@ -1,4 +1,4 @@
-"""The cost of carrying data."""
+"""The CPU cost of data transfers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ METRICS: Final = (
 
 
 def derive(observed: Observed) -> Numbers:
-    """Return the cost of each flow whose ends are processes of their own."""
+    """Return the cost of each flow whose ends are separate processes."""
     for flow in observed.flows:
         names = ("cpu_source", "cpu_target", "goodput", "duration")
         source, target, goodput, duration = (observed.metric(flow, name) for name in names)

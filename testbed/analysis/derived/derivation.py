@@ -14,10 +14,10 @@ Numbers = Iterable[tuple[Instance, float]]
 
 
 class Derivation(msgspec.Struct, frozen=True, kw_only=True):
-    """Some metrics that are computed together.
+    """A group of metrics that are computed together.
 
-    :param metrics: all that ``derive`` can give.
-    :param derive: a pure function; what cannot be told from this run, it leaves out.
+    :param metrics: all metrics that ``derive`` can yield.
+    :param derive: a pure function. It omits metrics that a run gives no data for.
     """
 
     metrics: tuple[Metric, ...]

@@ -1,4 +1,4 @@
-"""How flows, and the paths of a flow, share the network."""
+"""How flows and the paths of a flow share the network."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ METRICS: Final = (
 
 
 def derive(observed: Observed) -> Numbers:
-    """Return the shares, the fairness, and the benefit of several paths."""
+    """Return the shares, the fairness, and the benefit of multiple paths."""
     goodputs = {
         flow.name: value
         for flow in observed.flows
@@ -85,7 +85,7 @@ def _shares_of_paths(flow: FlowSeen) -> Numbers:
 
 
 def _disjoint(flow: FlowSeen) -> bool:
-    """Tell whether no two paths of a flow have a link in common: else rates do not add up."""
+    """Return whether the paths of a flow have no common link. Otherwise rates do not add up."""
     links = [link for path in flow.record.paths for link in path.links]
     return len(links) == len(set(links))
 
@@ -97,9 +97,9 @@ def rates(flow: FlowSeen) -> list[int | None]:
 
 
 def aggregation_benefit(goodput: float | None, capacities: list[int | None]) -> float | None:
-    """Return the benefit (Paasch et al., section 4.1); ``None`` where it is not defined.
+    """Return the benefit (Paasch et al., section 4.1); ``None`` if it is not defined.
 
-    :param goodput: in bit/s, as are the capacities of the paths.
+    :param goodput: the goodput in bit/s. The capacities of the paths have the same unit.
     """
     known = [capacity for capacity in capacities if capacity]
     if goodput is None or len(known) < 2 or len(known) < len(capacities):

@@ -1,4 +1,4 @@
-"""How long a flow stood still when the network changed."""
+"""The pause of a flow after a change of the network."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from testbed.analysis.derived.observed import FlowSeen, Observed
 from testbed.analysis.instance import Instance
 from testbed.metric import Better, Metric, Source
 
-# A pause belongs to an event if it begins this soon after it: what was on its way still arrives.
+# A pause belongs to an event if it begins within this time: data in flight still arrives.
 _SOON_NS: Final = 1_000_000_000
 
 METRICS: Final = (
@@ -26,7 +26,7 @@ METRICS: Final = (
 
 
 def derive(observed: Observed) -> Numbers:
-    """Return the hand-over time of each flow that noted its pauses."""
+    """Return the hand-over time of each flow that recorded its pauses."""
     starts = sorted(event.started_ns for event in observed.record.events if event.error is None)
     for flow in observed.flows if starts else ():
         if flow.pauses:
@@ -36,7 +36,7 @@ def derive(observed: Observed) -> Numbers:
 
 
 def _after(flow: FlowSeen, start_ns: int, next_ns: int) -> int:
-    """Return the longest pause that belongs to an event; 0 if it is none of those noted."""
+    """Return the longest pause that belongs to an event; 0 if no recorded pause does."""
     latest_ns = min(start_ns + _SOON_NS, next_ns)
     return max(
         (

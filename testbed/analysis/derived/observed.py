@@ -1,4 +1,4 @@
-"""The observations of a run, put in order: each flow, its connections, their subflows over time."""
+"""The observations of a run in order: flows, their connections, and subflows over time."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _Pair = tuple[str, str]  # local, remote
 
 
 class SubflowSeen:
-    """A subflow, or a TCP connection, seen from one end.
+    """A subflow or a TCP connection, seen from one end.
 
-    :ivar link: the link its local address is at; ``None`` where that is not known.
+    :ivar link: the link of its local address; ``None`` if it is not known.
     :ivar samples: TCP_INFO at each time in nanoseconds from the start of the workload.
-    :ivar last: how it was seen last.
+    :ivar last: the last sample.
     """
 
     def __init__(self, link: str | None) -> None:
@@ -35,7 +35,7 @@ class SubflowSeen:
         self.last = TcpInfo()
 
     def see(self, t_ns: int, info: TcpInfo) -> None:
-        """Take a sample."""
+        """Add a sample."""
         self.samples.append((t_ns, info))
         self.last = info
 
@@ -43,7 +43,7 @@ class SubflowSeen:
 class ConnectionSeen:
     """A connection, seen from one end.
 
-    :ivar subflows: by local and remote address; of plain TCP the connection itself.
+    :ivar subflows: the subflows by local and remote address; for plain TCP the connection itself.
     :ivar samples: MPTCP_INFO at each time; empty for plain TCP.
     """
 
@@ -67,32 +67,32 @@ class EndSeen:
 
     @property
     def connections(self) -> Sequence[ConnectionSeen]:
-        """Every connection that was seen, in the order they were seen first."""
+        """All connections, in the order of their first samples."""
         return tuple(self._connections.values())
 
     @property
     def subflows(self) -> Sequence[SubflowSeen]:
-        """The subflows of all of them."""
+        """The subflows of all connections."""
         return [flow for it in self._connections.values() for flow in it.subflows.values()]
 
     @property
     def acked(self) -> int:
-        """Octets sent from here that were acknowledged."""
+        """Octets from this end that were acknowledged."""
         return sum(connection.acked for connection in self._connections.values())
 
     def see_tcp(self, t_ns: int, pair: _Pair, info: TcpInfo) -> None:
-        """Take a sample of a plain TCP connection."""
+        """Add a sample of a plain TCP connection."""
         self._subflow(self._connection(pair), pair).see(t_ns, info)
 
     def see_mptcp(self, t_ns: int, pair: _Pair, info: MptcpInfo) -> None:
-        """Take a sample of an MPTCP connection."""
+        """Add a sample of an MPTCP connection."""
         connection = self._connection(pair)
         connection.samples.append((t_ns, info))
         for subflow in (*info.ended, *info.subflows):
             self._subflow(connection, (subflow.local, subflow.remote)).see(t_ns, subflow.tcp)
 
     def finish(self, t_ns: int, mptcp: MptcpInfo | None, tcp: TcpInfo | None) -> None:
-        """Take what the end saw of its last connection itself; that is exact."""
+        """Add the end's own last view of its last connection, which is exact."""
         known = list(self._connections)
         if mptcp is not None and mptcp.subflows:
             first = mptcp.subflows[0]
@@ -119,8 +119,9 @@ class EndSeen:
 class FlowSeen:
     """A flow of a run.
 
-    :ivar name: empty where the experiment names no flows.
-    :ivar pauses: (end, length) of the longest times its ends read nothing, nanoseconds.
+    :ivar name: the name of the flow; empty if the experiment names no flows.
+    :ivar pauses: (end, length) in nanoseconds of the longest intervals in which its ends read
+        nothing.
     """
 
     def __init__(self, name: str, record: FlowRecord, links: dict[str, str]) -> None:
@@ -132,19 +133,20 @@ class FlowSeen:
 
     @property
     def sender(self) -> EndSeen:
-        """The end that sent more; the source where nothing is known."""
+        """The end that sent more; the source if that is not known."""
         return self.target if self.target.acked > self.source.acked else self.source
 
     @property
     def receiver(self) -> EndSeen:
-        """The other end."""
+        """The end that is not the sender."""
         return self.source if self.sender is self.target else self.target
 
 
 class Observed:
-    """A run: its record, and the records of its probes in the order of time.
+    """The observations of a run: its record, and those of its probes in the order of time.
 
-    :param series: times are nanoseconds from the start of the workload.
+    :param series: the records of the probes. Times are in nanoseconds from the start of the
+        workload.
     """
 
     def __init__(self, record: RunRecord, series: Iterable[Record]) -> None:
@@ -153,7 +155,7 @@ class Observed:
 
     @functools.cached_property
     def flows(self) -> tuple[FlowSeen, ...]:
-        """The flows, with what was seen of each."""
+        """The flows with their observations."""
         record = self.record
         named = list(record.flows) != [WORKLOAD]
         flows = [
@@ -174,7 +176,7 @@ class Observed:
 
     @functools.cached_property
     def wires(self) -> dict[tuple[str, str], list[WireRecord]]:
-        """The observations of each direction of each wire: by link and the node it leads to."""
+        """The records of each direction of each wire, by link and by the node it leads to."""
         found: dict[tuple[str, str], list[WireRecord]] = {}
         for each in self.series:
             if isinstance(each, WireRecord):
@@ -183,11 +185,11 @@ class Observed:
 
     @property
     def end_ns(self) -> int:
-        """The last time a probe saw anything."""
+        """The time of the last record."""
         return self.series[-1].t_ns if self.series else 0
 
     def metric(self, flow: FlowSeen, name: str) -> float | None:
-        """Return what the workload of a flow reported."""
+        """Return a metric that the workload of a flow reported."""
         return self.record.metrics.get(f"{flow.name}.{name}" if flow.name else name)
 
     def _finish(self, flow: FlowSeen) -> None:
@@ -198,7 +200,7 @@ class Observed:
 
 
 def _take(flow: FlowSeen, record: SocketRecord, *, alone: bool) -> None:
-    """Give a sample to the end of a flow it belongs to; alone, a flow has all connections."""
+    """Add a sample to its end of a flow. All connections belong to a flow that is ``alone``."""
     port = flow.record.port
     for end, address in ((flow.source, record.remote), (flow.target, record.local)):
         if end.node == record.node and (alone or _port(address) == port):

@@ -1,4 +1,4 @@
-"""All packets of a simulated run as one number."""
+"""A digest of all packets of a simulated run as one number."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from testbed.analysis.instance import Instance
 from testbed.metric import Better, Metric, Source, Subject
 from testbed.records import PacketsRecord
 
-_DIGITS: Final = 12  # hexadecimal: a float holds such a number exactly
+_DIGITS: Final = 12  # hexadecimal digits: a float holds such a number exactly
 
 METRICS: Final = (
     Metric(
@@ -29,7 +29,7 @@ METRICS: Final = (
 
 
 def derive(observed: Observed) -> Numbers:
-    """Return the number, if the run has it."""
+    """Return the number, if the run has one."""
     for record in observed.series:
         if isinstance(record, PacketsRecord):
             yield Instance(metric="packet_digest"), float(int(record.digest[:_DIGITS], 16))

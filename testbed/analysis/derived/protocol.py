@@ -1,4 +1,4 @@
-"""What became of MPTCP in a flow: how many subflows there were, and whether it fell back to TCP."""
+"""The use of MPTCP in a flow: the number of subflows, and whether it fell back to TCP."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ METRICS: Final = (
 
 
 def derive(observed: Observed) -> Numbers:
-    """Return what the proof of each flow says."""
+    """Return the metrics from the proof of each flow."""
     for flow in observed.flows:
         proof = flow.record.proof
         if proof.subflows is not None:

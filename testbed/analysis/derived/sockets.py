@@ -1,4 +1,4 @@
-"""Metrics of TCP_INFO and MPTCP_INFO of a flow's connections."""
+"""Metrics from TCP_INFO and MPTCP_INFO of a flow's connections."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ METRICS: Final = (
 
 
 def derive(observed: Observed) -> Numbers:
-    """Return what the sockets of each flow tell, of the whole flow and of each path."""
+    """Return the metrics of the sockets of each flow, for the whole flow and for each path."""
     for flow in observed.flows:
         yield from _of_subflows(flow, None)
         links = {subflow.link for subflow in flow.sender.subflows}
@@ -142,7 +142,7 @@ def derive(observed: Observed) -> Numbers:
 
 
 def _of_subflows(flow: FlowSeen, link: str | None) -> Numbers:
-    """Return what the subflows over one link tell, or all of them."""
+    """Return the metrics of the subflows over one link, or of all subflows."""
     sent = [it for it in flow.sender.subflows if link in (None, it.link)]
     both = [*sent, *(it for it in flow.receiver.subflows if link in (None, it.link))]
     counted = {
@@ -168,7 +168,7 @@ def _of_subflows(flow: FlowSeen, link: str | None) -> Numbers:
 
 
 def _windows(subflows: Iterable[SubflowSeen]) -> Iterable[float]:
-    """Return the congestion window at each time, in octets, added up over the subflows."""
+    """Return the congestion window at each time in octets, the sum over the subflows."""
     sums: dict[int, float] = {}
     for subflow in subflows:
         for t_ns, info in subflow.samples:
@@ -179,12 +179,12 @@ def _windows(subflows: Iterable[SubflowSeen]) -> Iterable[float]:
 
 
 def _variation(windows: Sequence[float]) -> Iterator[float]:
-    """Yield the standard deviation over the mean; nothing of a single sample."""
+    """Yield the standard deviation over the mean; nothing for a single sample."""
     if len(windows) > 1 and any(windows):
         yield statistics.pstdev(windows) / statistics.fmean(windows)
 
 
-# The subflows of one connection are seen at one time, the connections of a flow within a few ms.
+# Samples of the subflows of a connection are simultaneous, those of a flow are within a few ms.
 _MOMENT: Final = 7  # decimal digits of nanoseconds: 10 ms
 
 
@@ -204,9 +204,10 @@ def _of_connections(flow: FlowSeen) -> Iterator[tuple[str, float]]:
 def out_of_order(connection: ConnectionSeen) -> Sequence[tuple[int, float]]:
     """Return the octets out of order in each sample, with its time in nanoseconds.
 
-    Our stack says it.  Of the kernel it is what the subflows have received less what the connection
-    has received in order; what came twice is in that difference for good, so it is taken to be the
-    least difference that was seen from then on.
+    Our stack reports them. For the kernel, the difference between the octets that the subflows have
+    received and those that the connection has received in order is used. This difference
+    permanently includes duplicates. The duplicates at a sample are estimated as the smallest
+    difference from then on, and subtracted.
     """
     own = [(t_ns, info.info.bytes_out_of_order) for t_ns, info in connection.samples]
     if any(value is not None for _, value in own):

@@ -66,7 +66,7 @@ METRICS: Final = (
 
 
 def derive(observed: Observed) -> Numbers:
-    """Return what each direction of each wire did."""
+    """Return the metrics of each direction of each wire."""
     for wire in observed.record.wires:
         counters = wire.counters
         counted = {
@@ -87,7 +87,7 @@ def derive(observed: Observed) -> Numbers:
 def _queueing(
     seen: Sequence[WireRecord], netem_at_end: str, end_ns: int
 ) -> Iterator[tuple[str, float]]:
-    """Weigh each sample with the time until the next: a wire is recorded when it has changed."""
+    """Weight each sample with the time until the next one: records are made only at changes."""
     weighed: list[tuple[float, int]] = []
     netem = _options(next((it.netem for it in seen if it.netem is not None), netem_at_end))
     for record, following in zip(seen, [*(it.t_ns for it in seen), end_ns][1:], strict=True):
@@ -105,12 +105,12 @@ def _queueing(
 
 @functools.lru_cache(maxsize=256)
 def _options(text: str) -> Netem:
-    """Return netem options: the runs of an experiment have the same ones, again and again."""
+    """Parse netem options. The results are cached, as the runs of an experiment repeat them."""
     return Netem.parse(text)
 
 
 def _delay(record: WireRecord, netem: Netem) -> float:
-    """Return the time that the queued frames need; those in the wire's own delay do not wait."""
+    """Return the time for sending the queued frames, without those in the wire's own delay."""
     assert netem.rate is not None  # noqa: S101 - asked by the caller
     if netem.queue is not None:
         return record.counters.waiting_bytes * 8 / netem.rate.bits_per_second
