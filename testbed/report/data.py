@@ -65,7 +65,7 @@ def save(columns: Columns, path: Path) -> list[Path]:
     """Write columns as CSV and Parquet; ``path`` has no suffix.
 
     :raises PlatformError: pyarrow is not installed.
-    :raises OSError: they cannot be written.
+    :raises OSError: a file cannot be written.
     """
     try:
         import pyarrow  # noqa: PLC0415 - an extra

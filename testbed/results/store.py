@@ -3,15 +3,15 @@
 ::
 
     experiment.json          what was asked for, complete
-    environment.json         where it ran
-    manifest.jsonl           which runs are over
+    environment.json         the environment of the runs
+    manifest.jsonl           the list of finished runs
     workers.jsonl            the environment of each worker of a cluster that got runs
-    files/01-link.csv        copies of the files that it names: traces of links, pages
-    runs/0001/run.json       one run; a run without this file did not finish
+    files/01-link.csv        copies of files that the experiment names: traces of links, pages
+    runs/0001/run.json       one run; a run without this file is not finished
     runs/0001/series.jsonl   what the probes saw, one JSON object a line
-    runs/0001/samples.json   single latencies or delays, where the workload has them
+    runs/0001/samples.json   single latencies or delays, if the workload has them
     runs/0001/...            logs and packet captures
-    summary.json             what `testbed show` says, written at the end
+    summary.json             the summary that `testbed show` prints, written at the end
 
 Each file except the manifest, and the directory of each run, is created atomically. So a folder is
 readable at any moment: after Ctrl-C, on a full disk, or during a copy. A repeated run replaces the
