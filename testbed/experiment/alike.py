@@ -1,8 +1,8 @@
-"""Kernel and userspace stacks under the same conditions, where an experiment does not choose them.
+"""The same congestion control for kernel and userspace stacks, unless an experiment chooses one.
 
-The kernel's sockets take the congestion control of their namespace, which a new namespace has from
-the host: CUBIC on one machine, BBR on the next.  Numbers of different controls are not comparable,
-so every node gets one that both the kernel and our stacks have.
+The kernel's sockets take the congestion control of their namespace, which a new namespace inherits
+from the host: CUBIC on one machine, BBR on another. Results with different congestion controls are
+not comparable, so every node gets one that both the kernel and our stacks implement.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _PREFERRED: Final = ("cubic", "reno")
 
 
 def common() -> str | None:
-    """Return the congestion control that all stacks of this machine can have."""
+    """Return the congestion control that all stacks of this machine implement."""
     allowed = _ALLOWED.read_text().split()
     known = CONTROLS.own()
     return next((name for name in _PREFERRED if name in allowed and name in known), None)
 
 
 def with_congestion(topology: Topology, name: str | None) -> Topology:
-    """Return the topology with a congestion control at each node that does not say its own."""
+    """Return the topology with a congestion control at each node that does not set one."""
     if name is None:
         return topology
     nodes = tuple(_with(node, name) for node in topology.nodes)

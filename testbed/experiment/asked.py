@@ -1,4 +1,4 @@
-"""From an experiment file to the criteria for its results."""
+"""The criteria that an experiment file sets for its results."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _HEADLINES: Final = 2  # of a flow
 
 
 def asked(name: str, spec: ExperimentSpec, machine: str = HOST) -> Asked:
-    """Return what the experiment ``name`` asks for.
+    """Return the criteria of the experiment ``name``.
 
-    :param machine: where its runs happen, as an environment names it.
-    :raises InputError: a stack is none.
+    :param machine: the machine of its runs, by its name in an environment.
+    :raises InputError: a stack is invalid.
     """
     choices = spec.choices
     return Asked(
@@ -46,7 +46,7 @@ def asked(name: str, spec: ExperimentSpec, machine: str = HOST) -> Asked:
 
 
 def headlines(spec: ExperimentSpec) -> tuple[str, ...]:
-    """Return the metrics that the flows in the foreground are mostly run for."""
+    """Return the main metrics of the flows in the foreground."""
     if spec.workload is not None:
         return _headline(spec.workload)
     subjects = [(name, flow) for name, flow in spec.flows.items() if not flow.background]
@@ -57,7 +57,7 @@ def headlines(spec: ExperimentSpec) -> tuple[str, ...]:
 def scope(
     spec: ExperimentSpec, stacks: Sequence[str], topology: Topology, *, decided: bool
 ) -> Scope:
-    """Return what the runs of an experiment can be asked about.
+    """Return the stacks, parameters and metrics that a claim can name.
 
     :param stacks: the labels of those under test.
     :param decided: whether there are enough runs to decide anything.
@@ -89,14 +89,14 @@ def _links(topology: Topology) -> dict[str, tuple[str, ...]]:
 
 
 def is_deterministic(machine: str) -> bool:
-    """Tell whether a run in a machine would be the same again: its clock is virtual."""
+    """Return whether a run in a machine is deterministic, because its clock is virtual."""
     if machine == HOST:
         machine = os.environ.get(VARIABLE, machine)
     return machine == SIMULATION or machine.endswith(VIRTUAL_TIME)
 
 
 def _given(spec: ExperimentSpec, name: str, flow: Workload) -> tuple[str, ...]:
-    """Return the metrics that a flow gives in some cell of the matrix."""
+    """Return the metrics that a flow has in any cell of the matrix."""
     paths = {*spec.matrix, *(path for case in spec.cases.values() for path in case)}
     prefix = WORKLOAD if spec.workload is not None else join_path("flows", name)
     both = f"{prefix}.direction" in paths or getattr(flow, "direction", "") == "both"
@@ -107,7 +107,7 @@ def _given(spec: ExperimentSpec, name: str, flow: Workload) -> tuple[str, ...]:
 
 
 def _headline(flow: Workload) -> tuple[str, ...]:
-    """Return the metrics that a flow is mostly run for, first those that its programs print."""
+    """Return the main metrics of a flow. Those that its programs print come first."""
     usual = tuple(name for name in flow.gives if name not in CPU)[:_HEADLINES]
     return (*flow.own, *usual) if isinstance(flow, Command) else usual
 

@@ -1,4 +1,4 @@
-"""Which option of the command line is to blame for a mistake."""
+"""Error messages that name the option of the command line that caused an error."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Load = Callable[[Overrides], object]
 
 @contextlib.contextmanager
 def blaming(overrides: Overrides, spec: ExperimentSpec, without: Load) -> Iterator[None]:
-    """Blame an option of the command line for a mistake that it caused, not a line of the file.
+    """Report an error at the option of the command line that caused it, not at a line of the file.
 
     :param spec: the content of the file.
-    :param without: reads the file again with fewer options.
+    :param without: a function that reads the file again with fewer options.
     """
     try:
         yield
@@ -34,7 +34,7 @@ def _blamed(
     error: InputError, overrides: Overrides, spec: ExperimentSpec, without: Load
 ) -> InputError:
     keys = document.split_path(error.path or "")
-    # A topology that is written out stands below `topology`; the command line leaves that out.
+    # An inline topology is below the key `topology`; paths of the command line omit this key.
     first = {*keys[:2]} if keys[:1] == ("topology",) else {*keys[:1]}
     options = {
         "stacks": [f"--stack {text}" for text in overrides.stacks],
@@ -63,9 +63,9 @@ def _blamed(
 def _axes_to_blame(
     overrides: Overrides, axes: Container[str], without: Load, error: InputError
 ) -> list[str]:
-    """Return the options that set axes of the matrix or the cases, unless the file is wrong itself.
+    """Return the options that set axes of the matrix or cases, unless the file itself is wrong.
 
-    :param error: of a cell.
+    :param error: the error of a cell.
     """
     rest = [(path, text) for path, text in overrides.values if path not in axes]
     if len(rest) == len(overrides.values):
@@ -73,7 +73,7 @@ def _axes_to_blame(
     try:
         without(msgspec.structs.replace(overrides, values=rest))
     except InputError as own:
-        # Before the last colons are the values of the cell, which differ.
+        # The text before the last colon holds the values of the cell, which differ.
         if own.message.rpartition(": ")[2] == error.message.rpartition(": ")[2]:
             return []
     return [f"--set {path}={text}" for path, text in overrides.values if path in axes]

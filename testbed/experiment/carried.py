@@ -1,8 +1,8 @@
-"""The protocol that carried the data of other people's programs, by MIB counters.  Pure.
+"""The protocol that carried the data of third-party programs, by MIB counters. Pure.
 
-Our own workloads look at the very connection that carries their data.  Of iperf3, or of any other
-program, only the node's counters tell: a connection that is proved may be one that controls a
-transfer, while the data goes over UDP, or over a second connection without MPTCP.
+Our own workloads inspect the connection that carries their data. For iperf3, or any other program,
+only the node's counters show the protocol: a proved connection may be a control connection, while
+the data uses UDP, or a second connection without MPTCP.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Final
 Counters = Mapping[str, int]
 
 _OTHERS_PER_SEGMENT: Final = (
-    0.1  # a look-up of a name, or a few datagrams of another purpose, do no harm
+    0.1  # name look-ups, or a few datagrams for another purpose, are allowed
 )
 
 
 def doubt(node: str, counters: Counters, protocol: str) -> str | None:
-    """Return why the data that a node received may not have come by connections of a protocol.
+    """Return why other protocols may have carried the data that a node received.
 
-    :param counters: how far each counter moved (RFC 4293, RFC 4022, ``net/mptcp/mib.c``).
+    :param counters: the increase of each counter (RFC 4293, RFC 4022, ``net/mptcp/mib.c``).
     :param protocol: ``tcp`` or ``mptcp``.
     """
     segments, others = counters.get("TcpInSegs", 0), _not_tcp(counters)
@@ -46,6 +46,6 @@ def _not_tcp(counters: Counters) -> int:
 
 
 def _without_mptcp(counters: Counters) -> int:
-    """Return how many connections were accepted that are no subflow."""
+    """Return how many accepted connections are no subflow."""
     subflows = ("MPTcpExtMPCapableACKRX", "MPTcpExtMPJoinAckRx")
     return counters.get("TcpPassiveOpens", 0) - sum(counters.get(name, 0) for name in subflows)

@@ -1,4 +1,4 @@
-"""Mistakes of an experiment that fits its types.  Each check raises InputError."""
+"""Checks of an experiment beyond its types. Each check raises InputError."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def each_stack(written: Document[Any], stacks: Sequence[object]) -> None:
 
 
 def choices_of(written: Document[ExperimentSpec]) -> tuple[StackChoice, ...]:
-    """Return the stacks under test; what they name is there."""
+    """Return the stacks under test, after a check that their components exist."""
     each_stack(written, written.value.stacks)
     try:
         return written.value.choices
@@ -53,7 +53,7 @@ def choices_of(written: Document[ExperimentSpec]) -> tuple[StackChoice, ...]:
 
 
 def readable(written: Document[ExperimentSpec]) -> tuple[StackChoice, ...]:
-    """Return the stacks under test with which nothing is wrong."""
+    """Return the stacks under test that are valid."""
     found: dict[str, StackChoice] = {}
     for raw in written.value.stacks:
         with contextlib.suppress(InputError):
@@ -65,10 +65,10 @@ def readable(written: Document[ExperimentSpec]) -> tuple[StackChoice, ...]:
 def claims(
     written: Document[ExperimentSpec], topology: Document[TopologySpec], overrides: Overrides
 ) -> None:
-    """Check the claims of the file, also those about what the command line leaves out.
+    """Check the claims of the file, also those about stacks that the command line leaves out.
 
-    A claim may be about a stack that cannot be read.  Who asks for one repetition on the command
-    line knows that it is one.
+    A claim may be about a stack that cannot be read. A single repetition is no error if the command
+    line asks for it.
     """
     spec = written.value
     stacks = [choice.label for choice in readable(written)]
@@ -88,7 +88,7 @@ def claims(
 
 
 def names(written: Document[ExperimentSpec]) -> None:
-    """Check probes against those there are."""
+    """Check that the probes exist."""
     known = [WIRE, PACKETS, *(name for name in PROBES.names() if name != "pcap")]
 
     def check(index: int, probe: str) -> None:
@@ -125,7 +125,7 @@ def lengths(written: Document[ExperimentSpec]) -> None:
 
 
 def events(written: Document[ExperimentSpec]) -> None:
-    """Refuse events that could never be played."""
+    """Refuse events that can never happen."""
     spec = written.value
     try:
         timeout_ns = spec.timeout_ns
@@ -158,7 +158,7 @@ def events(written: Document[ExperimentSpec]) -> None:
 def stacks(
     written: Document[ExperimentSpec], choices: Sequence[StackChoice], there: Sequence[str]
 ) -> None:
-    """Check that the machine has the stacks, or what carries those of rivals."""
+    """Check that the machine has the stacks, and the stacks that carry competing flows."""
     spec = written.value
 
     def check_rival(name: str, stack: str | dict[str, Any]) -> None:
@@ -185,7 +185,7 @@ def stacks(
 
 
 def machines(written: Document[ExperimentSpec]) -> None:
-    """Check that there can be such machines; whether they work here is asked when they start."""
+    """Check the names of the machines. Whether they work here is checked when they start."""
     wanted = written.value.machines
 
     def check(index: int, name: str) -> None:
@@ -202,12 +202,12 @@ def machines(written: Document[ExperimentSpec]) -> None:
 
 
 def polling(written: Document[ExperimentSpec], overrides: Overrides) -> None:
-    """Refuse programs that never end where time is virtual.
+    """Refuse programs that never end in virtual time.
 
-    iperf3 waits in select(2) for a control message or a data socket that can be written to.  The
+    iperf3 waits in select(2) for a control message or a data socket that can be written to. The
     socket can be written to from the start, so the call returns at once, again and again, until the
-    message is there.  In virtual time an idle processor makes the clock advance.  This one is never
-    idle, and each look at the clock is worth 256 ns.
+    message arrives. In virtual time the clock advances when the processor is idle. Here it is never
+    idle, and each read of the clock advances it by 256 ns.
     """
     spec = written.value
     if not (overrides.virtual_time or any(map(is_deterministic, spec.machines))):
@@ -246,7 +246,7 @@ def places(spec: ExperimentSpec) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def paths(written: Document[ExperimentSpec]) -> None:
-    """Check that the paths of the matrix and of the cases can be read, and each value is one."""
+    """Check that the paths of the matrix and the cases are valid, and no value is listed twice."""
 
     def check(path: str, keys: tuple[str, ...]) -> None:
         with written.placing(document.join_path(*keys)):
@@ -265,7 +265,7 @@ def paths(written: Document[ExperimentSpec]) -> None:
 
 
 def matrix(written: Document[ExperimentSpec], choices: Sequence[StackChoice]) -> None:
-    """Check that those paths lead somewhere, and that the matrix is not too large.
+    """Check that the paths exist, and that the matrix is not too large.
 
     :param choices: the stacks under test that can be read.
     """
@@ -310,7 +310,7 @@ def _check_option(
         raise written.error("options of stacks are axes of the matrix, not of cases", place)
     having = [choice for choice in choices if choice.has(option)]
     known = {name for choice in choices for name in choice.known}
-    if len(choices) < len(written.value.stacks):  # those that cannot be read may have any option
+    if len(choices) < len(written.value.stacks):  # stacks that cannot be read may have any option
         known |= {name for kind in KINDS.values() for name in option_names(kind)}
     if option not in known:
         raise written.error(

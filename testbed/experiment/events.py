@@ -1,4 +1,4 @@
-"""From the events of a file to a time line of operations.  Pure."""
+"""The time line of operations for the events of a file. Pure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from testbed.wire.netem import Value
 class Action(msgspec.Struct, frozen=True, kw_only=True):
     """The actions of one moment: operations, or a program ``argv`` on ``node``.
 
-    :param at_ns: from the start of the workload.
+    :param at_ns: the time since the start of the workload.
     :param text: a description, for people.
     :param change: the effect of the operations on the network.
     """
@@ -45,14 +45,14 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def timeline(document: Document[ExperimentSpec], topology: Topology) -> tuple[Action, ...]:
-    """Return the actions in the order of their times.
+    """Return the actions in the order of time.
 
-    :raises InputError: an event names what the topology does not have, at its file and line.
+    :raises InputError: an event names something that the topology lacks; with file and line.
     """
     present = Present.at_first(topology, when="at that time")
     found: list[Action] = []
     if any(netem.trace or netem.flap for it in topology.links for netem in it.directions):
-        # They began when the wires were made, and that was at no particular time.
+        # They began when the wires were made, at an arbitrary time.
         text = "traces and flapping begin"
         found.append(Action(at_ns=0, text=text, operations=(BeginTraces(),)))
 
@@ -68,7 +68,7 @@ def timeline(document: Document[ExperimentSpec], topology: Topology) -> tuple[Ac
 
 
 def _action(present: Present, event: EventSpec) -> tuple[Action, Present]:
-    """Return what is done for an event, and the network after it."""
+    """Return the action of an event, and the network after it."""
     if event.run is not None:
         node = changes.find_node(present.built, event.node or "").name
         text = f"node {node}: run {' '.join(event.run)}"
@@ -80,7 +80,7 @@ def _action(present: Present, event: EventSpec) -> tuple[Action, Present]:
 
 
 def _change(event: EventSpec) -> tuple[str, AnyChange]:
-    """Return the change that an event is, and what it is, for people."""
+    """Return the change that an event makes, and its description."""
     if event.link is not None:
         toward = f" toward {event.toward}" if event.toward else ""
         about = f"link {event.link}{toward}:"
@@ -96,7 +96,7 @@ def _change(event: EventSpec) -> tuple[str, AnyChange]:
 
 
 def _of_node(event: EventSpec, node: str) -> tuple[str, AnyChange]:
-    """Return whichever of the changes of a node the event holds."""
+    """Return the change of a node that the event contains."""
     if it := event.add_address:
         change: AnyChange = GiveAddress(node=node, interface=it.interface, address=it.address)
         return f"add address {it.address} to {it.interface}", change

@@ -1,4 +1,4 @@
-"""From the observations of a run to the content of its record and of its proof.  Pure."""
+"""The content of a run's record and proof, derived from the observations of the run. Pure."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from testbed.workload.flow import WORKLOAD, Flow
 from testbed.workload.result import WorkloadResult
 from testbed.workload.spec import Command, Iperf3
 
-if TYPE_CHECKING:  # a simulated run has nothing to do with the sandbox
+if TYPE_CHECKING:  # a simulated run does not use the sandbox
     from testbed.sandbox import Observation
 
 
 class Seen(msgspec.Struct, kw_only=True):
-    """Everything seen of a run; a part is missing when the run failed before it.
+    """The observations of a run. Some are missing if the run failed.
 
-    :param failure: why it failed.
-    :param doubt: why it proves nothing although it did not fail.
-    :param results: of each flow, by name.
-    :param cpu: CPU seconds of what is no part of the workload.
+    :param failure: the reason why it failed.
+    :param doubt: the reason why it proves nothing although it did not fail.
+    :param results: the result of each flow, by name.
+    :param cpu: CPU seconds of processes outside of the workload.
     """
 
     failure: str | None = None
@@ -50,7 +50,7 @@ def of(
 ) -> Evidence:
     """Return the evidence about one flow.
 
-    :param simulated: in a network of ours.
+    :param simulated: whether the network is simulated.
     """
     flow = planned.flow
     workload, ends = flow.workload, flow.stack.ends
@@ -89,7 +89,7 @@ def _own_looks(seen: Seen, flow: str) -> tuple[records.Record, ...]:
 
 
 def _kernel_stacks(scenario: Scenario) -> dict[str, tuple[str, ...]]:
-    """Return, for each node, the protocols that the kernel's stacks speak there, of all flows."""
+    """Return the protocols of the kernel's stacks on each node, for all flows."""
     found: dict[str, tuple[str, ...]] = {}
     for planned in scenario.flows:
         workload, stack = planned.flow.workload, planned.flow.stack
@@ -100,13 +100,13 @@ def _kernel_stacks(scenario: Scenario) -> dict[str, tuple[str, ...]]:
 
 
 def _shared(scenario: Scenario, planned: PlannedFlow) -> tuple[str, ...]:
-    """Return the nodes of a flow that other flows use, too."""
+    """Return the nodes of a flow that other flows also use."""
     others = [node for other in scenario.flows if other is not planned for node in other.nodes]
     return tuple(node for node in planned.nodes if node in others)
 
 
 def moved(before: Observation | None, after: Observation | None) -> dict[str, dict[str, int]]:
-    """Return by how much each MIB counter of each node moved; those that did not are left out."""
+    """Return the increase of each MIB counter of each node, without unchanged ones."""
     if before is None or after is None:
         return {}
     return {
@@ -150,7 +150,7 @@ def wires(topology: Topology, report: WireReport | None) -> tuple[WireRecord, ..
 
 
 def boxes(report: WireReport | None) -> tuple[BoxRecord, ...]:
-    """Return what each middlebox did."""
+    """Return the counters of each middlebox."""
     return tuple(
         BoxRecord(link=link, kind=each.kind, came=each.came, left=each.left, changed=each.changed)
         for link, row in (report.boxes.items() if report else ())
@@ -168,7 +168,7 @@ def series(seen: Seen) -> tuple[records.Record, ...]:
     """Return all records in the order of their times.
 
     ``t_ns`` becomes relative to the start of the workload, or of the records if it never started.
-    What the workload counted is given as records of the probe ``workload``.
+    The counts of the workload become records of the probe ``workload``.
     """
     lines = [*seen.records, *_workload_records(seen)]
     lines.sort(key=lambda record: record.t_ns)
@@ -179,7 +179,7 @@ def series(seen: Seen) -> tuple[records.Record, ...]:
 
 
 def _workload_records(seen: Seen) -> Iterator[records.Record]:
-    """Yield each count at the end of its interval, when it was known, and the pauses."""
+    """Yield each count at the end of its interval, and the pauses."""
     for name, result in seen.results.items():
         flow = None if name == WORKLOAD else name
         for counted in result.series:
@@ -198,7 +198,7 @@ def _workload_records(seen: Seen) -> Iterator[records.Record]:
 
 
 def _sampled(seen: Iterable[records.Record], port: int | None) -> Iterator[ConnectionView]:
-    """Yield what the probe ``mptcp_info`` saw of connections to a port, or of all."""
+    """Yield the observations of the probe ``mptcp_info`` for a port, or for all connections."""
     for record in seen:
         if isinstance(record, records.MptcpInfoRecord) and (
             port is None or _has_port(record.local, record.remote, port)
@@ -207,7 +207,7 @@ def _sampled(seen: Iterable[records.Record], port: int | None) -> Iterator[Conne
 
 
 def _counted(seen: Iterable[records.Record], port: int | None) -> Iterator[ConnectionView]:
-    """Yield the subflows of each connection by the path manager's events, which miss none."""
+    """Yield the subflows of each connection from the path manager's events, which are complete."""
     subflows: dict[tuple[str, int | None], int] = {}
     for record in seen:
         if not isinstance(record, records.PmEventRecord):
@@ -228,12 +228,12 @@ def _counted(seen: Iterable[records.Record], port: int | None) -> Iterator[Conne
 
 
 def _has_port(local: str | None, remote: str | None, port: int) -> bool:
-    """Tell whether one end of a connection has a port."""
+    """Return whether one end of a connection has a port."""
     return any(address and address.endswith(f":{port}") for address in (local, remote))
 
 
 def _final(ends: Iterable[records.End]) -> Iterator[ConnectionView]:
-    """Yield what the ends themselves saw of their connections."""
+    """Yield the views that the ends have of their own connections."""
     for end in ends:
         for connection in end.connections:
             if connection.view.mptcp_info is not None:
@@ -241,9 +241,9 @@ def _final(ends: Iterable[records.End]) -> Iterator[ConnectionView]:
 
 
 def _spoken(ends: Iterable[records.End], wanted: str) -> dict[str, str]:
-    """Return, for each node that looked at its connections, the protocol that it saw.
+    """Return the protocol that each node observed on its connections.
 
-    Of several connections the first one that did not speak ``wanted`` counts.
+    If a connection did not use the protocol ``wanted``, the first such connection counts.
     """
     found: dict[str, str] = {}
     for end in ends:
@@ -256,7 +256,7 @@ def _spoken(ends: Iterable[records.End], wanted: str) -> dict[str, str]:
 
 
 def _differences(ends: Iterable[records.End], flow: Flow) -> Iterator[str]:
-    """Yield, in words, what an end used that was not asked for."""
+    """Yield each difference between the requested and the used options of an end, in words."""
     workload, choice = flow.workload, flow.stack
     asked = {workload.source: choice.source, workload.target: choice.target}
     for end in ends:

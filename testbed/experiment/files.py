@@ -1,7 +1,7 @@
-"""Files that an experiment names, made absolute and read once to check them.
+"""The files that an experiment names: absolute names, and a check that reads each once.
 
-They are traces of links, and what workloads name, such as pages.  Names are relative to the file of
-the experiment.
+They are traces of links, and files of workloads, such as pages. Names are relative to the
+experiment file.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from testbed.workload.kinds import KINDS, TAG
 _TRACE: Final = "trace"
 
 Check = Callable[[Path], object]  # reads a file; raises InputError
-_Change = Callable[[Check, Any, str], Any]  # of a value, and where it stands; returns another
+_Change = Callable[[Check, Any, str], Any]  # takes a value and its path; returns another value
 
 
 def located(written: Document[ExperimentSpec], folder: Path) -> dict[str, Any]:
     """Return an experiment's plain data with the absolute names of its files.
 
-    Workloads, events, the matrix and cases may name files.  Those of the topology are found with it
-    (:func:`testbed.topology.load.located`).
+    Workloads, events, the matrix and cases may name files. :func:`testbed.topology.load.located`
+    handles the files of the topology.
 
-    :param folder: where the experiment file lies.
-    :raises InputError: files cannot be read, each with file and line.
+    :param folder: the folder of the experiment file.
+    :raises InputError: a file cannot be read; with file and line of each.
     """
     errors: list[InputError] = []
 
@@ -93,7 +93,7 @@ def _parameters(
 
 
 def _claim(raw: dict[str, Any], claim: Any, place: str, change: _Change) -> Any:
-    """Return a claim, or what it is relative to, whose ``where`` may name files."""
+    """Return a claim, with each name of a file changed in its ``where`` and ``relative_to``."""
     if not isinstance(claim, Mapping):
         return claim
     named = {"relative_to": _claim(raw, claim.get("relative_to"), place, change)}
@@ -125,13 +125,13 @@ def _checks(workload: Any) -> Mapping[str, Check]:
         return {}
     try:
         checks: Mapping[str, Check] = KINDS.find(kind).spec.files
-    except InputError:  # of a package that is not here
+    except InputError:  # the package is not installed
         return {}
     return checks
 
 
 def absolute(check: Check, name: Any, folder: Path) -> Any:
-    """Return the absolute name of a file in a folder; what names none stays as it is.
+    """Return the absolute name of a file in a folder; return other values unchanged.
 
     :raises InputError: it cannot be read.
     """
@@ -143,7 +143,7 @@ def absolute(check: Check, name: Any, folder: Path) -> Any:
 
 
 def named(raw: dict[str, Any]) -> list[str]:
-    """Return all files that an experiment's plain data names, each once; the topology is in it."""
+    """Return all files that an experiment's plain data (with its topology) names, each once."""
     found = dict.fromkeys(_traces(raw.get("topology")))
 
     def note(_: Check, name: Any, __: str) -> Any:
@@ -156,11 +156,11 @@ def named(raw: dict[str, Any]) -> list[str]:
 
 
 def from_copies(raw: dict[str, Any], copies: Mapping[str, Path]) -> dict[str, Any]:
-    """Return plain data in which copies stand for files that are gone, or not as they were.
+    """Return plain data in which copies replace files that are missing or have changed.
 
-    Names in the matrix, cases and claims stay: they are what a cell is.
+    Names in the matrix, cases and claims stay, because they identify a cell.
 
-    :param copies: of files that the data names.
+    :param copies: the copies of the files that the data names.
     """
     gone = {name: str(copy) for name, copy in copies.items() if not _alike(Path(name), copy)}
 
@@ -182,7 +182,7 @@ def _alike(file: Path, copy: Path) -> bool:
 
 
 def _with_traces(data: Any, others: Mapping[str, str]) -> Any:
-    """Return a part of a topology with other files for the traces that links name."""
+    """Return a part of a topology with other names for the traces of links."""
     if isinstance(data, Mapping):
         return {
             key: others.get(value, value)
@@ -207,10 +207,10 @@ def _traces(data: Any) -> Iterator[str]:
 
 
 def check_of(raw: Mapping[str, Any], path: str) -> Check | None:
-    """Return how the file is checked that stands at a path of an experiment or its topology.
+    """Return the check for the file that a path of an experiment or its topology names.
 
-    :param raw: the plain data of the experiment.
-    :returns: ``None``: no file stands there.
+    :param raw: the plain data of the experiment. :returns: the check, or ``None`` if the path names
+        no file.
     """
     if not path:
         return None

@@ -31,17 +31,17 @@ class Program:
 
     @property
     def stdin(self) -> asyncio.StreamWriter:
-        """Its standard input, unless that is empty."""
+        """The standard input of the program, unless it is empty."""
         if self._stdin is None:
             raise ValueError("its standard input is /dev/null")
         return self._stdin
 
     async def wait(self) -> Exit:
-        """Wait for its end.  Raises SandboxError if the sandbox went away first."""
+        """Wait for the end of the program. Raises SandboxError if the sandbox ends first."""
         return await self._process.wait()
 
     async def kill(self, signal: int) -> None:
-        """Send ``signal`` to its process group; nothing happens when it has ended already."""
+        """Send ``signal`` to its process group, unless the program has ended."""
         await self._process.kill(signal)
 
 
@@ -55,7 +55,7 @@ class Launcher:
 
     @property
     def logs(self) -> dict[str, bytes]:
-        """The standard error of programs, by file: ``NODE-PROGRAM.NUMBER.log``."""
+        """The standard error of programs, by file name ``NODE-PROGRAM.NUMBER.log``."""
         found: dict[str, bytes] = {}
         for name, log in self._logs:
             if log:
@@ -73,9 +73,9 @@ class Launcher:
     ) -> Program:
         """Start ``argv`` on ``node``.
 
-        :param empty_input: its standard input is /dev/null.
+        :param empty_input: whether its standard input is /dev/null.
         :param pass_fds: as in :meth:`testbed.sandbox.Sandbox.spawn`.
-        :raises SandboxError: it cannot be started.
+        :raises SandboxError: the program cannot be started.
         """
         stdout, stderr = os.pipe(), os.pipe()
         stdin = None if empty_input else os.pipe()
@@ -136,7 +136,7 @@ class Launcher:
 
 
 class _Log(asyncio.StreamReader):
-    """Standard error: passed on to its reader, and kept for the results."""
+    """Standard error, which is passed on to its reader and kept for the results."""
 
     def __init__(self) -> None:
         super().__init__()

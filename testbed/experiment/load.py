@@ -1,4 +1,4 @@
-"""Reading experiment files, with the changes of the command line."""
+"""A reader of experiment files that applies the changes of the command line."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     """A checked experiment.
 
     :param topology: the name of the topology.
-    :param raw: the file as plain data, with the topology and all overrides in it: all one needs
-        to read it again.
+    :param raw: the file as plain data, with the topology and all overrides: enough to read it
+        again.
     :param choices: the stacks under test.
-    :param written: the file.
+    :param written: the content of the file.
     :param networks: the networks of its cells.
-    :param left_out: stacks of the file that ``machine`` does not have.
+    :param left_out: the stacks of the file that ``machine`` lacks.
     """
 
     name: str
@@ -57,22 +57,22 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def network(self) -> Document[TopologySpec]:
-        """The topology without values of the matrix."""
+        """The network without values of the matrix."""
         return self.networks.written
 
     def scenario(self, cell: Cell) -> Scenario:
         """Return the scenario of a cell's runs.
 
-        It is made when a run is due: a matrix may have thousands of cells.
+        A scenario is made when its run starts, because a matrix may have thousands of cells.
 
-        :raises InputError: two values of the matrix, each of them right, do not go together.
+        :raises InputError: values of the matrix are valid each but not together.
         """
         there = venue(self.machine).stacks
         return scenario(self.written, self.networks, self.choices, cell, there)
 
 
 class _Apart(msgspec.Struct, frozen=True, kw_only=True):
-    """The keys of an experiment that can be checked alone."""
+    """The keys of an experiment that can be checked separately."""
 
     topology: str | dict[str, Any] | None = None
     stacks: tuple[str | dict[str, Any], ...] = ()
@@ -81,7 +81,7 @@ class _Apart(msgspec.Struct, frozen=True, kw_only=True):
 def load(path: Path, overrides: Overrides = NO_OVERRIDES) -> Experiment:
     """Read the experiment file at ``path``.
 
-    :raises InputError: whatever is wrong with it or its topology, for any cell, with file:line.
+    :raises InputError: it or its topology is invalid, in any cell; with file and line.
     """
     try:
         written = _written(path)
@@ -108,7 +108,7 @@ def _check_file(
 ) -> None:
     """Check the file itself, without the changes of the command line.
 
-    The runs are put together only once, with what the command line changes.
+    The runs are planned only once, after the changes of the command line.
     """
     all_of(
         lambda: checks.choices_of(written),
@@ -125,10 +125,10 @@ def _check_file(
 def _check_beside_stacks(
     written: Document[ExperimentSpec], topology: Document[TopologySpec], overrides: Overrides
 ) -> None:
-    """Check the matrix, the flows and the events where stacks are wrong, with the others."""
+    """Check the matrix, the flows and the events with the valid stacks, if others are invalid."""
     good = checks.readable(written)
     if len(good) == len(written.value.stacks):
-        return  # all of it is checked with what the command line changes
+        return  # all of it is checked after the changes of the command line
     machine = overrides.machine
     rehearsal = Rehearsal(
         written=written,
@@ -141,7 +141,7 @@ def _check_beside_stacks(
 
 
 def _here(overrides: Overrides) -> bool:
-    """Tell whether the runs happen on this kernel, as far as the command line says."""
+    """Return whether the runs happen on this kernel, according to the command line."""
     return overrides.machine == HOST and not overrides.elsewhere
 
 
@@ -151,7 +151,7 @@ def _as_asked(
     path: Path,
     overrides: Overrides,
 ) -> Experiment:
-    """Return the experiment with what the command line changes, checked for every cell."""
+    """Return the experiment with the changes of the command line, checked for every cell."""
     checks.choices_of(written)
     raw = files.located(written, path.parent) | {"topology": topology.raw}
     raw = overridden(raw, overrides)
@@ -192,17 +192,17 @@ def _check(
 
 
 def glance(path: Path, stacks: Sequence[str] = ()) -> ExperimentSpec:
-    """Read an experiment file to see what it asks for, without a check of it as a whole.
+    """Read the types of an experiment file, without the checks of its whole.
 
-    :param stacks: instead of those of the file, as the command line names them.
-    :raises InputError: it is no experiment, with file and line.
+    :param stacks: the stacks of the command line, which replace those of the file.
+    :raises InputError: it is no experiment; with file and line.
     """
     spec = _written(path).value
     return msgspec.structs.replace(spec, stacks=chosen(spec.stacks, stacks) or spec.stacks)
 
 
 def _written(path: Path) -> Document[ExperimentSpec]:
-    """Read the file, and say what it is if it is a topology."""
+    """Read the file. If it is a topology, the error says so."""
     read = table.filled(document.load(path, Any), path.parent)
     try:
         return document.convert(read.raw, ExperimentSpec, read.positions, read.name)
@@ -218,11 +218,11 @@ def _written(path: Path) -> Document[ExperimentSpec]:
 
 
 def _wrong_besides(path: Path, error: InputError, overrides: Overrides) -> Iterator[InputError]:
-    """Yield the mistakes in the rest of a file in which some values do not fit their types."""
+    """Yield the errors in the rest of a file that has some values of the wrong type."""
     try:
         read = table.filled(document.load(path, Any), path.parent)
     except InputError:
-        return  # it is the very error that was found
+        return  # it is the error that is known already
     fields = [field.encode_name for field in msgspec.structs.fields(ExperimentSpec)]
     patch = Patch(read, error, fields)
     try:
@@ -238,11 +238,11 @@ def _wrong_besides(path: Path, error: InputError, overrides: Overrides) -> Itera
 
 
 def _wrong_apart(path: Path) -> Iterator[InputError]:
-    """Yield the mistakes in the topology and the stacks of a file that cannot be patched."""
+    """Yield the errors in the topology and the stacks of a file that cannot be patched."""
     try:
         apart = document.load(path, _Apart)
     except InputError:
-        return  # they do not fit either, and that is said
+        return  # they have wrong types too, and that is reported
     try:
         all_of(
             lambda: _check_topology(apart, path),
@@ -269,8 +269,8 @@ def recall(record: ExperimentRecord) -> Experiment:
 def restore(record: ExperimentRecord, machine: str = HOST) -> Experiment:
     """Return the experiment of a result folder, ready to run.
 
-    :param machine: where its runs happen.
-    :raises InputError: this version of testbed reads it differently, or it cannot run there.
+    :param machine: the machine of its runs.
+    :raises InputError: this version of testbed reads it differently, or the machine cannot run it.
     """
     written, network = _recorded(record)
     networks = Networks(network)
@@ -286,9 +286,9 @@ def _recorded(
 
 
 def read_spec(record: ExperimentRecord) -> ExperimentSpec:
-    """Return just the specification of a result folder: enough to sum its runs up.
+    """Read only the specification of a result folder: enough to summarise its runs.
 
-    What other packages added need not be here.
+    Plugins need not be installed.
 
     :raises InputError: as :func:`restore`.
     """
@@ -309,7 +309,7 @@ def _topology(written: Document[Any], path: Path) -> Document[TopologySpec]:
 
 
 def _tidy(path: Path) -> Path:
-    """Leave ``..`` out of a path where that leads to the same file."""
+    """Remove ``..`` from a path if the result names the same file."""
     short = Path(os.path.normpath(path))
     with contextlib.suppress(OSError):
         if short.samefile(path):
@@ -318,9 +318,9 @@ def _tidy(path: Path) -> Path:
 
 
 def _inline(written: Document[Any], name: str) -> Document[TopologySpec]:
-    """Check a topology that is written out in the experiment.
+    """Check an inline topology of the experiment.
 
-    :param name: of the topology, where there is no file.
+    :param name: the name of the topology, as there is no file.
     """
     raw = cast("Data", written.value.topology)
     file = written.name if Path(written.name).stem == name else name
@@ -330,9 +330,9 @@ def _inline(written: Document[Any], name: str) -> Document[TopologySpec]:
 def _possible(
     written: Document[ExperimentSpec], machine: str
 ) -> tuple[Document[ExperimentSpec], tuple[str, ...]]:
-    """Leave out the stacks that a machine does not have, and name them.
+    """Remove the stacks that a machine lacks, and return their names.
 
-    Every machine that is not the host has some of its stacks only, and a file is written for all.
+    Every machine other than the host has only some of its stacks, and a file is for all machines.
     """
     there = venue(machine).stacks
     choices = checks.choices_of(written)

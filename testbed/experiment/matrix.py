@@ -1,4 +1,4 @@
-"""Which runs an experiment consists of, and in which order.  Pure."""
+"""The runs of an experiment, and their order. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class PlannedRun(msgspec.Struct, frozen=True, kw_only=True):
 
     :param number: its place in the order, from 1.
     :param repetition: from 1.
-    :param seed: of the wires' randomness and the payload.
+    :param seed: the seed for the wires and the payload.
     """
 
     number: int
@@ -37,8 +37,8 @@ def expand(
 ) -> tuple[Cell, ...]:
     """Return every combination, the last parameter and then the stack varying fastest.
 
-    A parameter ``stack.OPTION`` is one of the stacks that have this option; the cells of the other
-    stacks do not have the parameter.
+    A parameter ``stack.OPTION`` applies to the stacks that have this option. The cells of other
+    stacks lack the parameter.
     """
     common = {path: it for path, it in matrix.items() if not path.startswith(STACK_PREFIX)}
     options = [_options(matrix, stack) for stack in stacks]
@@ -53,7 +53,7 @@ def expand(
 def check_size(
     matrix: Mapping[str, Sequence[Scalar]], stacks: Sequence[StackChoice], repetitions: int
 ) -> None:
-    """Refuse what could never end, before it is expanded.  Raises InputError."""
+    """Refuse a matrix that is too large, before it is expanded. Raises InputError."""
     points = _size({path: it for path, it in matrix.items() if not path.startswith(STACK_PREFIX)})
     runs = points * sum(_size(_options(matrix, stack)) for stack in stacks) * repetitions
     if runs > MAX_RUNS:
@@ -63,8 +63,8 @@ def check_size(
 def schedule(cells: Sequence[Cell], repetitions: int, seed: int) -> tuple[PlannedRun, ...]:
     """Return all runs in order: each repetition is a block that holds every cell once, shuffled.
 
-    What drifts while an experiment lasts (temperature, other load) then falls on all cells alike,
-    and stopping early leaves nearly the same number of runs of each.
+    So a drift during the experiment (temperature, other load) affects all cells equally, and an
+    early stop leaves nearly the same number of runs of each cell.
     """
     runs: list[tuple[Cell, int]] = []
     for repetition in range(1, repetitions + 1):
@@ -80,9 +80,9 @@ def schedule(cells: Sequence[Cell], repetitions: int, seed: int) -> tuple[Planne
 
 
 def traffic_seed(seed: int, planned: PlannedRun, flow: str) -> int:
-    """Return the seed of what a flow of a run does, of 63 bits: arrivals, sizes, payloads.
+    """Return the seed (63 bits) for the arrivals, sizes and payloads of a flow in a run.
 
-    It is the same for all stacks that are compared.
+    All stacks that are compared have the same seed.
     """
     point = sorted(planned.cell.point.items())
     return _digest([seed, point, planned.repetition, flow])
@@ -91,8 +91,8 @@ def traffic_seed(seed: int, planned: PlannedRun, flow: str) -> int:
 def run_seed(seed: int, cell: Cell, repetition: int) -> int:
     """Return the seed of one run, of 63 bits.
 
-    It depends on what the cell is, not on its place, so that another value in the matrix leaves
-    the seeds of the other cells alone.
+    It depends on the values of the cell, not on its place, so that a new value in the matrix does
+    not change the seeds of other cells.
     """
     return _digest([seed, cell.stack, sorted(cell.parameters.items()), repetition])
 

@@ -14,14 +14,14 @@ from testbed.topology.model import Family, Topology
 from testbed.topology.resolve import Structure, resolved, structure
 from testbed.topology.spec import TopologySpec
 
-_KEPT: Final = 64  # of a large network one takes megabytes
+_KEPT: Final = 64  # the structure of a large network takes megabytes
 
-Route = tuple[str, tuple[prediction.Subflow, ...]]  # the address to dial, and what leads there
+Route = tuple[str, tuple[prediction.Subflow, ...]]  # the address to dial, and its subflows
 _Ends = tuple[str, str, Family, str | None]
 
 
 class Routed:
-    """A structure, and the routes in it that somebody has asked for."""
+    """A structure, with a cache of the routes that were computed in it."""
 
     def __init__(self, made: Structure) -> None:
         self.structure = made
@@ -30,8 +30,8 @@ class Routed:
     def route(self, source: str, target: str, family: Family, via: str | None) -> Route:
         """Return the address to dial, and the subflows that lead there.
 
-        :param via: the link of the address; None: that of the first one.
-        :raises InputError: it cannot be reached.
+        :param via: the link of the address; by default that of the first address.
+        :raises InputError: the target cannot be reached.
         """
         ends = source, target, family, via
         if ends not in self._routes:
@@ -55,10 +55,10 @@ class Network:
 
 
 class Networks:
-    """A topology with the values of cells in it.
+    """The topologies of all cells.
 
-    The cells of a matrix mostly differ in the shaping of links, or not in the network at all.  What
-    follows from the structure of a network is made once for all that share it.
+    Most cells of a matrix differ only in the shaping of links, or have the same network. Cells with
+    the same structure share what is derived from it.
 
     :param written: the topology without values of cells.
     """
@@ -70,9 +70,9 @@ class Networks:
     def network(self, values: Mapping[str, Scalar], family: Family | None) -> Network:
         """Return the network of a cell.
 
-        :param values: what takes the place of values of the topology, by their paths.
-        :param family: that MPTCP endpoints have where the topology does not say.
-        :raises InputError: with file and line, or a path that leads nowhere.
+        :param values: the values of the topology to replace, by their paths.
+        :param family: the family of MPTCP endpoints, if the topology does not set it.
+        :raises InputError: a value is invalid (with file and line), or a path does not exist.
         """
         raw = self.written.raw
         for path, value in values.items():

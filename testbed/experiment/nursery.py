@@ -1,4 +1,4 @@
-"""Loads the programs of runs in sandboxes, once for all of them."""
+"""A process that loads the programs of sandboxed runs once for all runs."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ _PROBES: Final = tuple(f"{probes.__name__}.{name}" for name in probes.PROBES.own
 
 
 def nursery() -> AbstractContextManager[None]:
-    """Have the sandboxes of runs come from one process, which starts now."""
+    """Start the process that creates the sandboxes of all runs."""
     return sandbox.nursery((*_PROGRAMS, *_PROBES))

@@ -25,13 +25,13 @@ BLOCKS: Final = 10
 
 
 class Overrides(msgspec.Struct, frozen=True, kw_only=True):
-    """The changes of the command line.  ``values`` are paths and YAML texts, as for the matrix.
+    """The changes of the command line. ``values`` maps paths, as in the matrix, to YAML texts.
 
-    :param machine: where the runs are to happen.
-    :param elsewhere: whether machines will be used that have other kernels than this one.
-    :param virtual_time: whether machines will be used whose clocks are all virtual.
+    :param machine: the machine for the runs.
+    :param elsewhere: whether the runs use machines with other kernels than this one.
+    :param virtual_time: whether the runs use machines that all have virtual clocks.
     :param until_decided: add repetitions until the claims are decided, up to ``max_repetitions``,
-        which is by default :data:`BLOCKS` times what the file asks for.
+        which is by default :data:`BLOCKS` times the repetitions of the file.
     """
 
     machine: str = HOST
@@ -50,7 +50,7 @@ NO_OVERRIDES: Final = Overrides()
 
 
 def overridden(raw: dict[str, Any], overrides: Overrides) -> dict[str, Any]:
-    """Apply the command line to plain data; what the values mean is checked afterwards."""
+    """Apply the command line to plain data. The values are checked afterwards."""
     named = {
         "stacks": chosen(raw.get("stacks") or (), overrides.stacks) or None,
         "repetitions": overrides.repetitions,
@@ -78,7 +78,7 @@ def _most(raw: dict[str, Any], overrides: Overrides) -> int | None:
 
 
 def _given(raw: Mapping[str, Any], path: str, text: str) -> Data:
-    """Read a value of the command line; a file is one as seen from here."""
+    """Read a value of the command line. File names are relative to the working directory."""
     value = document.parse(text, f"--set {path}")[0]
     try:
         check = files.check_of(raw, path)
@@ -88,7 +88,7 @@ def _given(raw: Mapping[str, Any], path: str, text: str) -> Data:
 
 
 def chosen(written: Sequence[Any], wanted: Sequence[str]) -> list[Any]:
-    """Return the stacks that the command line names: by a label of the file, or written out."""
+    """Return the stacks that the command line names, by a label of the file or in full."""
     labelled = {read(raw).label: raw for raw in written}
     return [labelled.get(text, text) for text in wanted]
 
@@ -100,7 +100,7 @@ def _assigned(raw: dict[str, Any], path: str, value: Data) -> dict[str, Any]:
     if any(path in _mapping(cases, name) for name in cases):
         changed = {name: of | {path: value} for name, of in cases.items()}
         return raw | {"cases": changed}
-    if path in matrix or path.startswith(STACK_PREFIX):  # a parameter, as claims may name it
+    if path in matrix or path.startswith(STACK_PREFIX):  # a parameter, because claims may name it
         return raw | {"matrix": matrix | {path: [value]}}
     first, *rest = [*map(str, document.split_path(path))] or [""]
     if first in TOPOLOGY_KEYS:
@@ -118,9 +118,9 @@ def _assigned(raw: dict[str, Any], path: str, value: Data) -> dict[str, Any]:
 
 
 def _mapping(raw: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return the mapping under a name; if there is none, an empty one.
+    """Return the mapping under a name, or add an empty one.
 
-    :raises InputError: it is no mapping; an option before this one may have made it so.
+    :raises InputError: the value is no mapping; an earlier option may have replaced it.
     """
     found = raw.get(name)
     if found is None:
@@ -131,5 +131,5 @@ def _mapping(raw: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def _paths(flows: Iterable[str], fields: Iterable[str]) -> list[str]:
-    """Return what a path may begin with, for a hint."""
+    """Return the possible first parts of a path, for a hint."""
     return [WORKLOAD, *(f"{FLOWS}.{name}" for name in flows), *TOPOLOGY_KEYS, *fields]

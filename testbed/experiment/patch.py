@@ -10,7 +10,7 @@ from testbed.document.paths import Keys
 from testbed.errors import InputError
 from testbed.hints import alike
 
-_SINGLE: Final = ("topology", "workload")  # one thing each, of which no half is left
+_SINGLE: Final = ("topology", "workload")  # each is removed as a whole
 _ABOUT_FLOWS: Final = ("matrix", "cases", "expect")
 
 

@@ -1,4 +1,4 @@
-"""Other packages' additions: where they are registered, and which of them an experiment uses."""
+"""Plugins of other packages: their registries, and those that an experiment uses."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _middleboxes() -> Registry[Any]:
 def used(experiment: Experiment) -> dict[str, str]:
     """Return the distribution and version of each plugin that the runs of an experiment use.
 
-    The metrics of all packages are derived of every run, so all of them are used.
+    The metrics of all packages are derived for every run, so all of them are used.
 
     :returns: for example ``{"testbed.schedulers:mine": "package 1.0"}``.
     """
@@ -56,7 +56,7 @@ def used(experiment: Experiment) -> dict[str, str]:
 
 
 def _named(experiment: Experiment) -> Iterator[tuple[Registry[Any], str]]:
-    """Yield every name of the experiment that stands for something in a registry."""
+    """Yield every name in the experiment that refers to a registry entry."""
     spec = experiment.spec
     yield from ((workloads.KINDS, flow.kind) for flow in spec.named_flows.values())
     yield from ((PROBES, probe) for probe in spec.probes)

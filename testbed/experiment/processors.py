@@ -1,6 +1,6 @@
 """Whether a run measured the processors of a machine instead of its network.
 
-That can be known of emulated processors only: they are so slow that no experiment is about them.
+This is checked for emulated processors only: they are so slow that no experiment measures them.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from testbed.machine.model import EMULATED
 
 _SATURATED: Final = 0.85  # of the time, on average
 _IDLE: Final = slice(3, 5)  # idle and iowait, proc_stat(5)
-_COUNTED: Final = 8  # what follows is part of what precedes
+_COUNTED: Final = 8  # the later fields are parts of the earlier ones
 # The processes that carry the data, each on one processor at a time.
 _ENDS: Final = {"cpu_source": "the source", "cpu_target": "the target"}
 
 
 class Processors:
-    """The time all processors together spent since :meth:`begin`."""
+    """The total time of all processors since :meth:`begin`."""
 
     def __init__(self) -> None:
         self.begin()
 
     def begin(self) -> None:
-        """Count from now on."""
+        """Start to count."""
         self._start = _ticks()
 
     def busy(self) -> float:
-        """Return the share of the time they were not idle, from 0 to 1."""
+        """Return the share of the time in which they were busy, from 0 to 1."""
         spent = [now - before for now, before in zip(_ticks(), self._start, strict=True)]
         return 1 - sum(spent[_IDLE]) / max(1, sum(spent))
 
@@ -38,8 +38,8 @@ class Processors:
 def doubt(busy: float, metrics: Mapping[str, float]) -> str | None:
     """Return why a run proves nothing if emulated processors could not keep up.
 
-    :param busy: all processors, from 0 to 1.
-    :param metrics: of the workload.
+    :param busy: the busy share of all processors, from 0 to 1.
+    :param metrics: the metrics of the workload.
     """
     if not os.environ.get(EMULATED):
         return None

@@ -1,4 +1,4 @@
-"""Actions of a time line in a sandbox, with the programs that some of them start."""
+"""Actions of a time line in a sandbox, and the programs that they start."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from testbed.experiment.events import Action
 from testbed.results.model import EventRecord
 from testbed.sandbox import Process, Sandbox
 
-_OUTPUT_LIMIT: Final = 1024 * 1024  # octets kept of what a program of an event writes
+_OUTPUT_LIMIT: Final = 1024 * 1024  # octets kept of the output of an event's program
 
 
 class Programs:
-    """Carries out actions; programs go on until the sandbox ends."""
+    """Carries out actions. Programs run until they or the sandbox end."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
@@ -39,10 +39,10 @@ class Programs:
         self._started[index] = process, output
 
     async def judged(self, records: Iterable[EventRecord]) -> tuple[EventRecord, ...]:
-        """Return the records; a program that has failed by now is an error of its action."""
+        """Return the records. A program that has failed is an error of its action."""
         judged = list(records)
         for index, (process, output) in self._started.items():
-            with contextlib.suppress(TimeoutError):  # it still runs, and ends with the sandbox
+            with contextlib.suppress(TimeoutError):  # it still runs until the sandbox ends
                 ended = await process.wait(timeout=0)
                 if ended.returncode != 0:
                     said = _read(output).decode(errors="replace").strip().splitlines()
@@ -59,7 +59,7 @@ class Programs:
         return {name: text for name, text in outputs.items() if text}
 
     def close(self) -> None:
-        """Let go of the programs' output."""
+        """Close the programs' output."""
         for _, output in self._started.values():
             os.close(output)
 

@@ -1,9 +1,9 @@
-"""Whether a run used the protocol that it claims.  A pure function over the evidence.
+"""The proof that a run used the protocol that it claims: a pure function of the evidence.
 
-A run whose protocol cannot be proved is *invalid*: it is shown, and never averaged.  The evidence
-comes from two independent places: the kernel's MIB counters of both ends (``nstat``, from
-``net/mptcp/mib.c``), which count every handshake of the run because each run has namespaces of its
-own, and MPTCP_INFO of the sockets.
+A run whose protocol cannot be proved is *invalid*: it is shown, but never averaged. The evidence
+has two independent sources. The first is the kernel's MIB counters of both ends (``nstat``, from
+``net/mptcp/mib.c``), which count every handshake of the run, because each run has its own
+namespaces. The second is MPTCP_INFO of the sockets.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from testbed.results.model import Proof
 Counters = Mapping[str, int]
 
 PREFIX: Final = "MPTcpExt"
-# Each of these means: a connection asked for MPTCP and went on, or started, without it.
+# Each of these counts connections that requested MPTCP and continued, or started, without it.
 _FALLBACKS: Final = ("MPCapableSYNTXDrop", "MPCapableSYNTXDisabled", "DSSNoMatchTCP", "Blackhole")
 _FALLBACKS_LIKE: Final = ("Fallback", "InfiniteMap")
 _OPENS: Final = ("TcpActiveOpens", "TcpPassiveOpens")
 
 
 class ConnectionView(msgspec.Struct, frozen=True, kw_only=True):
-    """One connection at one moment; ``subflows`` counts the established ones, the first too.
+    """One connection at one moment; ``subflows`` counts its established subflows.
 
-    :param tokens: of MPTCP, this end's and the peer's; ``None`` where only one end's is known.
+    :param tokens: the MPTCP tokens of this end and the peer; ``None`` if one of them is unknown.
     """
 
     node: str
@@ -38,7 +38,7 @@ class ConnectionView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Lost(msgspec.Struct, frozen=True, kw_only=True):
-    """Frames that a wire lost without being asked to."""
+    """Frames that a wire lost unintentionally."""
 
     link: str
     toward: str
@@ -49,20 +49,20 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """The evidence.
 
     :param protocol: the protocol of the stack: ``tcp`` or ``mptcp``.
-    :param ours: the nodes whose stack is ours, not the kernel's.
-    :param simulated: there is no kernel with counters.
-    :param source: the node that connects; ``target`` the one that listens.
-    :param expected_subflows: of each MPTCP connection, the first included.
-    :param counters: of both nodes: how far each counter moved; a node that is missing has none.
+    :param ours: the nodes that use our own stack, not the kernel's.
+    :param simulated: whether the run is simulated, so that no kernel counters exist.
+    :param source: the node that connects; ``target`` is the node that listens.
+    :param expected_subflows: the expected subflows of each MPTCP connection, with the first.
+    :param counters: the increase of each counter, by node; a missing node has no counters.
     :param connections: every view of every MPTCP connection, in any order.
-    :param lost: by the emulator, when the machine was too busy.
-    :param spoken: the protocol that each node saw its last connection speak.
-    :param differences: what was used that is not what was asked for, in words.
-    :param programs: the data is that of other people's programs.
-    :param kernel: the protocols that stacks of the kernel speak on each node, of all flows of
-        the run; by default those of this flow.
-    :param shared: nodes that other flows use, too.
-    :param may_fall_back: the experiment is about what MPTCP does where it is not let through.
+    :param lost: frames that the emulator lost because the machine was too busy.
+    :param spoken: the protocol that each node observed on its last connection.
+    :param differences: the differences between requested and used options, in words.
+    :param programs: whether third-party programs sent the data.
+    :param kernel: the protocols of the kernel's stacks on each node, for all flows of the run; by
+        default those of this flow.
+    :param shared: nodes that other flows also use.
+    :param may_fall_back: whether a fallback counts, because the experiment blocks MPTCP.
     """
 
     protocol: str
@@ -82,12 +82,12 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     may_fall_back: bool = False
 
     def kernel_speaks(self, node: str) -> tuple[str, ...]:
-        """Return the protocols that stacks of the kernel speak on a node."""
+        """Return the protocols of the kernel's stacks on a node."""
         return self.kernel.get(node, () if node in self.ours else (self.protocol,))
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
-    """The proof, or in one sentence why there is none."""
+    """The proof, or in ``invalid`` one sentence on why it is missing."""
 
     proof: Proof
     invalid: str | None
@@ -115,7 +115,7 @@ def judge(evidence: Evidence) -> Judgement:
 
 
 def _checks(evidence: Evidence) -> tuple[Check, ...]:
-    """Return the checks that prove a run: by the kernel or our own stack, for each end."""
+    """Return the checks that prove a run, for the kernel's stack and our own."""
     own: tuple[Check, ...] = (_as_asked, _own_views)
     mptcp: tuple[Check, ...] = (_same_connection, _set_up, _enough_subflows)
     if evidence.protocol != "mptcp":
@@ -160,7 +160,7 @@ def _counters_are_there(evidence: Evidence) -> str | None:
 def _tcp(evidence: Evidence) -> str | None:
     nodes = _kernel_nodes(evidence)
     for node in nodes:
-        if "mptcp" in evidence.kernel_speaks(node):  # the counters are of other flows, too
+        if "mptcp" in evidence.kernel_speaks(node):  # the counters include other flows
             if evidence.spoken.get(node) != "tcp":
                 return f"nothing proves that {node} spoke tcp: another flow there speaks mptcp"
             continue
@@ -173,14 +173,14 @@ def _tcp(evidence: Evidence) -> str | None:
 
 
 def _opened(evidence: Evidence, node: str) -> bool:
-    """Tell whether the kernel of a node opened a connection; the passive end if that is all."""
+    """Return whether a node's kernel opened a connection, or accepted one from our own stack."""
     counters = evidence.counters[node]
     passive = node == evidence.target and evidence.source in evidence.ours
     return bool(counters.get("TcpPassiveOpens" if passive else "TcpActiveOpens"))
 
 
 def _fallback(evidence: Evidence) -> str | None:
-    """Return what shows that MPTCP fell back to TCP; ``None``: nothing does."""
+    """Return the evidence that MPTCP fell back to TCP, or ``None`` if it did not."""
     for node in evidence.ours:
         if evidence.spoken.get(node) == "tcp":
             return f"mptcp was to run, but {node} saw tcp"
@@ -200,7 +200,7 @@ def _fallback(evidence: Evidence) -> str | None:
 
 
 def _asked_for(evidence: Evidence) -> str | None:
-    """A kernel that connects must have asked for MPTCP, whatever became of that."""
+    """Check that a kernel that connects requested MPTCP, with or without success."""
     node = evidence.source
     name = f"{PREFIX}MPCapableSYNTX"
     if evidence.simulated or node in evidence.ours or evidence.counters[node].get(name):
@@ -239,12 +239,12 @@ def _enough_subflows(evidence: Evidence) -> str | None:
 
 
 def _as_asked(evidence: Evidence) -> str | None:
-    """Each option that was asked for must have been used."""
+    """Check that each requested option was used."""
     return next(iter(evidence.differences), None)
 
 
 def _own_views(evidence: Evidence) -> str | None:
-    """Each end with a stack of ours must have looked at its connection, and seen the protocol."""
+    """Check that each end with our own stack inspected its connection and found the protocol."""
     for node in evidence.ours:
         spoken = evidence.spoken.get(node)
         if spoken is None:
@@ -255,9 +255,9 @@ def _own_views(evidence: Evidence) -> str | None:
 
 
 def _same_connection(evidence: Evidence) -> str | None:
-    """Where both ends are ours, the tokens of one are the other's, the other way round.
+    """Check that both ends, if they use our own stack, have the same pair of tokens.
 
-    Of connections that follow one another, an end may not have looked at each.
+    One common pair is enough: an end may not have inspected each of several connections.
     """
     if _kernel_nodes(evidence):
         return None
@@ -284,12 +284,12 @@ def _kernel_carried_nothing(evidence: Evidence) -> str | None:
 
 
 def _programs_data(evidence: Evidence) -> str | None:
-    """The measurements of a program must have gone over the connections that are proved."""
+    """Check that a program sent its data over the proved connections."""
     nodes = evidence.counters.items() if evidence.programs else ()
     doubts = (
         carried.doubt(node, counters, evidence.protocol)
         for node, counters in nodes
-        if node not in evidence.shared  # what other flows carried is in the counters, too
+        if node not in evidence.shared  # the counters include the data of other flows
     )
     return next(filter(None, doubts), None)
 
@@ -298,16 +298,16 @@ def _unknown(evidence: Evidence) -> str:
     return f"nothing here can prove that {evidence.protocol!r} was spoken"
 
 
-# What proves a protocol of the kernel's, beside MPTCP's own checks; a new one without any
+# The checks that prove a protocol of the kernel, beside those of MPTCP. A new one without checks
 # proves nothing.
 _CHECKS: Final[Mapping[str, tuple[Check, ...]]] = {"tcp": (_tcp,), "mptcp": ()}
 
 
 def _subflows(evidence: Evidence) -> int:
-    """Return the most subflows a connection was seen with at one moment.
+    """Return the maximum number of simultaneous subflows of a connection.
 
-    Both ends have to show a subflow: it is never more than the joins that the passive end saw
-    completed or, where a stack is ours, than what each end saw.
+    Both ends must confirm a subflow. The number is at most that of the joins that the passive end
+    saw completed or, if an end uses our own stack, the minimum of what both ends saw.
     """
     if evidence.ours:
         return min(_most(evidence, node) for node in (evidence.source, evidence.target))

@@ -1,4 +1,4 @@
-"""From the observations of a run to its record and its files."""
+"""The record and the files of a run, derived from its observations."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from testbed.units import format_time
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True):
-    """A run, and what belongs into its directory beside the record."""
+    """A finished run: its record, and the other files of its directory."""
 
     record: RunRecord
     files: dict[str, bytes]
 
 
 class Start:
-    """How things were before the run."""
+    """The state of the machine before the run."""
 
     def __init__(self) -> None:
         self.at = datetime.now(UTC)
@@ -45,7 +45,7 @@ class Start:
 
 
 def note_events(seen: Seen, events: Sequence[EventRecord], unplayed: Sequence[Action]) -> None:
-    """Note what became of the time line; what went wrong with it spoils the run."""
+    """Record the outcome of the time line. A failed event fails the run."""
     seen.events = tuple(events)
     for event in seen.events:
         if event.error is not None and seen.failure is None:
@@ -65,9 +65,9 @@ def finished(
     judgements: Mapping[str, Judgement],
     start: Start,
 ) -> Finished:
-    """Return the record of a run that is over, and its files.
+    """Return the record of a finished run, and its files.
 
-    :param judgements: of each flow, by its name.
+    :param judgements: the judgement of each flow, by its name.
     """
     series = evidence.series(seen)
     files = {"series.jsonl": records.encode(series)} | seen.logs
@@ -126,7 +126,7 @@ def _metric(flow: str, name: str) -> str:
 
 
 def _doubt(judgements: Mapping[str, Judgement]) -> str | None:
-    """Return why a run proves nothing; of several flows, which one does not."""
+    """Return why a run proves nothing; if it has several flows, with the flow's name."""
     for name, judgement in judgements.items():
         if judgement.invalid:
             return judgement.invalid if name == WORKLOAD else f"{name}: {judgement.invalid}"

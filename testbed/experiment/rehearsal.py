@@ -1,4 +1,4 @@
-"""Preparing all runs of an experiment before the first one, so that mistakes are found first."""
+"""A rehearsal of an experiment: it plans all runs first, to find errors before the first run."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
     """The runs of an experiment.
 
     :param choices: the stacks under test.
-    :param machine: where they shall happen.
-    :param here: on this kernel, which can be asked what it has.
+    :param machine: the machine for the runs.
+    :param here: whether they use this kernel, so that its features can be checked.
     """
 
     written: Document[ExperimentSpec]
@@ -42,10 +42,11 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
     here: bool
 
     def hold(self) -> None:
-        """Put together what each stack runs without the matrix, and then cells of the matrix.
+        """Plan the run of each stack without the matrix, and then cells of the matrix.
 
-        :raises InputError: with file and line; what is wrong without the matrix has lines of its
-            own.  Where a cell is wrong, the value that is to blame is named if it is a single one.
+        :raises InputError: a run is invalid; with file and line. Errors without the matrix are
+            reported at their own lines. For a wrong cell, the error names the value if a single one
+            causes it.
         """
         try:
             all_of(*(functools.partial(self._alone, *stack) for stack in enumerate(self.choices)))
@@ -58,9 +59,9 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
             raise InputError.together([*self._wrong_singles()] or [error]) from None
 
     def _wrong_singles(self, known: Sequence[InputError] = ()) -> Iterator[InputError]:
-        """Yield the mistakes that single values of the matrix cause.
+        """Yield the errors that single values of the matrix cause.
 
-        :param known: the mistakes without them.
+        :param known: the errors without the matrix.
         """
         said: set[tuple[str, str]] = set()
         for cell, place in self._singles():
@@ -79,9 +80,9 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
         self._try(Cell(stack=choice.label, parameters={}), join_path("stacks", index))
 
     def _try(self, cell: Cell, place: str) -> None:
-        """Put a run of a cell together.
+        """Plan a run of a cell.
 
-        :param place: the path to name in mistakes that the topology does not place.
+        :param place: the path to name in errors that have no place in the topology.
         """
         there = venue(self.machine).stacks
         run = scenario(self.written, self.networks, self.choices, cell, there)
@@ -96,8 +97,8 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
     def _cells(self) -> Iterator[Cell]:
         """Yield the cells that are tried.
 
-        A small matrix is tried whole, of a large one each value of each axis beside the first
-        values of the others.
+        All cells of a small matrix are tried. In a large matrix, each value of each axis is tried
+        with the first values of the other axes.
         """
         parameters = self.written.value.parameters
         if not parameters:
@@ -114,7 +115,7 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
                     yield Cell(stack=choice.label, parameters=first | {path: value})
 
     def _singles(self) -> Iterator[tuple[Cell, str]]:
-        """Yield each value of the matrix as the only one of a cell, and where it stands."""
+        """Yield a cell with one value only, for each value of the matrix, and the value's path."""
         parameters = self.written.value.parameters
         for path, values in parameters.items():
             for value in values:
@@ -125,7 +126,7 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
                     yield cell, join_path(*keys)
 
     def _fits(self, cell: Cell) -> bool:
-        """Tell whether a stack can have the options of a cell; what is wrong with them is said."""
+        """Return whether a stack accepts a cell's options. Errors are reported elsewhere."""
         options = {
             path.removeprefix(STACK_PREFIX): value
             for path, value in cell.parameters.items()
@@ -139,7 +140,7 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
         return True
 
     def _check_devices(self, flows: Sequence[PlannedFlow], place: str) -> None:
-        """Refuse a device of the kernel's where there is no kernel."""
+        """Refuse a device of the kernel in a simulation."""
         if self.machine != SIMULATION:
             return
         for end in (end for planned in flows for end in planned.flow.stack.ends):
@@ -151,7 +152,7 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
                 )
 
     def _ask_kernel(self, topology: Topology, place: str) -> None:
-        """Refuse schedulers and the like that a node shall have, and this kernel does not."""
+        """Refuse sysctl values, such as schedulers, that this kernel lacks."""
         wanted = ((node.name, *setting) for node in topology.nodes for setting in node.sysctls)
         all_of(*(functools.partial(self._check_part, place, *each) for each in wanted))
 
@@ -172,7 +173,7 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _check_simulable(machine: str, topology: Topology, written: Document[TopologySpec]) -> None:
-    """Refuse what only kernels have: processes in nodes, devices on others, and qdiscs."""
+    """Refuse features that need a kernel: processes in nodes, devices on others, and qdiscs."""
     if machine != SIMULATION:
         return
     for node in topology.nodes:
@@ -189,7 +190,7 @@ def _check_simulable(machine: str, topology: Topology, written: Document[Topolog
 
 
 def _check_engine(topology: Topology, engine: str, written: Document[TopologySpec]) -> None:
-    """Refuse what the engine that shall shape all links does not have."""
+    """Refuse features that the engine for all links lacks."""
     try:
         check_engine(topology, engine)
     except InputError as error:

@@ -1,4 +1,4 @@
-"""The probes of one run: the sampler process in the sandbox, and the wires asked from here."""
+"""The probes of one run: the sampler process in the sandbox, and the wires, polled from here."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _RECORDS_FD: Final = 3
 
 
 class Sampling:
-    """Started probes; :meth:`stop` them to have their records.
+    """Running probes. After :meth:`stop` their records are available.
 
-    The sampler's records go to memory that only the two of us have: a full disk cannot spoil a
-    run, and nothing is left behind, whichever process is killed.
+    The sampler writes its records to memory that it shares with this process. So a full disk cannot
+    spoil a run, and nothing remains if a process is killed.
     """
 
     def __init__(self, sandbox: Sandbox, topology: Topology) -> None:
@@ -46,7 +46,7 @@ class Sampling:
         self.summary: Summary | None = None
 
     async def start(self, launcher: Launcher, job: Job) -> None:
-        """Start what ``job`` names; return when every probe is at work.
+        """Start the probes of ``job``; return when all of them work.
 
         :raises PlatformError: a probe cannot work here.
         """
@@ -64,7 +64,7 @@ class Sampling:
     async def stop(self) -> None:
         """Take the last samples.
 
-        :raises TestbedError: some are missing.
+        :raises TestbedError: some samples are missing.
         """
         if self._polling is not None:
             self._polling.cancel()
@@ -76,7 +76,7 @@ class Sampling:
             self.summary = await self._sampler.stop()
 
     def records(self) -> Iterator[Record]:
-        """Yield what was seen, in no order."""
+        """Yield the records, in no order."""
         size = os.fstat(self._memory).st_size
         yield from read(os.pread(self._memory, size, 0))
         yield from self._wires
@@ -88,13 +88,13 @@ class Sampling:
         os.close(self._memory)
 
     async def _poll(self) -> None:
-        """Ask when the sampler samples; a late answer costs the samples it overslept."""
+        """Poll at the sampler's times. A late answer skips the samples that it missed."""
         while True:
             await self._ask()
             await moments.until(moments.next_multiple(INTERVAL_NS))
 
     async def _ask(self) -> None:
-        """Note the wires that have changed."""
+        """Record the wires that have changed."""
         report = await self._sandbox.wires()
         now_ns = time.monotonic_ns()
         for wire in report.wires:

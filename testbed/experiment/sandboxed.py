@@ -1,4 +1,4 @@
-"""Runs on this kernel: a fresh sandbox for each, and the workload in it."""
+"""Runs on this kernel, each in a new sandbox."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from testbed.workload.run import run_flows
 from testbed.workload.spec import Command
 from testbed.workload.stacks import registry as stacks
 
-_AROUND_S: Final = 60.0  # what building, probing and taking down may take beside the workload
+_AROUND_S: Final = 60.0  # time for building, probing and taking down, beside the workload
 
 
 class Sandboxed:
@@ -40,11 +40,11 @@ class Sandboxed:
 
     @property
     def stacks(self) -> tuple[str, ...]:
-        """The names of the stacks there are workers for."""
+        """The names of the stacks that have workers."""
         return stacks.names()
 
     def check(self, written: Document[ExperimentSpec]) -> None:
-        """Refuse programs that this machine does not have."""
+        """Refuse programs that this machine lacks."""
         spec = written.value
         for index, event in enumerate(spec.events):
             if event.run is not None:
@@ -57,7 +57,7 @@ class Sandboxed:
                     _check_program(written, program.argv[0], where)
 
     def ready(self) -> contextlib.AbstractContextManager[None]:
-        """Start what their sandboxes will come from."""
+        """Start the process that creates the sandboxes."""
         return nursery()
 
     def run_once(self, run: Assignment) -> Finished:
@@ -91,7 +91,7 @@ async def _bounded(run: Assignment, seen: Seen) -> None:
 
 
 async def _observe(run: Assignment, seen: Seen) -> None:
-    """Build the network, run the workload in it, and note everything in ``seen``."""
+    """Build the network, run the workload in it, and record everything in ``seen``."""
     spec, scenario, planned = run.spec, run.scenario, run.planned
     nodes = scenario.nodes
     async with await Sandbox.create() as sandbox, Launcher(sandbox) as launcher:
@@ -141,7 +141,7 @@ async def _set_up(sandbox: Sandbox, topology: Topology, seen: Seen) -> bool:
 
 
 async def _finish(sampling: Sampling, seen: Seen) -> None:
-    """End the probes; what went wrong with them spoils the run."""
+    """Stop the probes. If they failed, the run fails."""
     try:
         await sampling.stop()
     except TestbedError as error:
@@ -154,7 +154,7 @@ async def _finish(sampling: Sampling, seen: Seen) -> None:
 
 
 def _job(run: Assignment, nodes: tuple[str, ...]) -> Job:
-    """Return what the probes shall do."""
+    """Return the job of the probes."""
     spec, scenario = run.spec, run.scenario
     if not scenario.captures:
         return Job(probes=spec.probes, nodes=nodes, interval_ns=INTERVAL_NS)

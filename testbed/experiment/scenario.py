@@ -1,4 +1,4 @@
-"""The runs of one cell: topology and flows with the cell's parameters in them.  Pure."""
+"""The runs of one cell: topology and flows with the cell's parameters. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from testbed.workload.stacks.options import SUBFLOWS
 from testbed.workload.stacks.sysctls import meant
 
 FLOWS: Final = "flows"
-# What a path of the matrix may start with, beside "workload", "flows" and "stack".
+# Possible first parts of a path of the matrix, beside "workload", "flows" and "stack".
 TOPOLOGY_KEYS: Final = tuple(
     field.name for field in msgspec.structs.fields(TopologySpec) if field.name != "description"
 )
@@ -36,9 +36,9 @@ TOPOLOGY_KEYS: Final = tuple(
 class PlannedFlow(msgspec.Struct, frozen=True, kw_only=True):
     """A flow, and the expectations about it.
 
-    :param subflows: how many an MPTCP connection of it must have; 1 where its connections may be
-        over before a second one is there.
-    :param paths: the ways those subflows take.
+    :param subflows: how many subflows an MPTCP connection of it must have; 1 if its connections may
+        end before a second subflow exists.
+    :param paths: the paths of those subflows.
     """
 
     flow: Flow
@@ -47,7 +47,7 @@ class PlannedFlow(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def nodes(self) -> tuple[str, ...]:
-        """The nodes it runs on, each once."""
+        """The nodes of the flow, each once."""
         workload = self.flow.workload
         programs = workload.programs if isinstance(workload, Command) else ()
         named = (workload.source, workload.target, *(program.node for program in programs))
@@ -55,10 +55,10 @@ class PlannedFlow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
-    """All that the runs of one cell need.
+    """Everything that the runs of one cell need.
 
     :param captures: interfaces to capture packets of, per node.
-    :param may_fall_back: a run in which MPTCP fell back to TCP counts.
+    :param may_fall_back: whether a run in which MPTCP fell back to TCP counts.
     """
 
     topology: Topology
@@ -74,7 +74,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_of_flows(parameter: str) -> bool:
-    """Tell whether a parameter of the matrix may change flows."""
+    """Return whether a parameter of the matrix may change flows."""
     return parameter == CASE or document.split_path(parameter)[0] in (WORKLOAD, FLOWS)
 
 
@@ -85,11 +85,12 @@ def scenario(
     cell: Cell,
     there: Sequence[str],
 ) -> Scenario:
-    """Put a cell's parameters into the topology and the flows, and check the outcome.
+    """Apply a cell's parameters to the topology and the flows, and check the result.
 
     :param choices: the stacks under test.
-    :param there: the stacks there are where it shall run; they carry the fixed ones of flows.
-    :raises InputError: with file and line; of the matrix or the cases, when there are parameters.
+    :param there: the stacks of the machine for the runs; they carry flows with a fixed stack.
+    :raises InputError: the result is invalid; with file and line, which are those of the matrix or
+        the cases if the cell has parameters.
     """
     try:
         return _scenario(written, networks, choices, cell, there)
@@ -111,7 +112,7 @@ def scenario(
 
 
 def _blamed(parameters: Mapping[str, Scalar]) -> str:
-    """Return the place in the file that sets the parameters; of a single one its own axis."""
+    """Return the path in the file that sets the parameters; for a single one its own axis."""
     first = "cases" if CASE in parameters else "matrix"
     if len(parameters) > 1:
         return first
@@ -168,7 +169,7 @@ def _raw_flows(written: Document[ExperimentSpec]) -> dict[str, Any]:
 
 
 def _flow_path(flows: Mapping[str, Any], first: object, rest: list[Any]) -> tuple[str, str]:
-    """Return the flow and the key that a path of the matrix means."""
+    """Return the flow and the key that a path of the matrix refers to."""
     name, keys = (WORKLOAD, rest) if first == WORKLOAD else (str(rest[0]) if rest else "", rest[1:])
     if name not in flows or not keys:
         raise InputError(
@@ -185,7 +186,7 @@ def _workload(written: Document[ExperimentSpec], name: str, raw: Any) -> Workloa
 
 
 def _family(workloads: Iterable[Workload]) -> Family | None:
-    """Return the family that all flows have, if it is one."""
+    """Return the address family of all flows, if they have the same."""
     families = {workload.family for workload in workloads}
     return families.pop() if len(families) == 1 else None
 
@@ -255,7 +256,7 @@ def _managed(
 ) -> tuple[prediction.Subflow, ...]:
     """Return the subflows that the path manager of the initiator opens.
 
-    :param predicted: those that the kernel's would.
+    :param predicted: the subflows that the kernel's path manager would open.
     """
     most = min(
         int(end.options.get(SUBFLOWS) or prediction.path_limits(topology.node(node)).subflows + 1)
@@ -271,14 +272,14 @@ def _managed(
 
 
 def _meant(topology: Topology, node: str, end: End) -> dict[str, Scalar]:
-    """Return the options that a node's sysctls mean to a stack of ours there."""
+    """Return the options of our own stack on a node that follow from its sysctls."""
     if end.kind.in_kernel:
         return {}
     return meant(end.name, dict(topology.node(node).sysctls))
 
 
 def _check_programs(workload: Workload, stack: StackChoice) -> None:
-    """Refuse options that do not reach programs."""
+    """Refuse options that cannot be applied to programs."""
     if not isinstance(workload, Iperf3 | Command):
         return
     for end in stack.ends:
@@ -310,7 +311,7 @@ def _route(network: Network, workload: Workload) -> tuple[str, tuple[prediction.
 
 
 def _paths(network: Network, subflows: Sequence[prediction.Subflow]) -> tuple[PathRecord, ...]:
-    """Return the ways that subflows take, each once."""
+    """Return the paths of subflows, each once."""
     pairs = dict.fromkeys((it.source, it.destination) for it in subflows)
     ways = ways_of(network.topology, pairs, network.forwarding)
     return tuple(
@@ -329,9 +330,9 @@ def _paths(network: Network, subflows: Sequence[prediction.Subflow]) -> tuple[Pa
 def _with_sysctls(
     written: Document[ExperimentSpec], topology: Topology, flows: Sequence[PlannedFlow]
 ) -> Topology:
-    """Give nodes the sysctls that the options of stacks mean.
+    """Set the sysctls of nodes that correspond to the options of stacks.
 
-    :raises InputError: two flows want different ones of one node.
+    :raises InputError: two flows need different values of a node's sysctl.
     """
     wanted: dict[str, dict[str, str]] = {}
     for planned in flows:

@@ -1,4 +1,4 @@
-"""The JSON Schemas of topologies and experiments, with the names of all that can be chosen."""
+"""The JSON Schemas of topologies and experiments, with the names of all components."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ _NOTHING = {"type": "null"}
 
 
 def whole(document: str, root: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a kind of document."""
+    """Return the complete schema of a kind of document."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"testbed {document}",
@@ -76,7 +76,7 @@ def whole(document: str, root: dict[str, Any], components: dict[str, Any]) -> di
 
 
 def _one_of(specs: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a value that is one of some structs, as msgspec writes it."""
+    """Return the schema of a union of structs, in msgspec's form."""
     places = {name: f"#/$defs/{spec.__name__}" for name, spec in specs.items()}
     return {
         "anyOf": [{"$ref": place} for place in places.values()],
@@ -85,7 +85,7 @@ def _one_of(specs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _describe_wires(components: dict[str, Any]) -> None:
-    """Say in the schema which options a direction of a wire has."""
+    """Add the options of a direction of a wire to the schema."""
     components["Netem"] = described_wires.schema()
     block = {"$ref": "#/$defs/Netem"}
     for part in components.values():
@@ -99,7 +99,7 @@ def _describe_wires(components: dict[str, Any]) -> None:
 
 
 def _name_boxes(components: dict[str, Any]) -> None:
-    """Say in the schema which middleboxes there are, and their options."""
+    """Add the middleboxes and their options to the schema."""
     from testbed.middlebox.kinds import KINDS  # noqa: PLC0415 - of topologies alone
 
     kinds = {name: kind.options for name, kind in KINDS.working().items()}

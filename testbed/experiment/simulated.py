@@ -1,4 +1,4 @@
-"""Runs in a simulated network: on a virtual clock, without a kernel, the same again each time."""
+"""Runs in a simulated network: on a virtual clock, without a kernel, and repeatable."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from testbed.workload.stacks.registry import KINDS
 from testbed.workload.stacks.userspace import mptcp_config, tcp_config
 from testbed.workload.transfer import now_ns
 
-_LINGER_S: Final = 1.0  # for connections to be closed, so that captures show it
+_LINGER_S: Final = 1.0  # time in which connections close, so that captures show it
 
 
 class Simulated:
@@ -67,11 +67,11 @@ class Simulated:
                 raise written.error("cannot be simulated", join_path("events", index, "run"))
 
     def ready(self) -> contextlib.AbstractContextManager[None]:
-        """Load nothing: it is here."""
+        """Load nothing, because everything is loaded."""
         return contextlib.nullcontext()
 
     def run_once(self, run: Assignment) -> Finished:
-        """Carry out one run in a network of its own."""
+        """Carry out one run in its own network."""
         seen, start = Seen(), Start()
         began = time.process_time()
         try:
@@ -92,7 +92,7 @@ VENUE = Simulated()
 
 
 async def _observe(run: Assignment, seen: Seen) -> None:
-    """Build the network, run the flows in it, and note everything in ``seen``."""
+    """Build the network, run the flows in it, and record everything in ``seen``."""
     scenario, planned = run.scenario, run.planned
     loop = cast("VirtualLoop", asyncio.get_running_loop())
     stacks = Stacks(scenario)
@@ -161,7 +161,7 @@ class Stacks:
                     ends.append(end)
 
     def first(self, node: Node, random: Random, local: LocalNetwork) -> Endpoint:
-        """Make the endpoint that a host has from the start: of its first flow."""
+        """Make the endpoint of a host's first flow, which the host has from the start."""
         ends = self._ends.get(node.name)
         return (_factory(ends[0]) if ends else endpoints.tcp())(node, random, local)
 
@@ -182,7 +182,7 @@ def _factory(end: End) -> EndpointFactory:
 def _capturing(
     network: Network, captures: Mapping[str, Sequence[str]], directory: Path
 ) -> Iterator[None]:
-    """Record packets in files ``NODE-INTERFACE.pcapng``; their times are of the virtual clock."""
+    """Record packets in files ``NODE-INTERFACE.pcapng``, with times of the virtual clock."""
     with contextlib.ExitStack() as files:
         for node, interfaces in captures.items():
             for interface in interfaces:
@@ -214,5 +214,5 @@ class SimulatedStack:
         return view(writer.get_extra_info("connection"))
 
     def used(self, writer: asyncio.StreamWriter) -> dict[str, Scalar]:
-        """Return what the connection has of the options that were chosen."""
+        """Return the connection's values of the chosen options."""
         return used(writer.get_extra_info("connection"), self._options)

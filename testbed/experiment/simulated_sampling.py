@@ -30,18 +30,18 @@ INTERVAL_NS: Final = 100_000_000
 
 
 def view(connection: Connection) -> dict[str, Any]:
-    """Return a connection's view of itself, under the name of the probe for its protocol."""
+    """Return a connection's state, under the name of the probe for its protocol."""
     probe = "mptcp_info" if isinstance(connection, MptcpConnection) else "tcp_info"
     return {probe: connection.info()}
 
 
 class SimulatedSampling:
-    """Looks at connections and wires at equal distances.
+    """Samples connections and wires at equal intervals.
 
-    :param nodes: whose connections.
-    :param probes: names; those that do not exist in a simulation (``cpu`` and ``pm_events`` look at
-        a kernel) have no records.  ``nstat`` has the counters of our stacks, by the kernel's names.
-        ``packets`` exists here alone.
+    :param nodes: the nodes of the connections.
+    :param probes: the names of the probes. Those that need a kernel (``cpu`` and ``pm_events``)
+        have no records. ``nstat`` has the counters of our stacks, by the kernel's names.
+        ``packets`` exists only in simulations.
     """
 
     def __init__(self, network: Network, nodes: Sequence[str], probes: Sequence[str]) -> None:
@@ -55,7 +55,7 @@ class SimulatedSampling:
 
     @contextlib.asynccontextmanager
     async def beside(self) -> AsyncIterator[None]:
-        """Sample until the context ends, and once more then."""
+        """Sample until the context ends, and once at its end."""
         self._note_counters("absolute", {})
         task = asyncio.create_task(self._poll())
         try:
@@ -66,7 +66,7 @@ class SimulatedSampling:
             self._note_counters("total", {})
 
     def end(self) -> None:
-        """Say what can be said only when nothing is on its way any more."""
+        """Add the records that are complete only after the last packet has arrived."""
         if self._digest is not None:
             self.records.append(
                 PacketsRecord(
@@ -102,7 +102,7 @@ class SimulatedSampling:
             self.records.append(TcpInfoRecord(tcp=seen.tcp_info, **about))
 
     def _note_counters(self, span: str, before: Mapping[str, Mapping[str, int]]) -> None:
-        """Note by how much the MIB counters of nodes have moved, if they have."""
+        """Record the changes of the nodes' MIB counters."""
         if NSTAT not in self._probes:
             return
         for node in self._nodes:
@@ -117,7 +117,7 @@ class SimulatedSampling:
             self._counters[node] = dict(now)
 
     def _count(self) -> None:
-        """Note the wires that have changed."""
+        """Record the wires that have changed."""
         for wire in self._network.wires().wires:
             toward = self._network.node_at(wire.link, wire.toward)
             record = self._wires.note(wire, toward, now_ns())

@@ -1,7 +1,7 @@
-"""The contents of an experiment file, as types: the one description of the YAML.
+"""The types of an experiment file: the only description of the YAML.
 
-Shapes and ranges are checked here.  What depends on the topology (names of nodes and links) is
-checked by ``load``, for every cell of the matrix, before anything is started.
+Types and ranges are checked here. ``load`` checks everything that depends on the topology (names of
+nodes and links), for every cell of the matrix, before anything is started.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from testbed.workload.stacks.choice import StackChoice, read
 FlowName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][\w-]*$", max_length=40)]
 Values = Annotated[list[Scalar], msgspec.Meta(min_length=1)]
 
-# All but packet capture, which is asked for by a key of its own.  Wires are asked by the runner.
+# All but packet capture, which has its own key. The runner polls wires.
 WIRE: Final = "wire"
-PACKETS: Final = "packets"  # of simulations alone
+PACKETS: Final = "packets"  # in simulations only
 DEFAULT_PROBES: Final = (*(name for name in PROBES.own() if name != "pcap"), WIRE)
 CASE: Final = "case"  # the parameter that says which of the cases a run is
-REPETITIONS: Final = 10  # what finds a change of a tenth: tests/unit/analysis/test_calibration.py
+REPETITIONS: Final = 10  # enough to find a change of 10 %: tests/unit/analysis/test_calibration.py
 MAX_SUBFLOWS: Final = 9  # the first one, and net.mptcp's limit of 8 more
 
 
@@ -130,7 +130,7 @@ class EventSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     @property
     def at_ns(self) -> int:
-        """When, from the start of the workload."""
+        """The time since the start of the workload."""
         return parse_time(str(self.at))
 
 
@@ -206,14 +206,14 @@ class ExperimentSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     @property
     def named_flows(self) -> dict[str, Workload]:
-        """All flows by name; the one of the short form is called ``workload``."""
+        """All flows by name. The flow of the short form has the name ``workload``."""
         return {WORKLOAD: self.workload} if self.workload is not None else self.flows
 
     @property
     def choices(self) -> tuple[StackChoice, ...]:
         """The stacks under test.
 
-        :raises InputError: with the path of the one that is wrong.
+        :raises InputError: a stack is invalid; with its path.
         """
         found: list[StackChoice] = []
         for index, raw in enumerate(self.stacks):
@@ -229,19 +229,19 @@ class ExperimentSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     @property
     def parameters(self) -> dict[str, list[Scalar]]:
-        """The parameters of cells, beside their stacks: ``case`` first, then the matrix."""
+        """The parameters of cells except the stack: ``case`` first, then the matrix."""
         cases: dict[str, list[Scalar]] = {CASE: [*self.cases]} if self.cases else {}
         return cases | self.matrix
 
     def assignments(self, parameters: Mapping[str, Scalar]) -> dict[str, Scalar]:
-        """Return what the parameters of a cell mean: paths and their values."""
+        """Return the paths and values that the parameters of a cell stand for."""
         case = parameters.get(CASE)
         chosen = {} if case is None else self.cases[str(case)]
         return chosen | {path: value for path, value in parameters.items() if path != CASE}
 
     @property
     def timeout_ns(self) -> int:
-        """The time one run may take.  Raises InputError."""
+        """The maximum time of a run. Raises InputError."""
         value = parse_time(str(self.timeout))
         if value == 0:
             raise InputError("must be more than 0")

@@ -1,7 +1,7 @@
-"""Cases that a table holds: a CSV file, one case a line.
+"""Cases in a table: a CSV file with one case per line.
 
-The first line names the columns: ``case``, then the paths that the cases set.  Lines that begin
-with ``#`` are comments, and empty ones are passed over.
+The first line names the columns: ``case``, then the paths that the cases set. Empty lines and lines
+that begin with ``#`` are ignored.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ NAME: Final = "case"
 
 
 def filled(read: Document[Any], folder: Path) -> Document[Any]:
-    """Return a file with its cases in it, where it names a table of them.
+    """Return the data of a file, with its table of cases, if any, read into it.
 
-    :param folder: where the file lies.
-    :raises InputError: the table cannot be read, with the line in it.
+    :param folder: the folder of the file.
+    :raises InputError: the table cannot be read; with its line.
     """
     raw = read.raw
     name = raw.get(KEY) if isinstance(raw, dict) else None
@@ -81,7 +81,7 @@ def _rows(content: str, path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _scalar(text: str) -> Scalar:
-    """Return a number for one that is written as such, else the text."""
+    """Return the number that the text denotes, else the text."""
     for number in (int, float):
         try:
             return number(text)

@@ -1,4 +1,4 @@
-"""Plays the time line of a run: each action at its time, with the times it really had."""
+"""Plays the time line of a run, and records when each action really happened."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ CarryOut = Callable[[int, Action], Awaitable[None]]
 class Timeline:
     """The actions of one run, on the event loop's clock.
 
-    :param carry_out: does the action of an index.
-    :param on_zero: is called when the run starts.
+    :param carry_out: a function that carries out the action of an index.
+    :param on_zero: a function that is called when the run starts.
     """
 
     def __init__(
@@ -35,22 +35,22 @@ class Timeline:
 
     @property
     def zero_ns(self) -> int | None:
-        """The start of the run in nanoseconds, once it is known."""
+        """The start of the run in nanoseconds, if it is known."""
         return self._zero.result() if self._zero.done() else None
 
     @property
     def unplayed(self) -> Sequence[Action]:
-        """The actions whose time has not come."""
+        """The actions that are not due yet."""
         return self._actions[len(self.records) :]
 
     def begin(self, zero_ns: int) -> None:
-        """Start the time line: the run starts at ``zero_ns``."""
+        """Start the time line. ``zero_ns`` is the start of the run."""
         self._zero.set_result(zero_ns)
         self._on_zero()
 
     @contextlib.asynccontextmanager
     async def playing(self) -> AsyncIterator[None]:
-        """Play until the context ends, and no longer."""
+        """Play until the context ends."""
         task = asyncio.create_task(self._play())
         try:
             yield
@@ -61,7 +61,7 @@ class Timeline:
             task.result()
 
     async def _play(self) -> None:
-        """Carry out every action at its time; one that fails does not keep the others from it."""
+        """Carry out every action at its time, even if others fail."""
         zero_ns = await asyncio.shield(self._zero)
         for index, action in enumerate(self._actions):
             await sleep_until(zero_ns + action.at_ns)

@@ -1,4 +1,4 @@
-"""Where runs happen: a sandbox on this kernel, or a simulated network."""
+"""The venues of runs: sandboxes on this kernel, and simulated networks."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ SIMULATION: Final = "sim"
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):
-    """One run that a venue shall carry out.
+    """One run for a venue to carry out.
 
-    :param planned: which run it is, of which cell.
-    :param scenario: of that cell.
-    :param directory: where packet captures go.
+    :param planned: the run and its cell.
+    :param scenario: the scenario of that cell.
+    :param directory: the directory for packet captures.
     """
 
     spec: ExperimentSpec
@@ -35,7 +35,7 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def seeds(self) -> dict[str, int]:
-        """The seed of what each flow does, by its name."""
+        """The traffic seed of each flow, by its name."""
         return {
             flow.flow.name: traffic_seed(self.spec.seed, self.planned, flow.flow.name)
             for flow in self.scenario.flows
@@ -47,28 +47,29 @@ class Venue(Protocol):
 
     @property
     def stacks(self) -> tuple[str, ...]:
-        """The names of the stacks there are."""
+        """The names of the available stacks."""
 
     def check(self, written: Document[ExperimentSpec]) -> None:
-        """Refuse a scenario that cannot be carried out there.
+        """Refuse an experiment that cannot be carried out there.
 
-        :raises InputError: with file and line.
+        :raises InputError: it cannot be carried out; with file and line.
         """
 
     def ready(self) -> AbstractContextManager[None]:
-        """Have what runs need loaded once for all runs within the context."""
+        """Load the common needs of runs once for all runs within the context."""
 
     def run_once(self, run: Assignment) -> Finished:
-        """Carry out one run, and return its record, whatever the workload does.
+        """Carry out one run, and return its record, even if the workload fails.
 
-        :raises TestbedError: something is missing without which no other run would fare better.
+        :raises TestbedError: something is missing that every run needs.
         """
 
 
 def venue(machine: str) -> Venue:
-    """Return a venue; only the one that is asked for is imported.
+    """Return a venue, and import only its module.
 
-    :param machine: as an environment names it.  On a virtual one there are sandboxes, as here.
+    :param machine: the machine's name in an environment. A virtual machine uses sandboxes, as the
+        host does.
     """
     name = "simulated" if machine == SIMULATION else "sandboxed"
     module = importlib.import_module(f"testbed.experiment.{name}")

@@ -1,4 +1,4 @@
-"""A running sandbox, looked at again and again: its wires, and the connections over them."""
+"""Snapshots of a running sandbox: its wires, and the connections over them."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class WireRow(msgspec.Struct, frozen=True, kw_only=True):
     """One direction of a wire.
 
     :param state: ``up``, ``down`` or ``blackhole``.
-    :param throughput: bit/s that it let through since the last look.
-    :param lost: packets that were lost or had no room since then.
+    :param throughput: bit/s that it let through since the last snapshot.
+    :param lost: packets that were lost or dropped for lack of room since then.
     """
 
     link: str
@@ -51,10 +51,10 @@ class FlowRow(msgspec.Struct, frozen=True, kw_only=True):
     """One subflow, or one plain TCP connection, seen from one end.
 
     :param protocol: ``mptcp``, ``tcp``, or ``fallback`` for MPTCP that goes on as TCP.
-    :param token: tells MPTCP connections apart; None for plain TCP.
-    :param rtt: smoothed, in seconds.
-    :param sent: bit/s that were acknowledged since the last look.
-    :param received: bit/s that came since then.
+    :param token: the identifier of an MPTCP connection; None for plain TCP.
+    :param rtt: the smoothed round-trip time in seconds.
+    :param sent: bit/s that were acknowledged since the last snapshot.
+    :param received: bit/s that arrived since then.
     """
 
     node: str
@@ -71,7 +71,7 @@ class FlowRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """How everything was at one moment, ``time`` in seconds since the epoch."""
+    """The state of a sandbox at ``time``, in seconds since the epoch."""
 
     time: float
     wires: tuple[WireRow, ...]
@@ -79,9 +79,9 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Meter:
-    """Computes rates from counters, between two looks.
+    """Computes rates from the counters of two consecutive snapshots.
 
-    :param topology: of the sandbox.
+    :param topology: the topology of the sandbox.
     """
 
     def __init__(self, topology: Topology) -> None:
@@ -98,7 +98,7 @@ class Meter:
         return tuple(self._wire(wire, states.get(wire.link, "up"), now_ns) for wire in report.wires)
 
     def flows(self, records: Iterable[Record]) -> tuple[FlowRow, ...]:
-        """Return a row for each subflow of the sockets that were seen; of two looks the last."""
+        """Return a row for each subflow of the observed sockets, from their last record."""
         rows: dict[_Key, FlowRow] = {}
         for record in records:
             if isinstance(record, MptcpInfoRecord):
@@ -165,9 +165,9 @@ def _rate(octets: int, span_ns: int) -> float:
 
 
 async def snapshots(sandbox: Sandbox, interval_ns: int) -> AsyncGenerator[Snapshot, None]:
-    """Yield how a sandbox is, at every multiple of the interval, until the caller stops.
+    """Yield a snapshot of a sandbox at every multiple of the interval, until the caller stops.
 
-    :raises SandboxError: it was not built from a topology, or ended.
+    :raises SandboxError: the sandbox was not built from a topology, or ended.
     """
     description = await sandbox.describe()
     meter = Meter(description.topology or Topology(name="", nodes=(), links=()))
@@ -186,14 +186,14 @@ async def snapshots(sandbox: Sandbox, interval_ns: int) -> AsyncGenerator[Snapsh
 
 
 class _Records:
-    """The lines of the sampler since the last look; a line may come in pieces."""
+    """The lines of the sampler since the last snapshot. A line may arrive in pieces."""
 
     def __init__(self, pipe: int) -> None:
         self._pipe = pipe
         self._part = b""
 
     def take(self) -> Iterator[Record]:
-        """Yield the records that have come."""
+        """Yield the records that have arrived."""
         data = [self._part]
         with contextlib.suppress(BlockingIOError):
             while piece := os.read(self._pipe, 1 << 16):
@@ -206,7 +206,7 @@ class _Records:
 async def _sampling(
     launcher: Launcher, nodes: tuple[str, ...], interval_ns: int
 ) -> AsyncIterator[_Records]:
-    """Have the sampler look at sockets."""
+    """Run the sampler on the sandbox's sockets."""
     ours, theirs = os.pipe()
     os.set_blocking(ours, False)
     try:

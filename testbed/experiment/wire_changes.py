@@ -1,4 +1,4 @@
-"""Records of wires, only of those that have changed: most wires of a large network are idle."""
+"""Records of wires that have changed; most wires of a large network are idle."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from testbed.wire.report import Wire
 
 
 class WireChanges:
-    """Remembers how each direction of each wire was when it was recorded last."""
+    """Keeps the last record of each direction of each wire."""
 
     def __init__(self) -> None:
         self._last: dict[tuple[str, str], Wire] = {}
 
     def note(self, wire: Wire, toward: str, t_ns: int) -> WireRecord | None:
-        """Return a record of how a wire is now, unless it is as before.
+        """Return a record of a wire's present state, unless it is unchanged.
 
-        :param toward: the node it leads to.
+        :param toward: the node that the direction leads to.
         """
         before = self._last.get((wire.link, toward))
         if before == wire:
