@@ -1,1 +1,1 @@
-"""Campaigns: all runs of some experiments, on whichever machine they are carried out."""
+"""Campaigns: all runs of some experiments, on any machine."""

@@ -1,7 +1,7 @@
-"""A worker of Dask in a campaign: it looks at itself, carries out jobs, and stops them.
+"""The functions of a Dask worker in a campaign: it describes itself, and runs and stops jobs.
 
-These functions are called in the worker.  They take and return octets, MessagePack of the structs
-here, so that both sides check what they read.
+These functions are called in the worker. They take and return the structs of this module as
+MessagePack, so that both sides validate their input.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ T = TypeVar("T")
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether a worker can carry out the runs of an experiment.
+    """The question whether a worker can carry out the runs of an experiment.
 
-    :param files: that it names, with their SHA-256.
+    :param files: the files that it names, with their SHA-256.
     """
 
     definition: Definition
@@ -47,9 +47,9 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """A worker's description of itself.
 
-    :param environment: ``None``: it cannot be told, and ``why`` says the reason.
-    :param host: one value for all workers that share a kernel; it is recorded nowhere.
-    :param features: of the kernel, as `testbed doctor` finds them; none where runs are simulated.
+    :param environment: its environment, or ``None`` if it is unknown; then ``why`` is the reason.
+    :param host: an identifier that all workers with the same kernel share. It is not stored.
+    :param features: the kernel's features, as in `testbed doctor`; empty if runs are simulated.
     :param why: the reason why it cannot carry out the runs; empty if it can.
     """
 
@@ -62,9 +62,9 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 class Work(msgspec.Struct, frozen=True, kw_only=True):
     """A job for a worker.
 
-    :param campaign: its campaign, for :func:`stop`.
-    :param software: as the worker has described it.
-    :param plugins: those the runs use.
+    :param campaign: the campaign of the job, for :func:`stop`.
+    :param software: the software that the worker has described.
+    :param plugins: the plugins that the runs use.
     """
 
     job: Job
@@ -76,7 +76,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
 class Done(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a job: a record with the other files of the run, or a failure.
 
-    :param files: by their names in the run's directory.
+    :param files: the files by their names in the run's directory.
     """
 
     record: RunRecord | None = None
@@ -87,9 +87,9 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
 class _State:
     """The state that the functions of one worker process share.
 
-    :ivar turn: held during a run: there is one at a time, however many threads the worker has.
-    :ivar bench: carries out the simulations.
-    :ivar processes: of runs in real time, by the campaign they belong to.
+    :ivar turn: the lock of the current run: a worker with several threads does one run at a time.
+    :ivar bench: the bench that carries out simulations.
+    :ivar processes: the processes of runs in real time, by their campaign.
     """
 
     def __init__(self) -> None:
@@ -102,12 +102,12 @@ _state: Final = _State()
 
 
 def read(octets: bytes, kind: type[T]) -> T:
-    """Read what the other side has written."""
+    """Decode a message of the other side."""
     return msgspec.msgpack.decode(octets, type=kind)
 
 
 def digests(paths: list[str]) -> dict[str, str]:
-    """Return the SHA-256 of files; of one that cannot be read, nothing."""
+    """Return the SHA-256 of each file that can be read."""
     found = {}
     for path in paths:
         try:
@@ -118,9 +118,9 @@ def digests(paths: list[str]) -> dict[str, str]:
 
 
 def dask_setup(_: object) -> None:
-    """Keep Ctrl-C from a worker that a campaign has started: it is for the campaign.
+    """Move a worker that a campaign has started to a new session, out of reach of Ctrl-C.
 
-    Dask calls it in the worker, if the module is one of its preloads.
+    Dask calls this function in the worker, if the module is one of its preloads.
     """
     os.setsid()
 
@@ -162,7 +162,7 @@ def _host() -> str:
 
 
 def work(octets: bytes) -> bytes:
-    """Do some :class:`Work` and return what is :class:`Done`."""
+    """Do the job of a :class:`Work` and return a :class:`Done`."""
     asked = read(octets, Work)
     with _state.turn, tempfile.TemporaryDirectory(prefix="testbed-run-") as name:
         directory = Path(name) / "run"
@@ -205,8 +205,8 @@ def _carry_out(asked: Work, directory: Path) -> RunRecord:
 
 
 def _heard(process: subprocess.Popen[bytes]) -> RunRecord:
-    """Return the record that a process says."""
-    if process.stdout is None:  # never: there is a pipe
+    """Return the record that a process sends."""
+    if process.stdout is None:  # never: the process has a pipe
         raise MachineError("a run says nothing")
     messages = Messages()
     record: RunRecord | None = None
@@ -223,7 +223,7 @@ def _heard(process: subprocess.Popen[bytes]) -> RunRecord:
 
 
 def stop(campaign: str) -> None:
-    """End the run in real time that is carried out for a campaign, if there is one."""
+    """End the run in real time of a campaign, if one is in progress."""
     process: Any = _state.processes.get(campaign)
     if process is not None:
         process.terminate()

@@ -15,7 +15,7 @@ from testbed.errors import InputError, StoreError
 from testbed.results.model import SCHEMA
 
 DIRECTORY: Final = Path("results/baseline")
-# What a later version of ours may differ in, as that is what is checked.
+# The facts in which a later version of testbed may differ, because a baseline checks them.
 ACROSS: Final = frozenset({"checkout", "testbed"})
 _NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*")
 
@@ -23,7 +23,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*")
 def place(directory: Path, name: str) -> Path:
     """Return the file of a baseline.
 
-    :raises InputError: none can have this name.
+    :raises InputError: a baseline cannot have this name.
     """
     if not _NAME.fullmatch(name):
         raise InputError(f"{name!r} is no name of a baseline", hint="letters, digits, ., - and _")
@@ -33,8 +33,8 @@ def place(directory: Path, name: str) -> Path:
 def save(path: Path, side: Side, metrics: Sequence[str] = ()) -> None:
     """Write a baseline.
 
-    :param metrics: to keep; by default the main ones of the experiment.
-    :raises InputError: it cannot be written, or no run counts.
+    :param metrics: the metrics to keep; by default the main ones of the experiment.
+    :raises InputError: the file cannot be written, or no run counts.
     """
     kept = tuple(metrics or side.headline)
     if not any(cell.repetitions for cell in side.cells):
@@ -50,7 +50,7 @@ def save(path: Path, side: Side, metrics: Sequence[str] = ()) -> None:
     temporary = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:  # on a full disk the one that was there stays whole
+        try:  # if the disk is full, the previous file stays complete
             temporary.write_text(text, encoding="utf-8")
             temporary.replace(path)
         finally:
@@ -60,9 +60,9 @@ def save(path: Path, side: Side, metrics: Sequence[str] = ()) -> None:
 
 
 def read(path: Path) -> Side:
-    """Read a baseline; its headline is all that it holds.
+    """Read a baseline. All of its metrics are main ones.
 
-    :raises InputError: there is none.
+    :raises InputError: it does not exist.
     :raises StoreError: it is damaged, or of a later version.
     """
     try:

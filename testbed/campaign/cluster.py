@@ -1,4 +1,4 @@
-"""A cluster of Dask: workers of this host, or a scheduler elsewhere with the workers it has."""
+"""A Dask cluster: workers on this host, or a scheduler elsewhere with its workers."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 _LOCAL: Final = "local:"
 _SCHEMES: Final = ("tcp://", "tls://")
-_ANSWER_S: Final = 20.0  # of the scheduler, to a question that it answers at once
-_MOST: Final = 512  # workers on one host: more is a slip of the finger
+_ANSWER_S: Final = 20.0  # for the scheduler, to a question that it answers immediately
+_MOST: Final = 512  # workers on one host: a larger number is a typing error
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a cluster is: so many workers on this host, or the address of a scheduler."""
+    """The location of a cluster: a number of workers on this host, or a scheduler's address."""
 
     workers: int = 0
     address: str | None = None
@@ -33,9 +33,9 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def site(text: str) -> Site:
-    """Read what ``--on`` says.
+    """Parse the value of ``--on``.
 
-    :raises InputError: it says something else.
+    :raises InputError: the value is invalid.
     """
     if text.startswith(_LOCAL):
         number = text.removeprefix(_LOCAL)
@@ -53,10 +53,10 @@ def site(text: str) -> Site:
 
 
 class Cluster:
-    """A cluster that is connected; :func:`connected` makes one.
+    """A connected cluster. :func:`connected` returns it.
 
     :param name: as ``--on`` names it.
-    :param tell: is given lines for people, about workers that come, go or are not fit.
+    :param tell: a function that receives messages about workers that arrive, leave or are unfit.
     """
 
     def __init__(self, name: str, client: Client, tell: Callable[[str], None]) -> None:
@@ -65,7 +65,7 @@ class Cluster:
         self.tell = tell
 
     def workers(self) -> list[str]:
-        """Return the addresses of the workers that are connected.
+        """Return the addresses of the connected workers.
 
         :raises TestbedError: the scheduler does not answer.
         """
@@ -73,7 +73,7 @@ class Cluster:
             f"the scheduler at {self.name} is gone",
             hint="what is stored stays; `testbed run --resume DIR` does the rest",
         )
-        if self.client.status != "running":  # it would try to connect again, without its jobs
+        if self.client.status != "running":  # it would reconnect, without its jobs
             raise gone
         try:
             found: dict[str, Any] = self.client.sync(
@@ -90,7 +90,7 @@ def connected(
 ) -> Iterator[Cluster]:
     """Connect to a cluster, or start one on this host that ends with the context.
 
-    :param tell: is given lines for people, about workers that come, go or are not fit.
+    :param tell: a function that receives messages about workers that arrive, leave or are unfit.
     :param patience_s: how long the scheduler may take to answer.
     :raises PlatformError: dask.distributed is not installed, or no scheduler answers.
     """
@@ -111,7 +111,7 @@ def connected(
                     threads_per_worker=1,
                     processes=True,
                     dashboard_address=None,
-                    # Its web server starts even so: on any free port, as 8787 may be taken.
+                    # Its web server starts nevertheless: on any free port, as 8787 may be in use.
                     scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
                     silence_logs=logging.CRITICAL + 1,
                     preload=[at_worker.__name__],
@@ -132,9 +132,9 @@ def connected(
 
 
 def _silence() -> None:
-    """Keep Dask from logging: testbed itself says which workers and schedulers are lost.
+    """Stop Dask from logging: testbed itself reports lost workers and schedulers.
 
-    Dask's configuration gives some of its loggers levels and handlers of their own.
+    Dask's configuration sets levels and handlers for some of its loggers.
     """
     for name in ["distributed", *logging.root.manager.loggerDict]:
         if name.partition(".")[0] == "distributed":

@@ -1,4 +1,4 @@
-"""Executors carry out jobs: this process in order, or other processes and machines side by side."""
+"""Executors: they carry out jobs in this process, or side by side in others and in machines."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from testbed.workload.result import Progress
 class Writer:
     """Stores the results of the jobs of one experiment, and informs the watcher.
 
-    There is one for a result folder; executors call it from one thread.
+    A result folder has one writer. Executors call it from one thread.
 
-    :param fail_fast: no more is wanted after the first run that failed or is invalid.
+    :param fail_fast: whether to stop after the first run that failed or is invalid.
     """
 
     def __init__(self, store: Store, watcher: Watcher, *, fail_fast: bool = False) -> None:
@@ -31,10 +31,10 @@ class Writer:
         self._fail_fast = fail_fast
 
     def located(self, environment: Environment) -> None:
-        """Note where the runs happen; each machine says so before its first run.
+        """Record where the runs happen. Each machine reports it before its first run.
 
         :raises InputError: the folder's runs were made elsewhere.
-        :raises StoreError: it cannot be written.
+        :raises StoreError: the folder cannot be written.
         """
         if self._store.described:
             check_environment(self._store, environment)
@@ -42,13 +42,13 @@ class Writer:
             self._store.describe(environment)
 
     def enlisted(self, environment: Environment) -> None:
-        """Note a worker of a cluster that will get runs.
+        """Record a worker of a cluster that will get runs.
 
-        Where time is real, the folder's runs were made in the same environment.  Simulations
-        happen everywhere as in the one that the folder has.
+        In real time, the folder's runs must have the same environment. Simulations on any worker
+        run as in the folder's environment, which stays.
 
         :raises InputError: the folder's runs were made elsewhere.
-        :raises StoreError: it cannot be written.
+        :raises StoreError: the folder cannot be written.
         """
         if environment.machine != SIMULATION:
             self.located(environment)
@@ -57,37 +57,37 @@ class Writer:
     def prepare(self, job: Job) -> Path:
         """Return the directory for the files of a job.
 
-        :raises StoreError: it cannot be made.
+        :raises StoreError: the directory cannot be made.
         """
         return self._store.begin_run(job.run.number)
 
     def begin(self, job: Job) -> None:
-        """Note that a job begins."""
+        """Record that a job begins."""
         self._watcher.begin(job.run)
 
     def progress(self, progress: Progress) -> None:
-        """Pass on how far a job is."""
+        """Pass on the progress of a job."""
         self._watcher.progress(progress)
 
     def finish(self, record: RunRecord) -> bool:
         """Store a run; return whether more are wanted.
 
-        :raises StoreError: it cannot be written; what was stored stays.
+        :raises StoreError: the run cannot be written; stored runs stay.
         """
         self._store.finish_run(record)
         self._watcher.end(record)
         return not (self._fail_fast and record.status is not Status.OK)
 
     def console(self, text: bytes) -> None:
-        """Keep what the kernel of a machine said.  Raises StoreError."""
+        """Store the console output of a machine's kernel. Raises StoreError."""
         if text:
             self._store.add_console(text)
 
 
 def check_environment(store: Store, environment: Environment) -> None:
-    """Refuse to add runs that could not be compared with those of a folder.
+    """Refuse to add runs that are not comparable with those of a folder.
 
-    :raises InputError: they would be made in another environment.
+    :raises InputError: their environment is different.
     """
     differences = store.environment().differences(environment)
     if differences:
@@ -100,28 +100,28 @@ def check_environment(store: Store, environment: Environment) -> None:
 class Executor(Protocol):
     """A way to carry out jobs.
 
-    Jobs are values, and so are their results: a job may be done by another process or on another
-    computer, as long as ``writer`` is used here, and its directories can be written there.
+    Jobs and their results are values: another process or computer may do a job, if ``writer`` is
+    used here, and its directories can be written there.
     """
 
     def carry_out(self, jobs: Sequence[Job], writer: Writer) -> None:
-        """Do jobs of one experiment until all are done or the writer wants no more.
+        """Do jobs of one experiment until all are done or the writer stops.
 
-        :raises TestbedError: no further job is possible; what was stored stays.
+        :raises TestbedError: no further job is possible; stored runs stay.
         """
 
 
 class InOrder:
-    """Does one job after the other, in this process, so that no job disturbs another.
+    """Does one job after another in this process, so that no job disturbs another.
 
-    :param experiment: whose jobs they will be, if it has been read.
+    :param experiment: the experiment of the jobs, if it has been read.
     """
 
     def __init__(self, experiment: Experiment | None = None) -> None:
         self._bench = Bench(experiment)
 
     def carry_out(self, jobs: Sequence[Job], writer: Writer) -> None:
-        """Do them as they stand."""
+        """Do the jobs in their order."""
         if not jobs:
             return
         with venue(jobs[0].definition.machine).ready():

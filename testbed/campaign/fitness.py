@@ -1,4 +1,4 @@
-"""Which workers may carry out the runs of an experiment, by what they say of themselves."""
+"""The choice of the workers that may carry out an experiment, by their descriptions."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from testbed.campaign.at_worker import Answer
 from testbed.errors import InputError
 from testbed.results.environment import Environment
 
-# What the result of a simulated run may depend on.
+# The facts that can affect the result of a simulated run.
 _SIMULATING: Final = ("testbed", "checkout", "python", "packages", "build", "plugins")
 
 
 class Fitness:
     """Compares workers with one another, or with this process.
 
-    :param here: simulations happen everywhere as in this environment; ``None``: time is real, and
-        all workers must be the same to the last fact.
+    :param here: the environment that all workers must match in simulations, or ``None`` in real
+        time, in which all workers must be the same in every fact.
     """
 
     def __init__(self, here: Environment | None) -> None:
@@ -28,14 +28,14 @@ class Fitness:
 
     @property
     def settled(self) -> bool:
-        """Whether it is known what all workers must be."""
+        """Whether the required environment is known."""
         return self._wanted is not None
 
     def settle(self, answers: Mapping[str, Answer]) -> None:
-        """Take the first of the workers that are there at the beginning as what all must be.
+        """Require of all workers the environment of the first initial worker.
 
-        :param answers: by the addresses of the workers.
-        :raises InputError: time is real, and two of them differ.
+        :param answers: the answers by the addresses of the workers.
+        :raises InputError: time is real, and two workers differ.
         """
         able = {address: it for address, it in sorted(answers.items()) if not it.why}
         if not self.real or self._wanted is not None or not able:
@@ -51,9 +51,9 @@ class Fitness:
                 )
 
     def refusal(self, answer: Answer, hosts: Collection[str]) -> str:
-        """Return why a worker gets no runs; nothing if it gets some.
+        """Return why a worker gets no runs; empty if it gets some.
 
-        :param hosts: of the workers that get some already.
+        :param hosts: the hosts of the workers that get runs already.
         """
         if answer.why:
             return answer.why

@@ -1,4 +1,4 @@
-"""Processes of this host that carry out jobs, by themselves or in a guest."""
+"""Processes of this host that carry out jobs directly or in a guest."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from testbed.failure import Failure
 from testbed.machine import Machine, Program
 from testbed.results.environment import Software
 
-_AHEAD: Final = 4  # jobs that a simulator is given: one that it does, others that wait
+_AHEAD: Final = 4  # jobs that a simulator holds: one in progress, and others that wait
 _CHUNK: Final = 1 << 18
 _GRACE_S: Final = 5.0
 _CTRL_C: Final = (signal.SIGINT,)
@@ -38,33 +38,33 @@ class Hand(Protocol):
 
     @property
     def room(self) -> int:
-        """How many jobs it can be given now."""
+        """How many more jobs it can take now."""
 
     @property
     def busy(self) -> bool:
-        """Whether it has something to do or to say."""
+        """Whether it has jobs to do or messages to send."""
 
     def give(self, orders: Sequence[Order]) -> None:
         """Give it jobs."""
 
     @property
     def says(self) -> Connection | None:
-        """An object to wait for until there is something to hear; ``None`` if it is idle."""
+        """The connection to wait on for messages, or ``None`` if it is idle."""
 
     def hear(self) -> Iterator[AnyMessage | bytes]:
-        """Yield what it says; octets are of the console of its machine."""
+        """Yield its messages; octets are console output of its machine."""
 
     def end(self) -> None:
-        """Have its process end, whatever it does; :meth:`join` waits for that."""
+        """Make its process end, even in the middle of a job; :meth:`join` waits for the end."""
 
     def join(self) -> bytes:
-        """Wait until it is gone; return what is left of the console of its machine."""
+        """Wait until it has ended; return the rest of its machine's console output."""
 
 
 class Process:
-    """One process and what it says.
+    """One process and its messages.
 
-    :param work: a function of a module, with its arguments.
+    :param work: a function of a module, and its arguments.
     """
 
     def __init__(self, work: Callable[..., None], *arguments: Any) -> None:
@@ -92,7 +92,7 @@ class Process:
         self._process.terminate()
 
     def join(self) -> None:
-        """Wait until it is gone; it has 5 seconds."""
+        """Wait up to 5 seconds until it has ended."""
         try:
             self._process.join(_GRACE_S)
         finally:
@@ -112,27 +112,27 @@ class Simulator:
 
     @property
     def room(self) -> int:
-        """It is given the next job before it has done the last."""
+        """How many more jobs it can take: it gets the next job before the last one is done."""
         return _AHEAD - self._given
 
     @property
     def busy(self) -> bool:
-        """Whether it has not done all that it was given."""
+        """Whether it has unfinished jobs."""
         return self._given > 0
 
     def give(self, orders: Sequence[Order]) -> None:
-        """Send them jobs; it does them in order."""
+        """Send it jobs, which it does in order."""
         for order in orders:
             self._orders.send_bytes(msgspec.msgpack.encode(order))
             self._given += 1
 
     @property
     def says(self) -> Connection | None:
-        """The connection to it, as long as it lives."""
+        """The connection to the process, while it lives."""
         return self._process.says
 
     def hear(self) -> Iterator[AnyMessage | bytes]:
-        """Yield what it says."""
+        """Yield its messages."""
         try:
             for message in self._process.hear():
                 self._given -= isinstance(message, Over)
@@ -141,7 +141,7 @@ class Simulator:
             raise TestbedError("a process that carried out runs has died") from None
 
     def end(self) -> None:
-        """End it; nothing needs cleaning up."""
+        """End it. It needs no cleanup."""
         self._process.end()
 
     def join(self) -> bytes:
@@ -152,13 +152,13 @@ class Simulator:
 
 
 class Guest:
-    """A machine that is started for jobs: for each one anew, or for all of them.
+    """A machine that is started for each job, or once for all of them.
 
-    On a virtual clock it is started for each.  Then what comes out does not depend on the jobs that
-    others were given, or that were done before.
+    With a virtual clock it is started for each job. Then a result does not depend on the jobs of
+    other machines, or on earlier jobs.
 
-    :param alone: for each anew.
-    :param processor: the number of the one that it is to run on, modulo how many there are.
+    :param alone: whether it is started for each job.
+    :param processor: the number of the processor to run on, modulo the number of processors.
     """
 
     def __init__(
@@ -183,7 +183,7 @@ class Guest:
 
     @property
     def room(self) -> int:
-        """None while it is at work."""
+        """No jobs while it works."""
         if self._process is not None:
             return 0
         return 1 if self._alone else sys.maxsize
@@ -223,9 +223,10 @@ class Guest:
         return None if self._process is None else self._process.says
 
     def hear(self) -> Iterator[AnyMessage | bytes]:
-        """Yield what is said in there.
+        """Yield the messages from inside the machine.
 
-        Of a run alone and of a failure it is heard when the machine is gone, after its console.
+        The result of a run with its own machine, and a failure, follow after the machine has ended
+        and its console output.
         """
         process = self._process
         if process is None:
@@ -260,7 +261,7 @@ class Guest:
             self._process.end()
 
     def join(self) -> bytes:
-        """Wait until it is gone; of the machine of one run that is not over nothing is left."""
+        """Wait until it has ended. The console output of an unfinished single run is discarded."""
         if self._process is None:
             return b""
         self._process.join()
@@ -268,8 +269,8 @@ class Guest:
 
 
 def _carry_out(work: Callable[..., None], says: Connection, *arguments: Any) -> None:
-    """Work in a process of its own, which does not outlive the one that started it."""
-    os.setsid()  # Ctrl-C is for the process that started this one
+    """Do the work in a new process, which does not outlive its parent."""
+    os.setsid()  # Ctrl-C is for the parent process
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _CTRL_C)
     parent = multiprocessing.parent_process()
     if parent is not None:
@@ -315,7 +316,7 @@ def _leave(_number: int, _frame: FrameType | None) -> None:
 
 @contextlib.contextmanager
 def _deaf() -> Iterator[None]:
-    """Start processes that Ctrl-C does not reach before they are in a session of their own."""
+    """Block Ctrl-C for processes that start here, until they are in their own session."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _CTRL_C)
     try:
         yield
@@ -325,9 +326,9 @@ def _deaf() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _no_main() -> Iterator[None]:
-    """Keep new processes from importing the main module, as multiprocessing has them do.
+    """Stop new processes from importing the main module, which multiprocessing does by default.
 
-    That would carry out a script again that has no ``if __name__ == "__main__"``.
+    The import would run a script again that has no ``if __name__ == "__main__"``.
     """
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")

@@ -1,8 +1,8 @@
-"""``python -m testbed.campaign.inside ERRAND``: what carries out runs in a machine.
+"""``python -m testbed.campaign.inside ERRAND``: the program that carries out runs in a machine.
 
-ERRAND is a file with an :class:`~testbed.campaign.messages.Errand`.  Messages are written to
-standard output.  Nothing is imported that only people need: where the processor is emulated, such
-libraries take seconds to load.
+ERRAND is a file with an :class:`~testbed.campaign.messages.Errand`. Messages are written to
+standard output. Libraries for output to people are not imported, because on an emulated processor
+they take seconds to load.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from testbed.workload.result import Progress
 
 
 def main() -> None:
-    """Do the errand."""
+    """Carry out the errand."""
     from testbed.experiment.nursery import nursery  # noqa: PLC0415 - simulations need no sandbox
 
     says = os.dup(1)
-    os.dup2(2, 1)  # what anything else prints is no message
-    with nursery():  # it starts while the rest is read
+    os.dup2(2, 1)  # other output is no message
+    with nursery():  # it starts while the errand is read
         errand = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Errand)
         if errand.parent is not None:
             _die_with(errand.parent)
@@ -39,14 +39,14 @@ def _die_with(parent: int) -> None:
     from testbed.sandbox import syscalls  # noqa: PLC0415 - simulations need none
 
     syscalls.set_parent_death_signal(signal.SIGKILL)
-    if os.getppid() != parent:  # it is gone already
+    if os.getppid() != parent:  # the parent has already ended
         os._exit(1)
 
 
 def carry_out(errand: Errand, says: int) -> int:
     """Carry out the runs in order; return an exit status.
 
-    :param says: a descriptor that takes the messages.
+    :param says: the descriptor for messages.
     """
     say(says, Located(environment=gather(known=errand.software, plugins=errand.plugins)))
 

@@ -1,4 +1,4 @@
-"""Runs as values that can be carried out anywhere."""
+"""Jobs: runs as values that any process or computer can carry out."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from testbed.workload.result import OnProgress
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True):
-    """An experiment as plain data: all that one needs to carry out its runs.
+    """An experiment as plain data, complete enough to carry out its runs.
 
     :param topology: the name of the topology.
-    :param machine: where its runs happen, as an environment names it.
-    :param spec: the file, with the topology and what the command line changes in it.
+    :param machine: the machine of its runs, by its name in an environment.
+    :param spec: the file, with the topology and the changes of the command line.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, experiment: Experiment) -> Definition:
-        """Take an experiment apart."""
+        """Return the definition of an experiment."""
         return cls(
             name=experiment.name,
             topology=experiment.topology,
@@ -40,9 +40,9 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def record(self, created_at: str) -> ExperimentRecord:
-        """Return what a result folder says of it.
+        """Return the record of the experiment for a result folder.
 
-        :param created_at: UTC, ISO 8601.
+        :param created_at: the time of the folder's creation in UTC, as in ISO 8601.
         """
         return ExperimentRecord(
             name=self.name,
@@ -53,7 +53,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def experiment(self) -> Experiment:
-        """Put the experiment together again.
+        """Rebuild the experiment.
 
         :raises InputError: this version of testbed reads it differently.
         """
@@ -61,16 +61,16 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """One run: of which experiment, which cell and repetition, with which seed."""
+    """One run, with its experiment, cell, repetition and seed."""
 
     definition: Definition
     run: PlannedRun
 
 
 class Bench:
-    """Carries out jobs on this kernel; it reads an experiment once for all its jobs in a row.
+    """Carries out jobs on this kernel, and reads an experiment once for consecutive jobs.
 
-    :param experiment: one that has been read.
+    :param experiment: an experiment that has been read.
     """
 
     def __init__(self, experiment: Experiment | None = None) -> None:
@@ -78,10 +78,10 @@ class Bench:
         self._definition = None if experiment is None else Definition.of(experiment)
 
     def carry_out(self, job: Job, directory: Path, on_progress: OnProgress) -> RunRecord:
-        """Do a run; whatever its workload does, there is a record of it.
+        """Do a run and return its record, even if its workload fails.
 
-        :param directory: where all its other files go.
-        :raises TestbedError: no other run would fare better.
+        :param directory: the directory for all its other files.
+        :raises TestbedError: no other run could succeed.
         """
         experiment = self._read(job.definition)
         assignment = Assignment(

@@ -1,4 +1,4 @@
-"""Messages to and from processes that carry out runs: JSON, one object a line."""
+"""Messages to and from processes that carry out runs: JSON, one object per line."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 class Errand(msgspec.Struct, frozen=True, kw_only=True):
     """The task of a guest.
 
-    :param runs: of one experiment, each with the directory for its files.
-    :param telling: say how far each run is.  On a virtual clock nothing may be said during a run:
-        how fast it is read would show in the result.
-    :param software: what has been found out about it.
-    :param plugins: those the runs use.
-    :param parent: the process to die with; ``None``: the one that started this one sees to that.
+    :param runs: runs of one experiment, each with the directory for its files.
+    :param telling: whether to report the progress of each run. With a virtual clock no message may
+        be sent during a run, because the speed of its reader would affect the result.
+    :param software: the known facts about the software.
+    :param plugins: the plugins that the runs use.
+    :param parent: the process to die with, or ``None`` if the parent process ensures that.
     """
 
     definition: Definition
@@ -42,29 +42,29 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
-    """Base of what is said."""
+    """The base of all messages."""
 
 
 class Located(Message, frozen=True, kw_only=True, tag="located"):
-    """The first thing a guest says: where the runs happen."""
+    """The first message of a guest: where the runs happen."""
 
     environment: Environment
 
 
 class Enlisted(Message, frozen=True, kw_only=True, tag="enlisted"):
-    """A worker of a cluster is fit, and will get runs."""
+    """A worker of a cluster is accepted, and will get runs."""
 
     environment: Environment
 
 
 class Doing(Message, frozen=True, kw_only=True, tag="doing"):
-    """How far a run is."""
+    """The progress of a run."""
 
     progress: Progress
 
 
 class Over(Message, frozen=True, kw_only=True, tag="over"):
-    """A run is over, and its other files are in its directory."""
+    """A run is finished, and its other files are in its directory."""
 
     record: RunRecord
 
@@ -81,20 +81,20 @@ _decoder = msgspec.json.Decoder(AnyMessage)
 
 
 def say(descriptor: int, message: AnyMessage) -> None:
-    """Write a message, the whole of it."""
+    """Write a complete message."""
     octets = msgspec.json.encode(message) + b"\n"
     while octets:
         octets = octets[os.write(descriptor, octets) :]
 
 
 class Messages:
-    """Cuts what is said into messages."""
+    """Splits a stream of octets into messages."""
 
     def __init__(self) -> None:
         self._rest = b""
 
     def feed(self, octets: bytes) -> Iterator[AnyMessage]:
-        """Take what arrived and yield each complete message."""
+        """Take the octets that arrived and yield each complete message."""
         *lines, self._rest = (self._rest + octets).split(b"\n")
         for line in lines:
             yield _decoder.decode(line)

@@ -1,4 +1,4 @@
-"""Where experiments run: where the command line says, else where they say, else here."""
+"""The places where experiments run: those of the command line, else of the files, else here."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from testbed.errors import InputError
 from testbed.machine.model import HOST, VARIABLE, VIRTUAL_TIME
 
-# Experiment files, and the machines they want to run in.
+# Experiment files, each with the machines that it lists.
 Wanted = tuple[Sequence[str], Sequence[str]]
 
 
@@ -17,12 +17,13 @@ def places(
 ) -> dict[str, list[str]]:
     """Return the machines to start, in order, each with all the files to run there.
 
-    None at all means: here, by this very process.  What wants no machine is run on the host,
-    beside others that do.  Inside of a machine what files want has been followed already.
+    An empty result means that this process runs them here. Files that list no machine run on the
+    host, beside others that list one. Inside a machine, the lists of the files have been followed
+    already.
 
-    :param given: the machines that the command line names; they go before what files want.
-    :param virtual_time: their clocks are virtual ones.
-    :raises InputError: this host's clock would have to be.
+    :param given: the machines that the command line names, which override those of files.
+    :param virtual_time: whether their clocks are virtual.
+    :raises InputError: the host would need a virtual clock.
     """
     if VARIABLE in os.environ:
         wanted = [(files, ()) for files, _ in wanted]

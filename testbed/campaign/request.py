@@ -10,13 +10,14 @@ from testbed.experiment.overrides import NO_OVERRIDES, Overrides
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """Options of ``testbed run``; paths are relative to the working directory.
 
-    :param files: experiments, or none to go on with ``resume``, a result folder.
-    :param results: where result folders go.
-    :param summary: sum up at the end.
-    :param strict: a claim that is not decided is a failure.
-    :param format: of the kernel's test tools, in which what came out is printed.
-    :param jobs: how many runs at a time.
-    :param on: the cluster whose workers do them, as :func:`testbed.campaign.cluster.site` reads it.
+    :param files: the experiments, or none to continue ``resume``, a result folder.
+    :param results: the directory for result folders.
+    :param summary: whether to print a summary at the end.
+    :param strict: whether an undecided claim is a failure.
+    :param format: the format of the kernel's test tools in which the outcome is printed.
+    :param jobs: the number of simultaneous runs.
+    :param on: the cluster whose workers do them, in the syntax of
+        :func:`testbed.campaign.cluster.site`.
     """
 
     files: tuple[str, ...] = ()
@@ -34,5 +35,5 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def for_people(self) -> bool:
-        """Whether standard output is for people, and not one document for programs."""
+        """Whether standard output is for people, not a document for programs."""
         return not self.json and self.format is None

@@ -1,4 +1,4 @@
-"""An experiment from its first run to its last."""
+"""The execution of an experiment, from the first run to the last."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def create(
 ) -> Store:
     """Make the result folder.
 
-    :param known: of the programs, if it has been found out.
-    :param elsewhere: the runs do not happen here; the place will say what it is.
-    :raises InputError: it cannot be written.
+    :param known: the known facts about the programs, if any.
+    :param elsewhere: whether the runs happen elsewhere, so that the place reports its environment.
+    :raises InputError: the folder cannot be written.
     """
     record = Definition.of(experiment).record(now())
     record = msgspec.structs.replace(record, metrics=added())
@@ -54,13 +54,13 @@ def create(
 
 
 def resume(store: Store, known: Software | None = None, *, elsewhere: bool = False) -> Experiment:
-    """Return the experiment of a result folder, to do the rest of it.
+    """Return the experiment of a result folder, to continue it.
 
-    Where files that it names are gone or have changed, it names the copies in the folder.
+    If files that it names are missing or have changed, it names the copies in the folder.
 
-    :param known: as for :func:`create`; so is ``elsewhere``.
-    :raises InputError: this is not the environment its runs were made in, so that they could not
-        be compared.
+    :param known: as for :func:`create`, as is ``elsewhere``.
+    :raises InputError: its runs were made in another environment, so that new runs would not be
+        comparable.
     """
     environment = store.environment()
     record = store.experiment()
@@ -76,8 +76,8 @@ def missing(
 ) -> tuple[PlannedRun, ...]:
     """Return the runs that are still to do, in order.
 
-    :param again: also those that failed or were invalid.
-    :param on_damage: is told of files that cannot be read; their runs are to do.
+    :param again: whether to include those that failed or were invalid.
+    :param on_damage: a function that receives the errors of damaged files, whose runs are to do.
     :raises StoreError: a file cannot be read.
     """
     runs = store.runs(on_damage)
@@ -93,9 +93,9 @@ def due(
     again: bool = False,
     on_damage: OnDamage | None = None,
 ) -> Iterator[tuple[PlannedRun, ...]]:
-    """Yield the runs that are to do, a block after the other until nothing is left to decide.
+    """Yield the runs to do, block after block until everything is decided.
 
-    :param again: first of all also those that failed or were invalid.
+    :param again: whether to repeat first the runs that failed or were invalid.
     :param on_damage: as for :func:`missing`.
     """
     runs = missing(experiment, store, again=again, on_damage=on_damage)
@@ -108,7 +108,7 @@ def due(
 
 
 def _wanted(experiment: Experiment, runs: Sequence[RunRecord]) -> int:
-    """Return how many repetitions are wanted, now that these runs are over."""
+    """Return how many repetitions are needed after the finished runs."""
     about = asked(experiment.name, experiment.spec, experiment.machine)
     if about.most is None:
         return about.repetitions
@@ -118,7 +118,7 @@ def _wanted(experiment: Experiment, runs: Sequence[RunRecord]) -> int:
 def plan(experiment: Experiment, repetitions: int | None = None) -> tuple[PlannedRun, ...]:
     """Return all runs of an experiment, in order.
 
-    :param repetitions: of each cell; by default as many as are done in any case.
+    :param repetitions: the repetitions of each cell; by default the minimum.
     """
     wanted = repetitions or experiment.spec.repetitions
     return schedule(experiment.cells, wanted, experiment.spec.seed)
@@ -136,20 +136,20 @@ def carry_out(
     known: Software | None = None,
     cluster: Cluster | None = None,
 ) -> None:
-    """Carry out runs, and store each as soon as it is over.
+    """Carry out runs, and store each when it is finished.
 
-    :param store: no other process writes there (:meth:`Store.writing`).
-    :param fail_fast: stop after the first one that failed or is invalid.
-    :param jobs: how many at a time; more than one only where time is virtual.
-    :param machine: where they happen, if not here.
-    :param known: of the programs, if it has been found out.
-    :param cluster: whose workers carry them out, instead of this host.
+    :param store: the result folder, locked for this process (:meth:`Store.writing`).
+    :param fail_fast: whether to stop after the first run that failed or is invalid.
+    :param jobs: the number of simultaneous runs; more than one only in virtual time.
+    :param machine: the machine for the runs, if not this host.
+    :param known: the known facts about the programs, if any.
+    :param cluster: the cluster whose workers carry them out, instead of this host.
     :raises InputError: the runs would disturb one another.
-    :raises TestbedError: no further run is possible; what was stored stays.
+    :raises TestbedError: no further run is possible; stored runs stay.
     """
     check_jobs(jobs, experiment.machine if machine is None else machine.name)
     definition = Definition.of(experiment)
-    if machine is not None:  # in there it is the host
+    if machine is not None:  # inside the machine, it is the host
         definition = msgspec.structs.replace(definition, machine=HOST)
     work = [Job(definition=definition, run=run) for run in runs]
     writer = Writer(store, watcher, fail_fast=fail_fast)
@@ -202,9 +202,9 @@ def _on_cluster(
 
 
 def check_jobs(jobs: int, machine: str) -> None:
-    """Refuse several runs at a time where time is real.
+    """Refuse simultaneous runs in real time.
 
-    :param machine: where they happen.
+    :param machine: the machine for the runs.
     :raises InputError: they would disturb one another.
     """
     virtual = machine == SIMULATION or machine.endswith(VIRTUAL_TIME)
@@ -216,11 +216,11 @@ def check_jobs(jobs: int, machine: str) -> None:
 
 
 def least_seconds(experiment: Experiment, runs: Sequence[PlannedRun]) -> float:
-    """Return how long runs take at least: what their flows and events last.
+    """Return the minimum time of runs: the duration of their flows and events.
 
-    Cells whose flows have the same parameters take equally long.
+    Cells whose flows have the same parameters take the same time.
 
-    :raises InputError: values of the matrix do not go together.
+    :raises InputError: values of the matrix are incompatible.
     """
     lasting: dict[tuple[tuple[str, Scalar], ...], int] = {}
     total_ns = 0
@@ -241,12 +241,13 @@ def conclude(
     claims: Sequence[ExpectSpec] | None = None,
     on_damage: OnDamage | None = None,
 ) -> Outcome:
-    """Sum up what is in a result folder.
+    """Summarise a result folder.
 
-    :param metrics: to show, instead of those the workload is mostly run for.
-    :param claims: to judge, instead of those of the experiment.
-    :param on_damage: is told of files of runs that cannot be read, instead of an error.
-    :raises StoreError: it cannot be read.
+    :param metrics: the metrics to show, instead of the main ones of the workload.
+    :param claims: the claims to judge, instead of those of the experiment.
+    :param on_damage: a function that receives the errors of damaged run files, which are else
+        raised.
+    :raises StoreError: the folder cannot be read.
     :raises InputError: no run has one of the metrics.
     """
     record = store.experiment()
@@ -263,12 +264,12 @@ def conclude(
 def records(
     store: Store, metrics: Sequence[str] = (), on_damage: OnDamage | None = None
 ) -> Sequence[RunRecord]:
-    """Return the runs of a folder, with metrics that must be there.
+    """Return the runs of a folder, with the required metrics.
 
-    Numbers that were not derived when the runs were stored are derived now.
+    Metrics that were not derived when the runs were stored are derived now.
 
     :param on_damage: as for :func:`conclude`.
-    :raises StoreError: it cannot be read.
+    :raises StoreError: the folder cannot be read.
     :raises InputError: no run has one of the metrics.
     """
     runs = store.runs(on_damage)

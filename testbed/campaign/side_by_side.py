@@ -1,4 +1,4 @@
-"""Several jobs at a time, in other processes."""
+"""Simultaneous jobs in other processes."""
 
 from __future__ import annotations
 
@@ -16,21 +16,20 @@ from testbed.results.model import RunRecord
 
 
 class SideBySide:
-    """Has each of several hands carry out some of the jobs.
+    """Distributes jobs to several hands.
 
-    It is for runs whose time is virtual, and for hands on other computers: others would disturb one
-    another.  What is stored does not
-    depend on the number of hands.
+    It is for runs in virtual time, and for hands on other computers: other runs would disturb one
+    another. The stored results do not depend on the number of hands.
     """
 
     def __init__(self, hands: Sequence[Hand]) -> None:
         self._hands = hands
-        self._given: deque[Job] = deque()  # those that are not stored, in order
+        self._given: deque[Job] = deque()  # jobs whose results are not stored yet, in order
         self._shown: Job | None = None
         self._over: dict[int, tuple[bytes, RunRecord]] = {}
 
     def carry_out(self, jobs: Sequence[Job], writer: Writer) -> None:
-        """Do them, and store each as soon as it and all before it are over."""
+        """Do the jobs, and store each when it and all before it are finished."""
         todo = deque(jobs)
         try:
             while todo or any(hand.busy for hand in self._hands):
@@ -42,17 +41,17 @@ class SideBySide:
                     return
         except (KeyboardInterrupt, TestbedError):
             with contextlib.suppress(StoreError):
-                for _, (_, record) in sorted(self._over.items()):  # those before will not come
+                for _, (_, record) in sorted(self._over.items()):  # earlier ones never arrive
                     writer.finish(record)
             raise
         finally:
             self._end(writer)
 
     def _give(self, todo: deque[Job], writer: Writer) -> None:
-        """Give each hand what it can take, to all alike."""
+        """Give each hand as many jobs as it can take, evenly."""
         while todo and (free := [hand for hand in self._hands if hand.room > 0]):
             for hand in free:
-                # Either it does one at a time, or it is the only one and gets them all.
+                # A hand gets one job at a time, or all if it is the only hand.
                 jobs = [todo.popleft() for _ in range(self._share(hand, todo))]
                 if jobs:
                     self._given.extend(jobs)
@@ -64,7 +63,7 @@ class SideBySide:
                     )
 
     def _show(self, writer: Writer) -> None:
-        """Tell which run is the first that is not over."""
+        """Report the first unfinished run."""
         if self._given and self._given[0] is not self._shown:
             self._shown = self._given[0]
             writer.begin(self._shown)
@@ -73,7 +72,7 @@ class SideBySide:
         return min(len(todo), hand.room) if len(self._hands) == 1 else min(len(todo), 1)
 
     def _speaking(self) -> list[Hand]:
-        """Wait until some hands say something."""
+        """Wait until some hands have messages."""
         speakers = {hand.says: hand for hand in self._hands if hand.says is not None}
         return [speakers[it] for it in connection.wait([*speakers])]  # type: ignore[index]
 
@@ -104,7 +103,7 @@ class SideBySide:
                 raise failure.error()
 
     def _store(self, writer: Writer) -> bool:
-        """Store what is next in order; return whether more are wanted."""
+        """Store the next results in order; return whether more are wanted."""
         while self._given and self._given[0].run.number in self._over:
             console, record = self._over.pop(self._given.popleft().run.number)
             writer.console(console)
@@ -121,7 +120,7 @@ class SideBySide:
                 left = hand.join()
                 with contextlib.suppress(StoreError):
                     writer.console(left)
-            except KeyboardInterrupt as again:  # it is gone, and so shall be the others
+            except KeyboardInterrupt as again:  # it has ended, and the others have to end too
                 interrupted = again
         if interrupted is not None:
             raise interrupted

@@ -1,4 +1,4 @@
-"""From a result folder to a side of a comparison."""
+"""A side of a comparison, read from a result folder."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from testbed.results.store import Store
 
 
 def of_folder(path: Path, metrics: Sequence[str] = (), name: str | None = None) -> Side:
-    """Read a result folder; runs may be missing.
+    """Read a result folder. Runs may be missing.
 
-    :param metrics: that are wanted, and are derived if they were not when the runs were stored.
-    :param name: what to call it; by default as ``path`` says.
+    :param metrics: the wanted metrics. Those that were not stored with the runs are derived.
+    :param name: the name of the side; by default ``path``.
     :raises InputError: it is no result folder, it is damaged, or no run has one of the metrics.
     """
     try:
         return _side(path, metrics, name)
-    except StoreError as error:  # with a part of the runs the verdict might be another one
+    except StoreError as error:  # with only a part of the runs the verdict could differ
         raise InputError(error.message, hint=error.hint) from error
 
 

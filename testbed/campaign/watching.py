@@ -10,26 +10,26 @@ from testbed.workload.result import Progress
 
 
 class Watcher(Protocol):
-    """The callbacks: one experiment calls them while its runs are carried out."""
+    """The callbacks of an experiment, called while its runs are carried out."""
 
     def begin(self, run: PlannedRun) -> None:
-        """Take note that a run begins."""
+        """A run begins."""
 
     def progress(self, progress: Progress) -> None:
-        """Take the progress of its workload.  Not called for runs that are side by side."""
+        """The workload of the run made progress. Not called for simultaneous runs."""
 
     def end(self, record: RunRecord) -> None:
-        """Take the record of a run that is over and stored."""
+        """A run is finished and stored."""
 
 
 class Quiet:
-    """A watcher that ignores everything; a base for those that ignore a part."""
+    """A watcher that ignores everything, and a base for those that ignore a part."""
 
     def begin(self, run: PlannedRun) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def progress(self, progress: Progress) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def end(self, record: RunRecord) -> None:
-        """Say nothing."""
+        """Do nothing."""

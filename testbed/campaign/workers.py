@@ -1,4 +1,4 @@
-"""The workers of a cluster as one hand: each gets jobs, and a lost one's are given to others."""
+"""The workers of a cluster as one hand. The jobs of a lost worker are given to others."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from distributed import Future
 
 _POLL_S: Final = 0.3
-_PATIENCE_S: Final = 60.0  # without a worker that is fit
-_AHEAD: Final = 2  # simulations that a worker is given: one that it does, one that waits
-_LOSSES: Final = 3  # of workers by the same run, until it is not given to another
+_PATIENCE_S: Final = 60.0  # without a suitable worker
+_AHEAD: Final = 2  # simulations that a worker holds: one in progress, one that waits
+_LOSSES: Final = 3  # workers lost during the same run, after which it is given to no other
 
 
 class _Present(msgspec.Struct, frozen=True):
-    """Which workers there are now."""
+    """The present workers."""
 
     addresses: frozenset[str]
 
@@ -41,7 +41,7 @@ class _Present(msgspec.Struct, frozen=True):
 class _Came(msgspec.Struct, frozen=True):
     """The answer of a worker.
 
-    :param key: of what was asked.
+    :param key: the key of the request.
     """
 
     key: str
@@ -50,13 +50,13 @@ class _Came(msgspec.Struct, frozen=True):
 
 
 class _Gone(msgspec.Struct, frozen=True):
-    """No worker can be reached any more."""
+    """The cluster is not reachable any more."""
 
     error: TestbedError
 
 
 class _Asked(msgspec.Struct):
-    """Something that was asked of a worker; ``order`` is ``None`` for the question what it is."""
+    """A request to a worker; ``order`` is ``None`` if it asks for the worker's description."""
 
     address: str
     future: Future
@@ -64,14 +64,14 @@ class _Asked(msgspec.Struct):
 
 
 class Workers:
-    """Has the workers of a cluster carry out jobs of one experiment.
+    """Gives jobs of one experiment to the workers of a cluster.
 
-    One thread (:meth:`_watch`) and Dask's callbacks say what happens; all else is done by the
-    thread that calls :meth:`give` and :meth:`hear`.
+    One thread (:meth:`_watch`) and Dask's callbacks report events. The thread that calls
+    :meth:`give` and :meth:`hear` does everything else.
 
-    :param cluster: nothing else uses it meanwhile.
-    :param question: what each worker is asked before it gets a job.
-    :param fitness: decides by the answers.
+    :param cluster: the cluster, for exclusive use.
+    :param question: the question for each worker before it gets a job.
+    :param fitness: the judge of the answers.
     """
 
     def __init__(self, cluster: Cluster, question: Question, fitness: Fitness) -> None:
@@ -91,13 +91,13 @@ class Workers:
         self._waiting: deque[Order] = deque()
         self._losses: Counter[int] = Counter()
         self._ever_fit = False
-        self._fit_at = time.monotonic()  # when some worker was fit, for the last time
+        self._fit_at = time.monotonic()  # the last time at which a worker was suitable
         self._watcher = threading.Thread(target=self._watch, daemon=True)
         self._watcher.start()
 
     @property
     def room(self) -> int:
-        """How many jobs its workers could begin, or have next."""
+        """How many more jobs its workers can take."""
         taken = len(self._waiting) + sum(it.order is not None for it in self._asked.values())
         return max(0, len(self._fit) * self._ahead - taken)
 
@@ -107,11 +107,11 @@ class Workers:
 
     @property
     def busy(self) -> bool:
-        """Whether jobs are not done."""
+        """Whether jobs are unfinished."""
         return bool(self._waiting) or any(it.order is not None for it in self._asked.values())
 
     def give(self, orders: Sequence[Order]) -> None:
-        """Give each job to the worker that has the fewest."""
+        """Give each job to the worker with the fewest jobs."""
         self._waiting.extend(orders)
         self._hand_out()
 
@@ -124,7 +124,7 @@ class Workers:
             given[address] += 1
             order = self._waiting.popleft()
             environment = self._fit[address].environment
-            if environment is None:  # never: it is fit
+            if environment is None:  # never: it is suitable
                 raise TestbedError(f"the worker {address} has no environment")
             work = Work(
                 job=order.job,
@@ -135,7 +135,7 @@ class Workers:
             self._ask(address, at_worker.work, msgspec.msgpack.encode(work), order)
 
     def _ask(self, address: str, function: Any, octets: bytes, order: Order | None) -> None:
-        """Have one worker, and no other, call a function."""
+        """Call a function on a given worker."""
         key = f"testbed-{uuid.uuid4().hex}"
         future = self._cluster.client.submit(
             function,
@@ -150,7 +150,7 @@ class Workers:
         future.add_done_callback(functools.partial(self._fetch, key))
 
     def _fetch(self, key: str, future: Future) -> None:
-        """Get what a worker returned, in the thread of Dask's callbacks."""
+        """Fetch a worker's result, in the thread of Dask's callbacks."""
         try:
             came = _Came(key, future.result())
         except BaseException as error:
@@ -159,11 +159,11 @@ class Workers:
 
     def _say(self, event: _Present | _Came | _Gone) -> None:
         self._events.put(event)
-        with self._ringing, contextlib.suppress(OSError):  # closed: the listener has gone
+        with self._ringing, contextlib.suppress(OSError):  # closed: the listener has ended
             self._bell.send_bytes(b".")
 
     def _watch(self) -> None:
-        """Say again and again which workers there are, in a thread of its own."""
+        """Report the present workers periodically, in a separate thread."""
         while not self._ended.is_set():
             try:
                 there = frozenset(self._cluster.workers())
@@ -175,10 +175,10 @@ class Workers:
             self._ended.wait(_POLL_S)
 
     def hear(self) -> Iterator[AnyMessage | bytes]:
-        """Yield what workers say of themselves and of runs.
+        """Yield the messages of workers about themselves and runs.
 
         :raises PlatformError: no worker can carry out the runs.
-        :raises TestbedError: there is none any more, or one could not do a job.
+        :raises TestbedError: no worker is left, or a worker could not do a job.
         """
         self.says.recv_bytes()
         match self._events.get():
@@ -193,7 +193,7 @@ class Workers:
         self._hand_out()
 
     def _compare(self, addresses: frozenset[str]) -> None:
-        """Ask workers that have come, and give the jobs of those that have gone to others."""
+        """Question new workers, and give the jobs of lost workers to others."""
         for address in sorted(self._present - addresses):
             self._lost(address)
         for address in sorted(addresses - self._present):
@@ -211,7 +211,7 @@ class Workers:
         lost = {key: it for key, it in self._asked.items() if it.address == address}
         orders = [it.order for it in lost.values() if it.order is not None]
         for key, asked in lost.items():
-            del self._asked[key]  # what it may still say is not heard
+            del self._asked[key]  # later messages of it are ignored
             asked.future.cancel()
         if self._fit.pop(address, None) is not None or orders:
             numbers = ", ".join(str(it.job.run.number) for it in orders)
@@ -229,9 +229,9 @@ class Workers:
             self._waiting.appendleft(order)
 
     def _answered(self, asked: _Asked, came: _Came) -> Iterator[AnyMessage]:
-        # Is the scheduler gone, that is the error.
+        # If the scheduler is lost, that is the error.
         if came.octets is None and asked.address not in self._cluster.workers():
-            self._asked[came.key] = asked  # lost with its worker, as _compare() finds
+            self._asked[came.key] = asked  # lost with its worker, which _compare() detects
             return
         if asked.order is None:
             self._answers[asked.address] = (
@@ -250,7 +250,7 @@ class Workers:
             yield Over(record=done.record)
 
     def _judge(self) -> Iterator[AnyMessage]:
-        """Take the workers that are fit, of those that have answered."""
+        """Accept the suitable workers among those that have answered."""
         looking = any(it.order is None for it in self._asked.values())
         if self._fitness.real and not self._fitness.settled and looking:
             return  # the others may differ
@@ -273,14 +273,14 @@ class Workers:
             )
 
     def end(self) -> None:
-        """Give up what is not done; a run in real time is ended."""
+        """Cancel unfinished jobs, and end a run in real time."""
         self._ended.set()
         busy = sorted({it.address for it in self._asked.values()} & self._present)
         for asked in self._asked.values():
             with contextlib.suppress(Exception):
                 asked.future.cancel()
         if busy:
-            # The scheduler may be gone: it is not waited for.
+            # The scheduler may be lost, so this does not wait for it.
             stopping = threading.Thread(target=self._stop, args=(busy,), daemon=True)
             stopping.start()
             stopping.join(2.0)
@@ -293,7 +293,7 @@ class Workers:
             )
 
     def join(self) -> bytes:
-        """Leave the cluster to others."""
+        """Release the cluster."""
         self._watcher.join(_POLL_S * 4)
         with self._ringing:
             self._bell.close()
@@ -304,7 +304,7 @@ class Workers:
 def _write(directory: Path, files: Mapping[str, bytes]) -> None:
     """Write the files of a run.
 
-    :raises StoreError: one cannot be written, or would be outside of the directory.
+    :raises StoreError: a file cannot be written, or would be outside of the directory.
     """
     for name, content in files.items():
         path = PurePosixPath(name)

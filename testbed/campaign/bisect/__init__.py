@@ -1,6 +1,6 @@
-"""The search for the version that made an experiment worse, or better.
+"""The search for the version that changed the result of an experiment.
 
-A *candidate* is a version: a commit or a machine.  :mod:`.commits` and :mod:`.line` say which one
-is next, :mod:`.places` how `testbed run` is started for it, :mod:`.measuring` does that, and
-:mod:`.search` holds what came out against the good end.
+A *candidate* is a version: a commit or a machine. :mod:`.commits` and :mod:`.line` choose the next
+one, :mod:`.places` defines how `testbed run` is started for it, :mod:`.measuring` starts it, and
+:mod:`.search` compares the result with that of the good end.
 """

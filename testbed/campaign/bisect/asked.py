@@ -1,4 +1,4 @@
-"""From a command line to the input of a search."""
+"""The input of a search, read from a command line."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from testbed.campaign.bisect.model import Candidate, Kind, Wanted
 from testbed.errors import InputError
 from testbed.machine import machine
 
-# What may differ between candidates, as that is what is searched.
+# The facts in which candidates may differ, because they are searched.
 ACROSS: Final = {
     Kind.CHECKOUT: baselines.ACROSS,
     Kind.KERNEL: frozenset({ENVIRONMENT}),
     Kind.MACHINES: frozenset({ENVIRONMENT}),
 }
-# Options of `testbed run` that a search sets itself, or cannot follow.
+# Options of `testbed run` that a search sets itself, or does not support.
 _OURS: Final = ("--dry-run", "--json", "--results", "--resume", "--until-decided")
 _PLACES: Final = ("--machine", "--sim")
 
 
 class Ends(msgspec.Struct, frozen=True, kw_only=True):
-    """The terms of a search, as :class:`testbed.campaign.bisect.model.Wanted` has them."""
+    """The ends of a search, for :class:`testbed.campaign.bisect.model.Wanted`."""
 
     kind: Kind
     tree: str = ""
@@ -41,7 +41,7 @@ def of_commits(tree: Path, good: str | None, bad: str | None) -> Ends:
     """Return the ends in a repository.
 
     :param tree: any folder of a checkout.
-    :raises InputError: one of them is no commit, or it is a repository of something else.
+    :raises InputError: an end is no commit, or the repository is neither testbed's nor Linux's.
     """
     top = repository(tree)
     if (top / "arch" / "um" / "Kconfig").is_file():
@@ -64,9 +64,10 @@ def of_commits(tree: Path, good: str | None, bad: str | None) -> Ends:
 def of_machines(text: str, good: str | None, bad: str | None) -> Ends:
     """Return the ends of a list of machines.
 
-    :param text: separated by commas.
-    :param good: the first that counts; by default that of the list, ``bad`` the last.
-    :raises InputError: one is no machine, or too few are named.
+    :param text: the machines, separated by commas.
+    :param good: the good end, by default the first machine of the list; ``bad`` by default the
+        last.
+    :raises InputError: a name is no machine, or too few are named.
     """
     names = [name for each in text.split(",") if (name := each.strip())]
     for name in names:
@@ -91,9 +92,9 @@ def wanted(ends: Ends, given: Sequence[str], terms: Terms, **options: Any) -> Wa
     """Return the input of a search that steps run from the working directory.
 
     :param given: the arguments of `testbed run`.
-    :param terms: of the comparison; what is searched may differ besides.
+    :param terms: the terms of the comparison. The searched facts may differ in addition.
     :param options: the other fields.
-    :raises InputError: as :func:`arguments`.
+    :raises InputError: as for :func:`arguments`.
     """
     return Wanted(
         **msgspec.structs.asdict(ends),
@@ -107,7 +108,7 @@ def wanted(ends: Ends, given: Sequence[str], terms: Terms, **options: Any) -> Wa
 def arguments(given: Sequence[str], kind: Kind) -> tuple[str, ...]:
     """Return the arguments of `testbed run` for each step, the experiment's path in full.
 
-    :raises InputError: there is no experiment, or an option that a search sets itself.
+    :raises InputError: no experiment is named, or the search sets one of the options itself.
     """
     example = "testbed bisect ... -- experiments/quickstart.yaml --stack mptcp"
     if not given or given[0].startswith("-"):

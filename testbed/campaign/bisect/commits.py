@@ -1,7 +1,7 @@
 """The commits of a repository: git bisect, in a worktree of its own.
 
-git(1) says which commit is next and which is the first bad one.  Its state of a bisection is each
-worktree's own (git-worktree(1), "refs/bisect"), so that the user may bisect meanwhile.
+git(1) chooses the next commit and finds the first bad one. Each worktree has its own bisection
+state (git-worktree(1), "refs/bisect"), so that the user can bisect at the same time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from testbed.machine.uml import builds
 
 _OVER: Final = re.compile(r"^# (?:possible )?first bad commit: \[(\w+)\] (.*)$", re.MULTILINE)
 _LEFT: Final = re.compile(r"roughly (\d+) step")
-# They would lead git to another repository: git-rev-parse(1), --local-env-vars.
+# These variables would direct git to another repository: git-rev-parse(1), --local-env-vars.
 _LOCAL: Final = frozenset(
     {
         "GIT_ALTERNATE_OBJECT_DIRECTORIES",
@@ -38,10 +38,10 @@ _LOCAL: Final = frozenset(
 
 
 class Commits:
-    """The commits between two of them, the first of which is good and the last of which is bad.
+    """The commits from a good one to a bad one.
 
-    :param tree: a worktree that nobody else uses.
-    :param log: the file that keeps git's log of the bisection, for `git bisect replay`.
+    :param tree: a worktree that only the search uses.
+    :param log: the file for git's log of the bisection, for `git bisect replay`.
     """
 
     def __init__(
@@ -59,9 +59,10 @@ class Commits:
         self._left = 0
 
     def start(self, steps: Iterable[Step]) -> None:
-        """Begin, with what was judged before.
+        """Start the bisection with the earlier judgements.
 
-        :raises InputError: nothing lies between the two, or there is no way from one to the other.
+        :raises InputError: no commit lies between the two, or the good one is no ancestor of the
+            bad.
         """
         check_out(self._tree, self._bad)
         options = ["--first-parent"] if self._first_parent else []
@@ -70,32 +71,32 @@ class Commits:
             self.mark(step.candidate, step.judgement)
 
     def current(self) -> Candidate | None:
-        """Return the commit git wants to be judged; it is checked out."""
+        """Return the commit to be judged, which git has checked out."""
         return None if self.culprits() else commit(self._tree, "HEAD")
 
     def mark(self, candidate: Candidate, judgement: Judgement) -> None:
-        """Tell git, which checks out the next one.
+        """Report a judgement to git, which checks out the next commit.
 
         :raises InputError: the answers contradict one another.
         """
         self._bisect(judgement.value, candidate.name)
 
     def left(self) -> int:
-        """Return how many steps git expects."""
+        """Return the number of remaining steps that git expects."""
         return self._left + 1
 
     def culprits(self) -> Sequence[Candidate]:
-        """Return the first bad commit, or those that may be it; nothing while git searches."""
+        """Return the first bad commit, or all possible ones; nothing during the search."""
         return [
             Candidate(name=name, subject=subject) for name, subject in _OVER.findall(self._logged())
         ]
 
     def _logged(self) -> str:
-        """Return git's log of the bisection; nothing if it has not begun."""
+        """Return git's log of the bisection; empty if it has not begun."""
         return _run(self._tree, "bisect", "log").stdout
 
     def _bisect(self, *arguments: str) -> None:
-        """Run git bisect; that only skipped commits are left is no mistake."""
+        """Run git bisect. It is no error if only skipped commits are left."""
         done = _run(self._tree, "bisect", *arguments)
         if done.returncode and not self.culprits():
             raise InputError(f"git bisect: {_said(done)}", hint="is --good an ancestor of --bad?")
@@ -108,9 +109,9 @@ class Commits:
 def worktree(repository: Path) -> Iterator[Path]:
     """Yield a worktree of a repository, without files yet; remove it at the end.
 
-    It is the same path each time, so that what was compiled of it can be used again.
+    The path is the same each time, so that compiled objects can be reused.
 
-    :raises InputError: another search is going on in this repository.
+    :raises InputError: another search is in progress in this repository.
     """
     directory = cache.path("bisect", builds.digest(bytes(repository)))
     tree = directory / "tree"
@@ -119,7 +120,7 @@ def worktree(repository: Path) -> Iterator[Path]:
             stack.enter_context(builds.locked(directory, wait=False))
         except BlockingIOError as error:
             raise InputError(f"another bisection of {repository} is going on") from error
-        _remove(repository, tree)  # of one that was killed
+        _remove(repository, tree)  # left by a search that was killed
         git(repository, "worktree", "add", "--detach", "--no-checkout", str(tree))
         try:
             yield tree
@@ -130,27 +131,27 @@ def worktree(repository: Path) -> Iterator[Path]:
 
 def _remove(repository: Path, tree: Path) -> None:
     if tree.exists():
-        # Of a large tree git is quicker; what it does not know is left to us.
+        # git removes a large tree faster; we remove the files that it does not track.
         _run(repository, "worktree", "remove", "--force", "--force", str(tree))
     shutil.rmtree(tree, ignore_errors=True)
     git(repository, "worktree", "prune")
 
 
 def check_out(tree: Path, candidate: Candidate) -> None:
-    """Bring a worktree to a commit, and remove what git does not know.
+    """Check out a commit in a worktree, and remove untracked files.
 
-    A compiled module is told from a changed one by its whole seconds: none may stay.
+    No compiled module may stay, because Python compares modification times in whole seconds only.
 
-    :raises InputError: git cannot.
+    :raises InputError: git fails.
     """
     git(tree, "checkout", "--quiet", "--force", "--detach", candidate.name)
     git(tree, "clean", "-ffdxq")
 
 
 def repository(path: Path) -> Path:
-    """Return the top of the checkout that a path lies in.
+    """Return the top folder of the checkout that contains a path.
 
-    :raises InputError: it lies in none.
+    :raises InputError: no checkout contains it.
     """
     if not path.is_dir():
         raise InputError(f"there is no folder {path}", hint="--tree names a git checkout")
@@ -158,9 +159,9 @@ def repository(path: Path) -> Path:
 
 
 def commit(tree: Path, name: str) -> Candidate:
-    """Return a commit by any of its names.
+    """Return the commit with a name (branch, tag or hash).
 
-    :raises InputError: there is none.
+    :raises InputError: no commit has the name.
     """
     known = _run(tree, "rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}")
     if known.returncode:
@@ -171,10 +172,10 @@ def commit(tree: Path, name: str) -> Candidate:
 
 
 def git(tree: Path, *arguments: str) -> str:
-    """Return what git says.
+    """Run git and return its output.
 
-    :raises InputError: with git's message, if it fails.
-    :raises PlatformError: it is not installed.
+    :raises InputError: git fails; with its message.
+    :raises PlatformError: git is not installed.
     """
     done = _run(tree, *arguments)
     if done.returncode:

@@ -9,7 +9,7 @@ from testbed.campaign.bisect.model import Candidate
 
 
 class Line:
-    """Candidates in order, the first of which is good and the last of which is bad."""
+    """Candidates in order, from a good one to a bad one."""
 
     def __init__(self, candidates: Sequence[Candidate]) -> None:
         self._all = tuple(candidates)
@@ -17,13 +17,13 @@ class Line:
         self._skipped: set[int] = set()
 
     def current(self) -> Candidate | None:
-        """Return the one nearest to the middle that can be judged."""
+        """Return the candidate to be judged: the nearest to the middle that is not skipped."""
         middle = (self._good + self._bad) / 2
         places = self._open()
         return self._all[min(places, key=lambda it: abs(it - middle))] if places else None
 
     def mark(self, candidate: Candidate, judgement: Judgement) -> None:
-        """Take how a candidate was judged."""
+        """Record the judgement of a candidate."""
         place = self._all.index(candidate)
         if judgement is Judgement.GOOD:
             self._good = place
@@ -33,7 +33,7 @@ class Line:
             self._skipped.add(place)
 
     def left(self) -> int:
-        """Return how many steps are left, if none is skipped."""
+        """Return how many steps are left, if no candidate is skipped."""
         return len(self._open()).bit_length()
 
     def culprits(self) -> Sequence[Candidate]:

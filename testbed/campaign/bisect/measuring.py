@@ -1,4 +1,4 @@
-"""One candidate measured: `testbed run` in a process of its own, and its result folder read."""
+"""The measurement of a candidate: `testbed run` in a separate process, and its results."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from testbed.campaign.sides import of_folder
 from testbed.errors import InputError, StoreError
 from testbed.machine import processes
 
-LOG: Final = "run.log"  # what the program said
-_CANNOT, _INTERRUPTED = 4, 130  # exit codes of ours, see testbed.errors
+LOG: Final = "run.log"  # the output of the program
+_CANNOT, _INTERRUPTED = 4, 130  # exit codes of testbed, see testbed.errors
 _NO_NAME: Final = re.compile(r"[^\w.+-]+")
 _ERROR: Final = "testbed: "
 
 
 class Measuring:
-    """Measures candidates, each in a folder of its own: ``02-1a2b3c4d5``, ``02-1a2b3c4d5-20runs``.
+    """Measures candidates, each in a separate folder: ``02-1a2b3c4d5``, ``02-1a2b3c4d5-20runs``.
 
-    Results from before an interruption of the search are read, not measured again.
+    After an interruption of the search, earlier results are read, not measured again.
 
-    :param directory: of the search.
-    :param place: where candidates are measured.
-    :param tell: gets lines about the progress of the runs.
+    :param directory: the folder of the search.
+    :param place: the place where candidates are measured.
+    :param tell: a function that receives lines about the progress of the runs.
     """
 
     def __init__(
@@ -44,14 +44,14 @@ class Measuring:
 
     @property
     def first(self) -> Path:
-        """The folder that was measured first: the good end as the experiment says."""
+        """The first folder: the good end with the repetitions of the experiment."""
         return next(iter(self._measured.values()))
 
     def measured(self, candidate: Candidate, number: int, repetitions: int | None) -> Path:
         """Return the result folder of a candidate, relative to that of the search.
 
-        :param number: of the step.
-        :param repetitions: runs of each cell; by default as many as the experiment says.
+        :param number: the number of the step.
+        :param repetitions: runs of each cell; by default those of the experiment.
         :raises UnusableError: it cannot be built, no run was possible, or none can be read.
         """
         name = f"{number:02d}-{_NO_NAME.sub('_', candidate.short)}"
@@ -65,7 +65,7 @@ class Measuring:
     def side(self, folder: Path, candidate: Candidate) -> Side:
         """Return a side of a comparison, named after the candidate.
 
-        :param folder: with results, relative to that of the search.
+        :param folder: the result folder, relative to that of the search.
         :raises UnusableError: it cannot be read, or lacks a metric.
         """
         if folder not in self._sides:
@@ -79,7 +79,7 @@ class Measuring:
         return self._sides[folder]
 
     def _found(self, candidate: Candidate, folder: Path, repetitions: int | None) -> Path:
-        """Return the result folder in a folder of a step, once there is one."""
+        """Return the result folder in a folder of a step, if it exists."""
         found = _results(folder)
         if found is None or not _complete(found):
             shutil.rmtree(folder, ignore_errors=True)
@@ -97,7 +97,7 @@ class Measuring:
         """Run the experiment.
 
         :raises UnusableError: no run was possible.
-        :raises KeyboardInterrupt: the program was interrupted.
+        :raises KeyboardInterrupt: the run was interrupted.
         """
         argv = [self._wanted.python, "-P", "-m", "testbed", "run", *self._wanted.arguments]
         argv += [*start.options, "--results", str(folder)]
@@ -123,9 +123,9 @@ class Measuring:
 def _started(
     argv: Sequence[str], start: Start, log: IO[bytes]
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a program that Ctrl-C does not reach; end it in order if we are interrupted.
+    """Start a program that Ctrl-C does not reach; end it in order if this process is interrupted.
 
-    :raises InputError: it cannot be started, nor can that of any other candidate.
+    :raises InputError: it cannot be started, as for any other candidate.
     """
     try:
         child = processes.start(
@@ -143,21 +143,21 @@ def _started(
     try:
         yield child
     except BaseException:
-        child.terminate()  # to `testbed run` that is Ctrl-C
+        child.terminate()  # `testbed run` treats it as Ctrl-C
         raise
     finally:
         try:
             child.wait()
         finally:
-            child.kill()  # Ctrl-C came a second time
+            child.kill()  # a second Ctrl-C
             if child.stderr is not None:
                 child.stderr.close()
 
 
 def _results(folder: Path) -> Path | None:
-    """Return the one result folder in a folder.
+    """Return the single result folder in a folder.
 
-    :raises InputError: there are several.
+    :raises InputError: the folder has several.
     """
     found = sorted(each.parent for each in folder.glob("*/*/experiment.json"))
     if len(found) > 1:
@@ -169,7 +169,7 @@ def _results(folder: Path) -> Path | None:
 
 
 def _complete(folder: Path) -> bool:
-    """Tell whether all runs of a result folder are over."""
+    """Return whether all runs of a result folder are finished."""
     try:
         cells = of_folder(folder).cells
     except (InputError, StoreError):

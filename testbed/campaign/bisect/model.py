@@ -18,7 +18,7 @@ from testbed.results.model import SCHEMA
 from testbed.results.store import new_directory
 
 FILE: Final = "bisect.json"
-GIT_LOG: Final = "git-bisect.log"  # of commits: git's own
+GIT_LOG: Final = "git-bisect.log"  # of commits: the names that git uses
 
 
 class Kind(enum.StrEnum):
@@ -32,7 +32,7 @@ class Kind(enum.StrEnum):
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """A version.
 
-    :param name: the commit in full, or the machine.
+    :param name: the full hash of the commit, or the machine.
     :param subject: the first line of the commit's message.
     """
 
@@ -41,7 +41,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def short(self) -> str:
-        """Return the name for people."""
+        """Return the short name for messages."""
         return self.name[:9] if self.subject else self.name
 
     def __str__(self) -> str:
@@ -52,15 +52,15 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """The input of a search.
 
     :param tree: the repository; empty for machines.
-    :param machines: all of them from the good to the bad end; empty for commits.
-    :param arguments: of `testbed run`, the experiment's file first.
-    :param directory: where the steps run, if not in the tree.
-    :param python: the interpreter of the steps.
-    :param terms: how candidates are compared with the good end.
-    :param where: selects cells, as in :func:`testbed.analysis.sides.selector`.
-    :param new_is_better: what improved is searched for, not what regressed.
-    :param max_repetitions: the most runs of a cell; by default four times as many as at first.
-    :param first_parent: follow only the first parent of a merge.
+    :param machines: the machines from the good to the bad end; empty for commits.
+    :param arguments: the arguments of `testbed run`, the experiment's file first.
+    :param directory: the working directory of the steps, if not the tree.
+    :param python: the Python interpreter of the steps.
+    :param terms: the terms of the comparison of candidates with the good end.
+    :param where: the selector of cells, as in :func:`testbed.analysis.sides.selector`.
+    :param new_is_better: whether the search is for an improvement, not a regression.
+    :param max_repetitions: the maximum runs of a cell; by default four times the first number.
+    :param first_parent: whether to follow only the first parent of a merge.
     """
 
     kind: Kind
@@ -81,9 +81,9 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 class Step(msgspec.Struct, frozen=True, kw_only=True):
     """A candidate that was judged.
 
-    :param why: the verdicts it rests on, or why it was skipped.
-    :param folder: its results, relative to the folder of the search; empty: there are none.
-    :param base: those of the good end that it was held against.
+    :param why: the verdicts behind the judgement, or why it was skipped.
+    :param folder: its results, relative to the folder of the search; empty if it has none.
+    :param base: the results of the good end that it was compared with.
     """
 
     candidate: Candidate
@@ -94,10 +94,10 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a search is.
+    """The progress of a search.
 
-    :param fault: the rows in which the ends differ; ``None``: they are not compared yet.
-    :param steps: the bad end first, then what lies between.
+    :param fault: the rows in which the ends differ, or ``None`` before they are compared.
+    :param steps: the step of the bad end first, then those between the ends.
     """
 
     schema: int = SCHEMA
@@ -107,10 +107,10 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """How a search ended.
+    """The result of a search.
 
-    :param culprits: the first bad one; several, if those before it could not be judged.
-    :param comparison: of the first bad candidate that was measured with the good end.
+    :param culprits: the first bad candidate, or several if those before it could not be judged.
+    :param comparison: the comparison of the first bad measured candidate with the good end.
     """
 
     schema: int = SCHEMA
@@ -125,30 +125,30 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def culprit(self) -> Candidate | None:
-        """The one that is found, if it is one."""
+        """The culprit, if there is a single one."""
         return self.culprits[0] if len(self.culprits) == 1 else None
 
 
 class Order(Protocol):
-    """Says which candidate is to be judged next."""
+    """Chooses the next candidate to judge."""
 
     def current(self) -> Candidate | None:
-        """Return it; ``None``: the search is over."""
+        """Return the candidate to judge, or ``None`` if the search is over."""
 
     def mark(self, candidate: Candidate, judgement: Judgement) -> None:
-        """Take how it was judged."""
+        """Record its judgement."""
 
     def left(self) -> int:
-        """Return about how many steps are left."""
+        """Return the approximate number of steps that are left."""
 
     def culprits(self) -> Sequence[Candidate]:
-        """Return the first bad one, or all that may be it."""
+        """Return the first bad candidate, or all possible ones."""
 
 
 def new(root: Path, wanted: Wanted) -> tuple[Path, State]:
     """Make the folder of a search, ``root/UTC``.
 
-    :raises InputError: it cannot be made.
+    :raises InputError: the folder cannot be made.
     """
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     try:
@@ -164,9 +164,9 @@ def new(root: Path, wanted: Wanted) -> tuple[Path, State]:
 
 
 def read(directory: Path) -> State:
-    """Read how far a search is.
+    """Read the progress of a search.
 
-    :raises InputError: there is none.
+    :raises InputError: the folder holds no search.
     :raises StoreError: the file is damaged, or of a later version.
     """
     path = directory / FILE
@@ -185,9 +185,9 @@ def read(directory: Path) -> State:
 
 
 def write(directory: Path, state: State) -> None:
-    """Write it, at once and whole.
+    """Write the progress of a search atomically.
 
-    :raises InputError: it cannot be written.
+    :raises InputError: the file cannot be written.
     """
     path = directory / FILE
     try:

@@ -1,4 +1,4 @@
-"""How `testbed run` is started for a candidate, and the preparation for it."""
+"""The preparation of a candidate, and how `testbed run` is started for it."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from testbed.results.environment import Environment
 
 
 class UnusableError(TestbedError):
-    """A candidate cannot be measured; the search skips it.
+    """A candidate cannot be measured. The search skips it.
 
-    :param cannot: whether this machine cannot do it.
+    :param cannot: whether this machine lacks a capability for it.
     """
 
     def __init__(self, message: str, *, hint: str | None = None, cannot: bool = False) -> None:
@@ -32,7 +32,7 @@ class UnusableError(TestbedError):
         self._cannot = cannot
 
     def of_end(self, end: Candidate) -> TestbedError:
-        """Return the error that ends the search, as it is an end that cannot be measured."""
+        """Return the error that ends the search, because an end cannot be measured."""
         if self._cannot:
             return PlatformError(
                 f"{end} cannot be measured",
@@ -45,7 +45,7 @@ class UnusableError(TestbedError):
 class Start(msgspec.Struct, frozen=True, kw_only=True):
     """How `testbed run` is started.
 
-    :param options: added to those of the user.
+    :param options: options in addition to those of the user.
     """
 
     directory: Path
@@ -54,27 +54,27 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Place(Protocol):
-    """Where candidates are measured."""
+    """A place where candidates are measured."""
 
     def ready(self, candidate: Candidate, folder: Path) -> Start:
-        """Do what comes before.
+        """Prepare a candidate.
 
-        :param folder: of the step, for logs.
+        :param folder: the folder of the step, for logs.
         :raises UnusableError: this candidate cannot be built.
         """
 
     def check(self, candidate: Candidate, seen: Environment) -> None:
-        """Refuse results that are not of this candidate.
+        """Refuse results of another version than this candidate.
 
-        :raises TestbedError: saying of what they are.
+        :raises TestbedError: the results are of another version, which it names.
         """
 
 
 def place(wanted: Wanted, tree: Path | None, watcher: Watcher) -> Place:
     """Return the place for a search.
 
-    :param tree: the worktree, where commits are searched.
-    :param watcher: receives the progress of kernels that are built.
+    :param tree: the worktree, if commits are searched.
+    :param watcher: the receiver of the progress of kernel builds.
     """
     if tree is None:
         return _Machines(Path(wanted.directory))
@@ -97,11 +97,11 @@ class _Machines:
         )
 
     def check(self, candidate: Candidate, seen: Environment) -> None:
-        """Nothing: the machine that was asked for says its name itself."""
+        """Check nothing: a machine is identified by its name."""
 
 
 class _Kernels:
-    """Each candidate is a commit of a kernel, built where the one before was compiled."""
+    """Each candidate is a commit of a kernel, built in the same folder as the previous one."""
 
     def __init__(self, tree: Path, directory: Path, watcher: Watcher) -> None:
         self._tree, self._directory, self._watcher = tree, directory, watcher
@@ -128,18 +128,18 @@ class _Kernels:
         )
 
     def check(self, candidate: Candidate, seen: Environment) -> None:
-        """Check nothing: a machine refuses a kernel of another commit than the one checked out."""
+        """Check nothing: a machine refuses a kernel of a commit other than the one checked out."""
 
 
 class _Checkouts:
-    """Each candidate is a commit of this project, and runs itself."""
+    """Each candidate is a commit of this project, and runs its own code."""
 
     def __init__(self, tree: Path) -> None:
         self._tree = tree
 
     def ready(self, candidate: Candidate, folder: Path) -> Start:  # noqa: ARG002 - no log
         check_out(self._tree, candidate)
-        # In a machine modules are looked for where the program starts, before anywhere else.
+        # In a machine, modules are searched first in the folder where the program starts.
         return Start(directory=self._tree, environment=_environment(self._tree))
 
     def check(self, candidate: Candidate, seen: Environment) -> None:
@@ -156,7 +156,7 @@ def _ours() -> Path:
 
 
 def _environment(source: Path) -> dict[str, str]:
-    """Return our variables; modules come from a checkout before anywhere else."""
+    """Return the environment variables, with a checkout first in the module search path."""
     others = os.environ.get("PYTHONPATH")
     path = os.pathsep.join((str(source), others) if others else (str(source),))
     return dict(os.environ, PYTHONPATH=path)

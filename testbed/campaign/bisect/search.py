@@ -1,4 +1,4 @@
-"""The search itself: it compares each candidate with the good end, until one is found."""
+"""The search: it compares candidates with the good end until the culprit is found."""
 
 from __future__ import annotations
 
@@ -22,39 +22,39 @@ from testbed.campaign.bisect.places import UnusableError, place
 from testbed.errors import InputError
 from testbed.machine.uml import maker
 
-_GOOD, _BAD = 0, 1  # numbers of the steps in which the ends are measured
-_TIMES: Final = 4  # as many repetitions at most, if nothing else is said
+_GOOD, _BAD = 0, 1  # the numbers of the steps that measure the ends
+_TIMES: Final = 4  # the maximum multiple of the repetitions, by default
 
 
 class Watcher(Protocol):
     """Receives the progress of a search."""
 
     def begin(self, candidate: Candidate, left: int | None) -> None:
-        """Take what is measured now; ``left``: about how many steps are left, None for an end."""
+        """Receive the measured candidate; ``left`` estimates the steps left, None for an end."""
 
     def again(self, candidate: Candidate, repetitions: int) -> None:
-        """Take that it was not decided, and is measured with more repetitions."""
+        """Receive a candidate that was not decided and is measured with more repetitions."""
 
     def ends(self, found: Comparison) -> None:
-        """Take the comparison of both ends."""
+        """Receive the comparison of both ends."""
 
     def judged(self, step: Step) -> None:
-        """Take what came out."""
+        """Receive the judgement."""
 
     def said(self, line: str) -> None:
-        """Take a line of `testbed run` on its progress."""
+        """Receive a line of `testbed run` on its progress."""
 
 
-# The comparison of a candidate, with the folders of the good end and its own.
+# The comparison of a candidate, the folder of the good end, and that of the candidate.
 Compared = tuple[Comparison, Path, Path]
 
 
 def search(directory: Path, state: State, watcher: Watcher, building: maker.Watcher) -> Found:
-    """Begin a search, or go on with one.
+    """Start or continue a search.
 
-    :param directory: the folder it is kept in.
-    :param building: receives the progress of kernels that are built.
-    :raises InputError: the ends do not differ as it was said, or cannot be measured.
+    :param directory: the folder of the search.
+    :param building: the receiver of the progress of kernel builds.
+    :raises InputError: the ends do not differ as stated, or cannot be measured.
     """
     with _tree(state.wanted) as tree:
         measuring = Measuring(
@@ -67,7 +67,7 @@ def search(directory: Path, state: State, watcher: Watcher, building: maker.Watc
 
 @contextlib.contextmanager
 def _tree(wanted: Wanted) -> Iterator[Path | None]:
-    """Yield a worktree, where commits are searched."""
+    """Yield a worktree, if commits are searched."""
     if not wanted.tree:
         yield None
         return
@@ -87,10 +87,10 @@ def _order(wanted: Wanted, tree: Path | None, log: Path, steps: tuple[Step, ...]
 
 
 class Search:
-    """A search and how far it is, kept in its folder.
+    """A search, with its progress kept in its folder.
 
     :param directory: the folder.
-    :param state: how far it is.
+    :param state: the progress so far.
     """
 
     def __init__(
@@ -104,8 +104,8 @@ class Search:
     def run(self, order: Callable[[tuple[Step, ...]], Order]) -> Found:
         """Search.
 
-        :param order: makes the order of candidates, given the steps that are done.
-        :raises InputError: the ends do not differ as it was said, or cannot be measured.
+        :param order: a function that returns the order of candidates, given the finished steps.
+        :raises InputError: the ends do not differ as stated, or cannot be measured.
         """
         if self._state.fault is None:
             self._compare_ends()
@@ -148,9 +148,9 @@ class Search:
         return _step(candidate, judged or Judgement.SKIP, _said(found, rows), base, new)
 
     def _compared(self, candidate: Candidate, number: int, rows: tuple[Row, ...]) -> Compared:
-        """Compare a candidate with the good end, with ever more repetitions until it is decided.
+        """Compare a candidate with the good end, and add repetitions until it is decided.
 
-        :param rows: the fault; nothing where the ends themselves are compared.
+        :param rows: the fault; empty if the ends themselves are compared.
         :raises UnusableError: it cannot be measured or compared.
         """
         repetitions: int | None = None
@@ -172,9 +172,9 @@ class Search:
             raise UnusableError(error.message, hint=error.hint) from error
 
     def _more(self, found: Comparison, rows: tuple[Row, ...], base: Path) -> int | None:
-        """Return with how many repetitions to measure again; ``None``: that would be in vain.
+        """Return the repetitions of another measurement, or ``None`` if it would not help.
 
-        The runs of the shorter measurement then count no more, so that each decision is one test.
+        The runs of the shorter measurement are discarded, so that each decision is one test.
         """
         decided = (
             judgement.judge(found, rows, self._sought) is not None
@@ -221,7 +221,7 @@ def _step(candidate: Candidate, judged: Judgement, why: str, base: Path, folder:
 
 
 def _said(found: Comparison, rows: tuple[Row, ...]) -> str:
-    """Say what became of the fault: ``goodput of mptcp: -33.2%, regressed``."""
+    """Describe the outcome of the fault: ``goodput of mptcp: -33.2%, regressed``."""
     said = [
         f"{wording.subject(each)}: {wording.relative(each)}, {each.verdict}"
         for each in found.changes

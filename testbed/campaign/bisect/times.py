@@ -16,10 +16,10 @@ from testbed.campaign.bisect.commits import git
 
 
 class Seen(msgspec.Struct, frozen=True, array_like=True):
-    """A file at one time.
+    """The content and time of a file.
 
     :param blob: git's name of its content.
-    :param mtime_ns: when it was modified, since the epoch.
+    :param mtime_ns: its modification time in nanoseconds since the epoch.
     """
 
     blob: str
@@ -27,12 +27,13 @@ class Seen(msgspec.Struct, frozen=True, array_like=True):
 
 
 def restore(tree: Path, record: Path) -> None:
-    """Give each file whose content is that of the record the time of the record, and write it anew.
+    """Restore the recorded time of each file with unchanged content, and write a new record.
 
-    Called after a checkout and before make, the record is about what the objects were made of.
+    If it is called after a checkout and before make, the record describes the sources of the
+    objects.
 
     :param tree: a worktree as git has checked it out.
-    :param record: the file of the record; without it every file keeps its time.
+    :param record: the file of the record. If it is missing, every file keeps its time.
     :raises InputError: git cannot list the files.
     :raises OSError: the record cannot be written.
     """
@@ -40,7 +41,7 @@ def restore(tree: Path, record: Path) -> None:
     now: dict[str, Seen] = {}
     for line in git(tree, "ls-files", "--stage", "-z").split("\0"):
         about, _, name = line.partition("\t")
-        with contextlib.suppress(FileNotFoundError):  # a submodule, or left out of the checkout
+        with contextlib.suppress(FileNotFoundError):  # a submodule, or not in the checkout
             if name:
                 now[name] = _restored(tree / name, about.split()[1], before.get(name))
     record.parent.mkdir(parents=True, exist_ok=True)
