@@ -1,1 +1,1 @@
-"""Topologies, purely: from a YAML file to a checked network to the operations that build it."""
+"""Topologies: a YAML file becomes a checked network, and then operations that build it. Pure."""

@@ -1,9 +1,9 @@
-"""Addresses: checks the explicit ones and gives the others out of the pools.
+"""Addresses: the check of explicit ones, and the assignment of others from pools.
 
-Every segment has a subnet per family for automatic addresses: that of its first explicit address,
-or else the next free /24 (larger where it has more members) or /64 of the pool.  Members are
-numbered from 1 in the order of the file.  Explicit addresses may be of further subnets, which two
-ends share.
+Every segment has one subnet per family for automatic addresses: that of its first explicit address,
+or else the next free /24 (or a larger subnet if it has more members) or /64 of the pool. Members
+are numbered from 1 in the order of the file. Explicit addresses may belong to further subnets that
+two ends share.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MIN_IPV6_MTU: Final = 1280  # octets; RFC 8200, section 5
 
 
 class Address(msgspec.Struct, frozen=True):
-    """An address on a subnet; the texts are kept because they are asked for often."""
+    """An address on a subnet, with its texts, which are used often."""
 
     family: Family
     host: str  # "10.0.1.1"
@@ -44,14 +44,14 @@ class Address(msgspec.Struct, frozen=True):
 
 
 class Addressing(msgspec.Struct, frozen=True):
-    """The result: the addresses of every end, and the subnets of every segment."""
+    """The addresses of every end, and the subnets of every segment."""
 
     of: dict[End, tuple[Address, ...]]
-    subnets: list[dict[Family, tuple[str, ...]]]  # by the index of the segment; the first is main
+    subnets: list[dict[Family, tuple[str, ...]]]  # by the segment's index; the first is main
 
 
 def assign(skeleton: Skeleton) -> Addressing:
-    """Give every host's and router's end its addresses.  Raises InputError."""
+    """Assign addresses to every end of a host or router. Raises InputError."""
     explicit: _Explicit = {end: [] for segment in skeleton.segments for end in segment.ends}
 
     def add_explicit(end: End, index: int) -> None:
@@ -77,7 +77,7 @@ def assign(skeleton: Skeleton) -> Addressing:
 
 
 class _Given(msgspec.Struct, frozen=True):
-    """An address that stands in the file, and where."""
+    """An address in the file, with its path."""
 
     ip: IpAddress
     network: IpNetwork
@@ -112,7 +112,7 @@ def _parse(skeleton: Skeleton, end: End, index: int) -> _Given:
 
 
 class _Use(msgspec.Struct, frozen=True):
-    """One explicit subnet at one end; ``order`` is that of the file."""
+    """An explicit subnet at an end; ``order`` is its place in the file."""
 
     order: int
     network: IpNetwork
@@ -121,13 +121,13 @@ class _Use(msgspec.Struct, frozen=True):
 
     @property
     def range(self) -> tuple[int, int, int]:
-        """Sorts an enclosing subnet right before what it encloses."""
+        """The sort key, which puts an enclosing subnet right before those it encloses."""
         first, last = self.network.network_address, self.network.broadcast_address
         return self.network.version, int(first), -int(last)
 
 
 def _check_explicit(skeleton: Skeleton, explicit: _Explicit) -> None:
-    """Refuse duplicates, one subnet in two segments, and ends that share no subnet."""
+    """Refuse duplicates, a subnet in two segments, and ends that share no subnet."""
     holder: dict[IpAddress, End] = {}
     uses: list[_Use] = []
     for segment in skeleton.segments:
@@ -162,7 +162,7 @@ def _check_overlap(skeleton: Skeleton, uses: list[_Use]) -> None:
 def _check_shared(
     skeleton: Skeleton, segment: Segment, family: Family, explicit: _Explicit
 ) -> None:
-    """Each end shares a subnet with another: with one that is written, or the first of all."""
+    """Check that each end shares a subnet with another end, or has the first subnet."""
     networks = {
         end: {value.network for value in explicit[end] if value.family is family}
         for end in segment.ends
@@ -177,7 +177,7 @@ def _check_shared(
 
 
 class _Pool:
-    """Free subnets of one family, given out in order, aligned, around the explicit ones."""
+    """The free subnets of one family, in order and aligned. They avoid the explicit ones."""
 
     def __init__(self, skeleton: Skeleton, family: Family, explicit: _Explicit) -> None:
         text = getattr(skeleton.spec.addressing, family.value)
@@ -192,7 +192,7 @@ class _Pool:
             if value.family is family
         )
         if self.network is not None:
-            # Number 0 is left out, so that link 1 has 10.0.1.0/24, unless it is all there is.
+            # Skip number 0, so that link 1 has 10.0.1.0/24, unless it is the only subnet.
             block = 1 << (self.network.max_prefixlen - self.length)
             skip = block if self.network.prefixlen < self.length else 0
             self._next = int(self.network.network_address) + skip
@@ -207,7 +207,7 @@ class _Pool:
         return network
 
     def take(self, members: int) -> tuple[int, int] | None:
-        """Return (number of the network, prefix length) of the next subnet; None: no pool."""
+        """Return (network number, prefix length) of the next subnet, or None without a pool."""
         if self.network is None:
             return None
         bits = self.network.max_prefixlen
@@ -242,7 +242,7 @@ def _number(
             Address(family, str(v.ip), v.network.prefixlen, str(v.network)) for v in values
         )
     alone = not subnets and len(automatic) < min(2, len(segment.ends))
-    if alone or not automatic:  # no host could talk to a lone automatic address
+    if alone or not automatic:  # no host could reach a single automatic address
         return tuple(map(str, subnets))
     if subnets:
         first, length = int(subnets[0].network_address), subnets[0].prefixlen
@@ -264,7 +264,7 @@ def _count(
     pool: _Pool,
     of: dict[End, list[Address]],
 ) -> str:
-    """Give each end the next free address of a subnet (its number, its prefix length)."""
+    """Assign each end the next free address of a subnet (its number, its prefix length)."""
     first, length = subnet
     make = ipaddress.IPv4Address if family is Family.IPV4 else ipaddress.IPv6Address
     network = f"{make(first)}/{length}"

@@ -1,4 +1,4 @@
-"""The middleboxes of links: from the text of a file to checked values."""
+"""The middleboxes of links, parsed from a file and checked."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _TEXT: Final = re.compile(r"\s*(\w+)\s*(?:\((.*)\))?\s*", re.DOTALL)
 _BETWEEN: Final = re.compile(r"\s+(?![^(]*\))")  # outside of the parentheses of a box
 _COMMA: Final = re.compile(r",(?![^\[]*\])")  # outside of a list
 
-Boxes = Mapping[str, tuple[Box, ...]]  # of each link that has some
+Boxes = Mapping[str, tuple[Box, ...]]  # by the name of the link
 
 
 def boxes(written: Document[TopologySpec], links: Mapping[str, LinkSpec]) -> Boxes:
     """Read the boxes of links.
 
-    :raises InputError: what is wrong with any of them, with file, line and path.
+    :raises InputError: a box is invalid; with file, line and path of every error.
     """
-    # That a link has two ends is checked elsewhere, and said there.
+    # Another check reports a link without two ends.
     with_boxes = {
         name: link for name, link in links.items() if link.middlebox and len(link.between) == 2
     }
@@ -38,7 +38,7 @@ def boxes(written: Document[TopologySpec], links: Mapping[str, LinkSpec]) -> Box
 def neighbours(
     found: Boxes, links: Mapping[str, tuple[End, End]], node: str
 ) -> Iterator[Neighbour]:
-    """Yield the entries by which a node sends what is for an address of a box onto its link."""
+    """Yield a node's neighbour entries, which direct packets for a box's address onto its link."""
     if not found:
         return
     from testbed.middlebox.kinds import addresses  # noqa: PLC0415 - few topologies need them
@@ -63,7 +63,7 @@ def _of_link(written: Document[TopologySpec], name: str, link: LinkSpec) -> tupl
 
 
 def _listed(path: str, said: str | list[BoxSpec] | None) -> Iterator[tuple[str, BoxSpec]]:
-    """Yield each box, and where it stands."""
+    """Yield each box and its path."""
     if isinstance(said, str):
         yield from ((path, each) for each in _BETWEEN.split(said.strip()))
         return
@@ -88,8 +88,7 @@ def _checked(
 def _read(said: BoxSpec, path: str) -> tuple[Box, str]:
     """Read ``NAME``, ``NAME(OPTION=VALUE, ...)`` or ``{NAME: OPTIONS}``.
 
-    :param path: where it stands.
-    :returns: the box, and where its options stand.
+    :param path: its path in the file. :returns: the box, and the path of its options.
     """
     if not isinstance(said, str):
         kind, options = next(iter(said.items()))

@@ -1,4 +1,4 @@
-"""The devices of VLANs and tunnels, once addresses are known; whether the network carries them."""
+"""The devices of VLANs and tunnels, and checks that the network carries them."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from testbed.topology.spec import TunnelEndSpec
 
 _MIN_IPV4_MTU: Final = 68  # octets; RFC 791, section 3.2
 _MAX_MTU: Final = 65535  # octets, with the headers of GRE: ip_tunnel_change_mtu() in net/ipv4
-WIREGUARD_PORT: Final = 51820  # as wg-quick(8) and everybody's examples have it
+WIREGUARD_PORT: Final = 51820  # as in wg-quick(8) and common examples
 
 Devices = Mapping[End, Vlan | Tunnel]
 
 
 def devices(skeleton: Skeleton, addressing: Addressing) -> Devices:
-    """Return the device of each end that stands on others.  Raises InputError."""
+    """Return the device of each end of a VLAN or tunnel. Raises InputError."""
     ports = _ports(skeleton)
     found: dict[End, Vlan | Tunnel] = {
         end: Vlan(lower=end.card.name, id=end.vlan or 0)
@@ -56,7 +56,7 @@ def devices(skeleton: Skeleton, addressing: Addressing) -> Devices:
 
 
 def devices_of(node: Node) -> Iterator[tuple[str, str]]:
-    """Yield what a node has beside the ends of links: its kind, and where the file says it."""
+    """Yield the kind and the path of each device of a node that is no end of a link."""
     for name, vrf in node.vrfs:
         yield kind_of(vrf), join_path("nodes", node.name, "vrf", name)
     for interface in node.interfaces:
@@ -70,7 +70,7 @@ def devices_of(node: Node) -> Iterator[tuple[str, str]]:
 
 
 def mtu(end: End, device: Tunnel, cards: Mapping[str, int]) -> int:
-    """Return the MTU of a tunnel's end: what is written, or what fits the card it leaves by.
+    """Return the MTU of a tunnel's end: the one in the file, or the largest that fits the cards.
 
     :param cards: the MTU of each interface that has an address, by address.
     """
@@ -80,7 +80,7 @@ def mtu(end: End, device: Tunnel, cards: Mapping[str, int]) -> int:
 
 
 def check(skeleton: Skeleton, topology: Topology) -> None:
-    """Check that the network carries each tunnel's packets without one.  Raises InputError."""
+    """Check that the network carries each tunnel's packets without a tunnel. Raises InputError."""
     if not skeleton.tunnels:
         return
     forwarding = Forwarding(topology)
@@ -110,7 +110,7 @@ def check(skeleton: Skeleton, topology: Topology) -> None:
 
 
 def _check_mtu(skeleton: Skeleton, end: End, interface: Interface, device: Tunnel) -> None:
-    """Check that an interface can have the MTU that is written or follows from the cards'."""
+    """Check that an interface can have its MTU."""
     six = any(":" in address for address in interface.addresses)
     family, least = ("IPv6", MIN_IPV6_MTU) if six else ("IPv4", _MIN_IPV4_MTU)
     if interface.mtu < least:
@@ -125,7 +125,7 @@ def _check_mtu(skeleton: Skeleton, end: End, interface: Interface, device: Tunne
 
 
 def _check_different(skeleton: Skeleton, found: Devices) -> None:
-    """Check that no two tunnels of GRE have the same ends and key."""
+    """Check that no two GRE tunnels have the same ends and key."""
     known: dict[tuple[str, Gre], str] = {}
 
     def check_one(end: End) -> None:
@@ -142,9 +142,9 @@ def _check_different(skeleton: Skeleton, found: Devices) -> None:
 
 
 def _ports(skeleton: Skeleton) -> dict[str, int]:
-    """Return the port of each tunnel of WireGuard, at which its ends have no other one.
+    """Return the port of each WireGuard tunnel, which is unique at both of its ends.
 
-    :raises InputError: two have the same, as they say it.
+    :raises InputError: two tunnels at a node set the same port.
     """
     used: dict[str, dict[int, str]] = {name: {} for name in skeleton.nodes}
     found: dict[str, int] = {}
@@ -172,7 +172,7 @@ def _ports(skeleton: Skeleton) -> dict[str, int]:
 
 
 def _families(end: End) -> list[Family]:
-    """Return the families that may carry a tunnel, the preferred one first."""
+    """Return the address families that may carry a tunnel, the preferred one first."""
     kind = end.tunnel.kind if end.tunnel is not None else ""
     if kind != "wireguard":
         return [Family.IPV6 if kind == "ip6gre" else Family.IPV4]
@@ -182,7 +182,7 @@ def _families(end: End) -> list[Family]:
 def _local(
     skeleton: Skeleton, addressing: Addressing, end: End, families: list[Family]
 ) -> dict[Family, str]:
-    """Return the addresses that the packets of a tunnel may be sent from, one of each family."""
+    """Return the possible source addresses of a tunnel's packets, one of each family."""
     spec = end.spec
     wanted = spec.local if isinstance(spec, TunnelEndSpec) else None
     path = f"{end.path}.local"
@@ -207,7 +207,7 @@ def _local(
 
 
 def _source_table(skeleton: Skeleton, addressing: Addressing, end: End, local: str) -> int:
-    """Return the table of packets from an address; 0: the node does not route by source."""
+    """Return the routing table for a source address, or 0 if the node does not route by source."""
     return next(
         (
             table

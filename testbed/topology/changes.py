@@ -1,6 +1,6 @@
 """Changes of a running network, as the operations that make them.
 
-All of these are pure: they know the topology as it was built, not what earlier changes made of it.
+All functions are pure: they know the topology as it was built, not the effects of earlier changes.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ _Named = TypeVar("_Named", Node, Link, Interface)
 def link_down(topology: Topology, link: str) -> Operations:
     """Take a link down.
 
-    A wire is cut in the middle: the hosts lose the carrier and keep addresses and routes.  A link
-    without a wire is set down at both ends, whereupon the kernel flushes what :func:`link_up`
+    A wire is cut in the middle: the hosts lose the carrier and keep addresses and routes. A link
+    without a wire is set down at both ends. Then the kernel flushes the state that :func:`link_up`
     restores.
     """
     return tuple(_set_links(topology, link, up=False))
@@ -61,7 +61,7 @@ def link_down(topology: Topology, link: str) -> Operations:
 def link_up(topology: Topology, link: str, present: Topology | None = None) -> Operations:
     """Bring a link up again, with the addresses, neighbours and routes the kernel had flushed.
 
-    :param present: with the addresses that interfaces had before; by default the topology's.
+    :param present: the topology with the addresses before the link went down; by default as built.
     """
     found = _find_link(topology, link)
     operations = list(_set_links(topology, link, up=True))
@@ -81,7 +81,7 @@ def shape(
 ) -> Operations:
     """Change netem options of a link in the direction that leads ``toward`` a node, or in both.
 
-    Raises InputError for an option that is none, and for a link without a wire.
+    Raises InputError for an unknown option, and for a link without a wire.
     """
     found = _find_link(topology, link)
     if not found.wire:
@@ -116,13 +116,13 @@ def add_address(
     address: str,
     present: Collection[str] | None = None,
 ) -> Operations:
-    """Give an interface an address (with prefix length) it had before, or another one.
+    """Give an interface an earlier or a new address (with prefix length).
 
-    Where the node routes by source, another one gets a rule for the interface's table.  If it is
-    the only one of its family, it also gets the routes of the addresses that are gone: with the
-    last address of a family the kernel flushes what that family had on the interface.
+    If the node routes by source, a new address gets a rule for the interface's table. If it is the
+    only address of its family, it also gets the routes of the removed addresses, because with the
+    last address of a family the kernel flushes the family's routes on the interface.
 
-    :param present: the addresses that the interface has at the moment; by default the topology's.
+    :param present: the present addresses of the interface; by default those of the topology.
     """
     owner, found = find_interface(topology, node, interface)
     value = canonical(address)
@@ -133,7 +133,7 @@ def add_address(
     if value in found.addresses:
         family = family_of(value)
         only = [a for a in found.addresses if family_of(a) is family] == [value]
-        # With the last IPv4 address the kernel flushes what the family had on the interface.
+        # With the last IPv4 address the kernel flushes the family's routes on the interface.
         flushed = only and family is Family.IPV4
         rest = _routes_and_neighbours(owner, found, {family}) if flushed else ()
         return (add, *rest)
@@ -146,9 +146,9 @@ def add_address(
 
 
 def remove_address(topology: Topology, node: str, interface: str, address: str) -> Operations:
-    """Take an address (with prefix length) from an interface.
+    """Remove an address (with prefix length) from an interface.
 
-    The rule of an address of the topology's own stays; that of another one goes with it.
+    The rule of an address of the topology stays. The rule of another address is removed with it.
     """
     owner, found = find_interface(topology, node, interface)
     value = canonical(address)
@@ -160,12 +160,12 @@ def remove_address(topology: Topology, node: str, interface: str, address: str) 
 def new_endpoints(
     topology: Topology, present: Topology, node: str, wanted: EndpointSpec
 ) -> tuple[Endpoint, ...]:
-    """Return an endpoint for each address of an interface, of the families the topology's are of.
+    """Return an endpoint for each address of an interface, of the topology's endpoint families.
 
-    Addresses that are endpoints are left out, unless all of them are.  An endpoint of an address
-    is one, whether or not the node has the address.
+    Addresses that are endpoints already are left out, unless all are. For an address, the result is
+    one endpoint, even if the node lacks the address.
 
-    :param present: with the addresses and endpoints of this moment.
+    :param present: the topology with the present addresses and endpoints.
     """
     owner = find_node(present, node)
     flags = tuple(map(EndpointFlag, wanted.flags))
@@ -211,9 +211,11 @@ def _set_links(topology: Topology, name: str, *, up: bool) -> Iterator[AnyOperat
 def _restore(
     node: Node, interface: Interface, addresses: Collection[str]
 ) -> Iterator[AnyOperation]:
-    """The state that is gone once an interface was down.  Its IPv4 addresses are not.
+    """Yield the operations that restore the state that an interface lost while it was down.
 
-    :param addresses: those it had.
+    Its IPv4 addresses stay.
+
+    :param addresses: the addresses it had.
     """
     for each in addresses:
         if family_of(each) is Family.IPV6:
@@ -239,7 +241,7 @@ def _routes_and_neighbours(
 
 
 def _ways_out(route: Route) -> tuple[str | None, ...]:
-    """Return the interfaces that a route leads through."""
+    """Return the interfaces that a route uses."""
     return (route.interface, *(each.interface for each in route.nexthops))
 
 
@@ -268,9 +270,9 @@ def _route_for(node: Node, interface: Interface, address: str) -> Iterator[AddRo
 
 
 def _inherited(node: Node, interface: Interface, address: str) -> Iterator[AddRoute | AddNeighbour]:
-    """Yield the routes of an interface as an address has them that takes the place of others.
+    """Yield the routes of an interface, changed for an address that replaces others.
 
-    Routes to gateways that are not in its network are left out: they could not be reached.
+    Routes over gateways outside of its network are left out, because they are not reachable.
     """
     value = ipaddress.ip_interface(address)
     family = family_of(address)
@@ -293,7 +295,7 @@ def _inherited(node: Node, interface: Interface, address: str) -> Iterator[AddRo
 
 
 def _source_table(node: Node, interface: Interface) -> int | None:
-    """Return the table of packets from the interface's addresses; None: the node has no such."""
+    """Return the routing table for the interface's addresses as sources, or None without one."""
     own = {host(a) for a in interface.addresses}
     return next((r.table for r in node.rules if r.source.partition("/")[0] in own), None)
 
@@ -303,7 +305,7 @@ def _endpoint_ids(built: Node, present: Node, further: Collection[str]) -> dict[
 
     An address that had an endpoint when the network was built gets the same id again.
 
-    :param further: addresses that the node need not have.
+    :param further: further addresses, which the node may lack.
     """
     ids = {endpoint.address: endpoint.id for endpoint in (*built.endpoints, *present.endpoints)}
     used = set(ids.values())
@@ -362,7 +364,7 @@ def _find_link(topology: Topology, name: str) -> Link:
 
 
 def check_name(names: Sequence[str], name: str, what: str) -> None:
-    """Refuse a name that is not among others, with the nearest one.  Raises InputError."""
+    """Raise InputError, with the nearest name, for a name that is not among others."""
     if name not in names:
         raise InputError(f"{name!r} is no {what}", hint=nearest(name, names))
 

@@ -102,7 +102,7 @@ _KEYS: Final[dict[type[spec.Spec], dict[str, str]]] = {
 
 
 def describe(components: dict[str, Any]) -> None:
-    """Say in the parts of a schema what each key means."""
+    """Add the meaning of each key to the parts of a schema."""
     for struct, keys in _KEYS.items():
         for part in (struct, *_derived(struct)):
             fields = components.get(part.__name__, {}).get("properties", {})

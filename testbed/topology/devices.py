@@ -1,7 +1,7 @@
-"""Interfaces that stand on others: VLANs, tunnels and VRFs, as ``ip link add`` makes them.  Pure.
+"""VLANs, tunnels and VRFs: interfaces on top of others, as in ``ip link add``. Pure.
 
-Each is a value that says what the interface is made of.  A topology, a plan and what is read back
-from the kernel use the same values.
+Each is a value that describes the interface. A topology, a plan and the state read from the kernel
+use the same values.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _WIREGUARD: Final = 8 + 32  # UDP, and a message of type 4 with its tag
 
 
 class Vlan(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="vlan"):
-    """``type vlan``: the frames of ``lower`` with that tag (IEEE 802.1Q)."""
+    """``type vlan``: the frames of ``lower`` with the tag ``id`` (IEEE 802.1Q)."""
 
     lower: str  # an interface of the same node
     id: int  # 1 to 4094
@@ -40,7 +40,7 @@ class Gre(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="gre"
 
     @property
     def overhead(self) -> int:
-        """Octets that a packet grows by."""
+        """The octets that encapsulation adds to a packet."""
         outer = _IPV6 if ":" in self.local else _IPV4
         return outer + _GRE + (0 if self.key is None else _GRE_KEY)
 
@@ -53,8 +53,8 @@ class Gre(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="gre"
 class WireGuard(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="wireguard"):
     """``type wireguard``; keys and peer are set by an operation of their own.
 
-    Its packets have a mark, by which a rule sends them to the table of ``local``: WireGuard itself
-    leaves it to routing what address it sends from.
+    Its packets have a mark, by which a rule sends them to the table of ``local``, because WireGuard
+    lets routing choose its source address.
     """
 
     local: str
@@ -66,7 +66,7 @@ class WireGuard(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag
 
     @property
     def overhead(self) -> int:
-        """Octets that a packet grows by."""
+        """The octets that encapsulation adds to a packet."""
         return (_IPV6 if ":" in self.local else _IPV4) + _WIREGUARD
 
     def __str__(self) -> str:
@@ -74,11 +74,11 @@ class WireGuard(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag
 
 
 class Peered(msgspec.Struct, frozen=True, kw_only=True):
-    """What an interface of WireGuard is set to: its key, and one peer, to which all packets go.
+    """The settings of a WireGuard interface: its key, and one peer, which gets all packets.
 
-    :param private_key: in base64, as :attr:`peer_key`, the peer's public one.
-    :param endpoint: the peer's address, where it listens on the same ``port``.
-    :param mark: of the packets it sends, for rules; 0: none.
+    :param private_key: the private key in base64; :attr:`peer_key` is the peer's public key.
+    :param endpoint: the peer's address. The peer listens on the same ``port``.
+    :param mark: the mark of its packets, for rules; 0 for none.
     """
 
     private_key: str
@@ -97,7 +97,7 @@ class Peered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Vrf(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="vrf"):
-    """``type vrf``: a routing table for the interfaces that have it as their master."""
+    """``type vrf``: a routing table for the interfaces whose master it is."""
 
     table: int
 
@@ -110,7 +110,7 @@ Device = Vlan | Gre | WireGuard | Vrf
 
 
 def kind_of(device: Device) -> str:
-    """Return the kernel's name of a device's type, which is that of the feature it needs."""
+    """Return the kernel's name of a device's type, which is also the name of the needed feature."""
     match device:
         case Gre() | WireGuard():
             return device.kind

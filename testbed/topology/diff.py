@@ -11,14 +11,14 @@ from testbed.topology.operations import AnyOperation, Plan
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """The operations only one of two plans has, each in the order of its plan."""
+    """The operations that only one of two plans has, in the order of that plan."""
 
     removed: tuple[AnyOperation, ...]
     added: tuple[AnyOperation, ...]
 
 
 def diff(old: Plan, new: Plan) -> Difference:
-    """Compare two plans as bags of operations: their order is not looked at."""
+    """Compare two plans as multisets of operations. The order is ignored."""
     return Difference(
         removed=_without(old.operations, new.operations),
         added=_without(new.operations, old.operations),

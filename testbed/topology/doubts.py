@@ -1,4 +1,4 @@
-"""Values of a topology that are right, but seldom what their author meant."""
+"""Warnings for values of a topology that are valid but seldom intended."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SMALL_RATE: Final = 10_000  # bit/s
 
 
 def doubts(written: Document[TopologySpec]) -> Iterator[InputError]:
-    """Yield, as warnings, what deserves a second look."""
+    """Yield a warning for each doubtful value."""
     for name, link in written.value.links.items():
         blocks: dict[tuple[str, ...], Any] = {("links", name, "netem"): link.netem}
         blocks |= {("links", name, "toward", node): it for node, it in link.toward.items()}

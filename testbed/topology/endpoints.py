@@ -1,8 +1,8 @@
 """MPTCP limits and endpoints: the input of the kernel's own path manager (ip-mptcp(8)).
 
-By default a host with several interfaces is told to use them all: one that is named first in at
-least half of its links opens subflows from each address, any other announces each address.
-Endpoints are of one family, as a connection over IPv6 would take up the IPv4 ones too.
+By default a host with several interfaces uses them all: a host that is named first in at least half
+of its links opens subflows from each address, any other host announces each address. Endpoints have
+one family, because a connection over IPv6 would also use the IPv4 ones.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ _SETS: Final[dict[str, list[FlagName]]] = {
 
 
 class _Wanted(msgspec.Struct, frozen=True):
-    """Flags for the addresses of one end, and where the file says so; None: it does not.
+    """Flags for the addresses of an end, and their path, or None if they are defaults.
 
-    Without an end, and perhaps with one, they are for the address in ``spec``.
+    Without an end they are for the address in ``spec``, and with one if ``spec`` has an address.
     """
 
     end: End | None
@@ -48,7 +48,7 @@ class _Wanted(msgspec.Struct, frozen=True):
 
 
 def families(skeleton: Skeleton, addressing: Addressing, family: Family | None) -> list[Family]:
-    """Return the families endpoints are made of."""
+    """Return the address families of endpoints."""
     if family is not None:
         return [family]
     chosen = skeleton.spec.mptcp.family
@@ -61,7 +61,7 @@ def families(skeleton: Skeleton, addressing: Addressing, family: Family | None) 
 
 
 def limits(skeleton: Skeleton, node: str) -> Limits | None:
-    """Return the limits of a host; None leaves the kernel's own."""
+    """Return the limits of a host, or None for the kernel's defaults."""
     spec = skeleton.nodes[node]
     if not spec.kind.is_end or spec.mptcp is False:
         return None
@@ -115,9 +115,9 @@ def _endpoint(skeleton: Skeleton, node: str, item: _Wanted, address: str, number
 
 
 def _wanted(skeleton: Skeleton, node: str) -> Iterator[_Wanted]:
-    """Yield the flags for each end: its own, else those of its node, else the default.
+    """Yield the flags for each end (its own, its node's, or the default), then for addresses.
 
-    Then come the endpoints of addresses.
+    The first that is set applies.
     """
     spec = skeleton.nodes[node].mptcp
     entries = spec.endpoints if isinstance(spec, NodeMptcpSpec) else []

@@ -1,4 +1,4 @@
-"""The ends of links, VLANs and tunnels before they have addresses, and who hears whom."""
+"""The ends of links, VLANs and tunnels before they have addresses, and their segments."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AUTOMATIC: Final = [family.value for family in Family]  # the words for an autom
 
 
 def unfit(name: str, others: Collection[str]) -> str | None:
-    """Return why no interface can have a name; ``None``: one can.
+    """Return why a name is invalid for an interface, or ``None`` if it is valid.
 
     :param others: the names of the node's other interfaces.
     """
@@ -31,11 +31,11 @@ def unfit(name: str, others: Collection[str]) -> str | None:
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """One end of a link, a VLAN or a tunnel, without its addresses.  Equal to nothing but itself.
+    """One end of a link, a VLAN or a tunnel, without its addresses. Compared by identity.
 
-    :param first: ``between`` names it first.
-    :param bare: it has VLANs, and so no addresses that the file does not write.
-    :param card: of a VLAN, the end of the link that it stands on.
+    :param first: whether ``between`` names it first.
+    :param bare: whether it has VLANs, and therefore no automatic addresses by default.
+    :param card: for a VLAN, the end of the link that carries it.
     """
 
     node: str
@@ -56,26 +56,26 @@ class End(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     @property
     def addresses(self) -> list[str]:
-        """What the file, or else the rule, says of its addresses."""
+        """Its addresses in the file, or else the default."""
         if self.spec.addresses is not None:
             return self.spec.addresses
         return [] if self.bare else AUTOMATIC
 
     @property
     def place(self) -> str:
-        """Where the file speaks of its link, VLAN or tunnel."""
+        """The path of its link, VLAN or tunnel in the file."""
         if self.card is not None:
             return join_path("links", self.card.link, "vlan", str(self.vlan))
         return join_path("links" if self.tunnel is None else "tunnels", self.link)
 
     @property
     def router(self) -> str:
-        """The node as others on the way see it: each VRF of a router is one of its own."""
+        """The name of its router; each VRF of a router counts as a separate router."""
         return f"{self.node} {self.vrf}" if self.vrf else self.node
 
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """The ends, at hosts and routers, that hear one another, in the order of the file."""
+    """The ends of one layer 2 domain at hosts and routers, in the order of the file."""
 
     index: int
     name: str  # of its first link, or of its VLAN or tunnel
@@ -83,5 +83,5 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     @property
     def is_tunnel(self) -> bool:
-        """Whether the network itself carries it."""
+        """Whether it is a tunnel, which the network itself carries."""
         return self.ends[0].tunnel is not None if self.ends else False

@@ -1,7 +1,7 @@
-"""Where packets go in a resolved topology: rules, tables and hops, looked up as the kernel does.
+"""The forwarding of packets in a resolved topology, with rules and tables as in the kernel.
 
-It answers from the values of the plan alone, so it also checks them: a test that every address is
-reached does not know how the routes were computed.
+It uses only the values of the plan, so it also checks them: a test that every address is reachable
+is independent of the computation of the routes.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ _Tables = dict[int, list[tuple[IpNetwork, Route]]]  # routes by the number of th
 
 
 class Hop(msgspec.Struct, frozen=True):
-    """One step: out of ``interface``, to the neighbour that holds ``gateway``."""
+    """One step: out of ``interface``, to the neighbour with the address ``gateway``."""
 
     interface: Interface
     gateway: str
     source: str | None  # the preferred source of the route
-    several: bool = False  # one of several ways of equal cost
+    several: bool = False  # one of several equal-cost paths
 
 
-# To read an address takes longer than what is done with it, and few are read again and again.
+# Parsing an address takes most of the time, and the same few addresses are parsed often.
 _address: Final = functools.lru_cache(maxsize=1024)(ipaddress.ip_address)
 _network: Final = functools.lru_cache(maxsize=1024)(ipaddress.ip_network)
 _interface: Final = functools.lru_cache(maxsize=1024)(ipaddress.ip_interface)
@@ -61,7 +61,7 @@ def family_of(address: str) -> Family:
 
 
 def unfit(value: ipaddress.IPv4Interface | ipaddress.IPv6Interface) -> str | None:
-    """Say what is wrong with an address for a host; None: nothing."""
+    """Return why an address is invalid for a host, or None if it is valid."""
     ip, network = value.ip, value.network
     if ip.is_multicast or ip.is_loopback or ip.is_unspecified:
         return "is no unicast address of a host"
@@ -76,7 +76,7 @@ def unfit(value: ipaddress.IPv4Interface | ipaddress.IPv6Interface) -> str | Non
 
 
 def forwards(node: Node, family: Family) -> bool:
-    """Tell whether a node passes on packets that are not for itself."""
+    """Return whether a node forwards packets of a family."""
     value = dict(node.sysctls).get(_FORWARDING[family])
     return node.kind.forwards if value is None else value != "0"
 
@@ -103,13 +103,13 @@ class Forwarding:
         interface: str | None = None,
         vrf: str = "",
     ) -> Hop | None:
-        """Return the next hop of a packet, or None where there is no route.
+        """Return the next hop of a packet, or None without a route.
 
-        Of several ways of equal cost it is the first one's.
+        Of several equal-cost paths it is that of the first.
 
-        :param source: the address the sender is bound to, which decides about rules.
-        :param interface: the interface it is bound to: other interfaces' routes do not match.
-        :param vrf: that of the interface which the packet has come in by.
+        :param source: the address the sender is bound to, which selects the rules.
+        :param interface: the interface it is bound to; routes of other interfaces do not match.
+        :param vrf: the VRF of the interface on which the packet arrived.
         """
         return next(iter(self.hops(node, destination, source, interface, vrf)), None)
 
@@ -121,7 +121,7 @@ class Forwarding:
         interface: str | None = None,
         vrf: str = "",
     ) -> tuple[Hop, ...]:
-        """Return the next hop on each of the ways of equal cost; see :meth:`hop`."""
+        """Return the next hop on each of the equal-cost paths; see :meth:`hop`."""
         route = self._route(node, destination, source, interface, vrf)
         if route is not None and route.nexthops:
             return tuple(
@@ -151,12 +151,11 @@ class Forwarding:
         return holder is not None and (holder.node, holder.vrf) == (node, vrf)
 
     def _says_on_link(self, node: str, route: Route) -> bool:
-        """Tell whether the gateway of an IPv4 route says that its destination is on link.
+        """Return whether the gateway of an IPv4 route means that the destination is on link.
 
-        It does where it is an address of the route's interface: then the kernel finds it in the
-        local table.  It looks into the route's own table first, unless that is the main one, and
-        a route found there makes it a gateway as others are: fib_check_nh_v4_gw() of
-        net/ipv4/fib_semantics.c.
+        It does if it is an address of the route's interface: then the kernel finds it in the local
+        table. The kernel searches the route's own table first, unless that is the main one. A route
+        found there makes it an ordinary gateway: fib_check_nh_v4_gw() of net/ipv4/fib_semantics.c.
         """
         holder = None if route.via is None else self._holder.get(route.via)
         if holder is None or (holder.node, holder.name) != (node, route.interface):
@@ -173,10 +172,11 @@ class Forwarding:
         )
 
     def neighbour(self, hop: Hop) -> Interface | None:
-        """Return the interface a hop leads to, or None where no node there has the address.
+        """Return the interface a hop leads to, or None if no node there has the address.
 
         A node answers ARP for all its IPv4 addresses on each of its interfaces, unless
-        ``arp_ignore`` is set (ip-sysctl.rst).  Neighbour Discovery knows those of the interface.
+        ``arp_ignore`` is set (ip-sysctl.rst). Neighbour Discovery answers only for those of the
+        interface.
         """
         holder = self._holder.get(hop.gateway)
         if holder is None or holder.node == hop.interface.node:
@@ -209,7 +209,7 @@ class Forwarding:
         return None
 
     def source(self, node: str, destination: str) -> str | None:
-        """Return the source address an unbound socket gets; None where it has no route."""
+        """Return the source address of an unbound socket, or None without a route."""
         hop = self.hop(node, destination)
         if hop is not None and hop.source is not None:
             source: str | None = hop.source
@@ -219,18 +219,19 @@ class Forwarding:
                 return source
         else:
             source = None if hop is None else self._source_ipv4(node, hop)
-        # With the address that the kernel has chosen it looks again: now rules match.
+        # The kernel repeats the look-up with the chosen address, which may match rules.
         return source if source and self.hop(node, destination, source) else None
 
     def _source_ipv4(self, node: str, hop: Hop) -> str | None:
-        """Choose as inet_select_addr() of net/ipv4/devinet.c does."""
+        """Choose a source address like inet_select_addr() of net/ipv4/devinet.c."""
         others = (_nearest(it, hop.gateway) for it in self._nodes[node].interfaces)
         return _nearest(hop.interface, hop.gateway) or next(filter(None, others), None)
 
     def _source_ipv6(self, node: str, destination: str, hop: Hop | None) -> str | None:
-        """Choose as RFC 6724, section 5, says.
+        """Choose a source address by RFC 6724, section 5.
 
-        Of equal addresses the kernel takes those of the first interface, there the last one added.
+        Of equal addresses the kernel takes those of the first interface, and of these the last
+        added.
         """
         out = None if hop is None else hop.interface
         ranked = [
@@ -243,17 +244,17 @@ class Forwarding:
     def reaches(
         self, node: str, destination: str, source: str, interface: str | None = None
     ) -> bool:
-        """Whether a packet from ``source`` at ``node`` arrives, hop by hop.
+        """Return whether a packet from ``source`` at ``node`` arrives, hop by hop.
 
-        A node takes packets for any of its addresses, whichever interface they come in by; but no
-        IPv4 packets from itself, as those are martians (RFC 1812, section 5.3.7).
+        A node accepts packets for any of its addresses on every interface, but no IPv4 packets from
+        itself, because those are martians (RFC 1812, section 5.3.7).
         """
         return self.path(node, destination, source, interface) is not None
 
     def path(
         self, node: str, destination: str, source: str, interface: str | None = None
     ) -> tuple[Hop, ...] | None:
-        """Return the hops of a packet that arrives; None: it does not.  See :meth:`reaches`."""
+        """Return the hops of a packet, or None if it does not arrive. See :meth:`reaches`."""
         start, vrf = node, ""
         found: list[Hop] = []
         for _ in range(MAX_HOPS):
@@ -272,7 +273,7 @@ class Forwarding:
         return None
 
     def connects(self, source: str, destination: str, interface: str | None = None) -> bool:
-        """Whether packets between two addresses arrive in both directions."""
+        """Return whether packets between two addresses arrive in both directions."""
         a, b = self._holder[source], self._holder.get(destination)
         return (
             b is not None
@@ -284,7 +285,7 @@ class Forwarding:
         return self._segments[a.node, a.name] == self._segments[b.node, b.name]
 
     def _table_order(self, node: str, source: str | None, vrf: str) -> Iterator[int]:
-        if vrf:  # the kernel's rule for VRFs stands before those of the topology
+        if vrf:  # the kernel's rule for VRFs precedes those of the topology
             yield dict(self._nodes[node].vrfs)[vrf].table
         if source is not None:
             address = _address(source)
@@ -301,8 +302,8 @@ class Forwarding:
     def _tables_made(self, node: str) -> _Tables:
         """Return each table, the longest prefixes first, with the kernel's connected routes.
 
-        A route of the file takes the place of a connected IPv4 one.  A connected IPv6 route goes
-        before it, as its metric is 256 and that of others 1024 (linux/ipv6_route.h).
+        A route of the file replaces a connected IPv4 route. A connected IPv6 route has priority
+        over it, because its metric is 256 and that of others 1024 (linux/ipv6_route.h).
         """
         tables: _Tables = {}
         routes = self._nodes[node].routes
@@ -335,9 +336,9 @@ def _nearest(interface: Interface, gateway: str) -> str | None:
 
 
 def _rank(destination: str, own: IpInterface, near: bool) -> tuple[bool, bool, bool, int]:
-    """Return how well an IPv6 source address suits a destination: RFC 6724, section 5.
+    """Return the rank of an IPv6 source address for a destination by RFC 6724, section 5.
 
-    :param near: it is one of the interface that packets leave by.
+    :param near: whether it is an address of the outgoing interface.
     """
     wanted = ipaddress.IPv6Address(destination)
     same = 128 - (int(wanted) ^ int(own.ip)).bit_length()
@@ -361,13 +362,13 @@ def _connected(node: Node) -> Iterator[Route]:
         table = tables[interface.vrf].table if interface.vrf else MAIN_TABLE
         for address in interface.addresses:
             network = str(_interface(address).network)
-            # Of IPv6 the kernel chooses the source when it is needed.
+            # For IPv6 the kernel chooses the source when a packet is sent.
             source = None if ":" in address else host(address)
             yield Route(destination=network, interface=interface.name, source=source, table=table)
 
 
 def domains(topology: Topology) -> dict[tuple[str, str], str]:
-    """Return, for each interface by node and name, a name of its layer 2 domain."""
+    """Return the name of the layer 2 domain of each interface, by node and interface name."""
     switches = {node.name for node in topology.nodes if node.kind is Kind.SWITCH}
     joined: dict[str, set[str]] = {}  # switch -> all switches of its domain
     for link in topology.links:

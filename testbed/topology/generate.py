@@ -29,10 +29,9 @@ _Parts = tuple[dict[str, NodeSpec | None], dict[str, LinkSpec]]
 
 
 def expand(document: Document[TopologySpec]) -> TopologySpec:
-    """Return the topology with its generators carried out.
+    """Return the topology with the results of its generators.
 
-    :raises InputError: what a generator asks for is wrong, at its own place and once, however
-        many links it makes.
+    :raises InputError: a generator is invalid. The error is reported once, at the generator.
     """
     spec = document.value
     asked = spec.generate

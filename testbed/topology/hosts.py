@@ -19,9 +19,9 @@ _KEY: Final = re.compile(r"net(\.[A-Za-z0-9_/-]+)+")
 
 
 def neighbours(skeleton: Skeleton, addressing: Addressing, node: str) -> tuple[Neighbour, ...]:
-    """Return permanent entries for the other end of every segment that has just two.
+    """Return permanent neighbour entries for the other end of every segment with two ends.
 
-    At a tunnel none is asked for.
+    A tunnel needs none.
     """
     return tuple(
         Neighbour(interface=end.name, address=address.host, mac=other.mac)
@@ -34,11 +34,11 @@ def neighbours(skeleton: Skeleton, addressing: Addressing, node: str) -> tuple[N
 
 
 def sysctls(skeleton: Skeleton, addressing: Addressing, node: str) -> tuple[tuple[str, str], ...]:
-    """Return the sysctls of a node: those that the topology needs, then those of the file.
+    """Return the sysctls of a node: first those that the topology needs, then those of the file.
 
     A new namespace copies the IPv4 settings of the host's first one
     (``net.core.devconf_inherit_init_net``), so forwarding is always written, and filtering by
-    source where there are several ways.  IPv6 starts from the kernel's own values.
+    source if there are several paths. IPv6 starts with the kernel's defaults.
     """
     router = skeleton.nodes[node].kind.forwards
     values = {
@@ -51,7 +51,7 @@ def sysctls(skeleton: Skeleton, addressing: Addressing, node: str) -> tuple[tupl
         values["net.ipv4.conf.default.rp_filter"] = "0"
     segments = [skeleton.segment_of[end] for end in skeleton.ends[node]]
     if len(set(segments)) < len(segments):
-        # Two interfaces on one segment: each answers and asks for its own addresses only.
+        # Two interfaces on one segment: each uses ARP for its own addresses only.
         values["net.ipv4.conf.all.arp_ignore"] = "1"
         values["net.ipv4.conf.all.arp_announce"] = "2"
     values |= _ipv6(skeleton, addressing, node)
@@ -78,11 +78,11 @@ def check_sysctls(document: Document[TopologySpec], spec: TopologySpec) -> None:
 
 
 def _hashing(node: str, *, ipv6: bool) -> dict[str, str]:
-    """Have a router choose one of its ways by addresses, protocol and ports (ip-sysctl.rst).
+    """Make a router choose one of several paths by addresses, protocol and ports (ip-sysctl.rst).
 
-    Routers that hash alike would all choose the same of their ways for a connection, and leave
-    most ways unused.  So each has a seed of its own (Linux 6.11), and policy 3: with policy 1 it
-    would take the hash that the packet has from the host that sent it.
+    Routers with equal hashes would all choose the same path for a connection, and leave most paths
+    unused. So each has its own seed (Linux 6.11), and policy 3: with policy 1 it would use the hash
+    that the packet has from the sending host.
     """
     values = {"net.ipv4.fib_multipath_hash_seed": str(zlib.crc32(node.encode()) or 1)}
     for family in ("ipv4", "ipv6") if ipv6 else ("ipv4",):
@@ -97,7 +97,7 @@ def _has_ipv6(skeleton: Skeleton, addressing: Addressing, node: str) -> bool:
 
 
 def _ipv6(skeleton: Skeleton, addressing: Addressing, node: str) -> dict[str, str]:
-    """Keep IPv6 quiet: no address that is not the topology's, unless a node needs it."""
+    """Keep IPv6 quiet: allow only the topology's addresses, unless a node needs others."""
     if not _has_ipv6(skeleton, addressing, node):
         return {"net.ipv6.conf.default.disable_ipv6": "1"}
     forwards = skeleton.nodes[node].kind.forwards
@@ -108,10 +108,10 @@ def _ipv6(skeleton: Skeleton, addressing: Addressing, node: str) -> dict[str, st
 
 
 def _asks_for_others(skeleton: Skeleton, node: str) -> bool:
-    """Tell whether a node sends packets whose source is no address of the interface they leave by.
+    """Return whether a node sends packets with the source address of another interface.
 
-    To find the neighbour for those, IPv6 needs a link-local address there: ndisc_send_ns() of
-    net/ipv6/ndisc.c.  Where neighbours are permanent nothing is asked.
+    To find their neighbour, IPv6 needs a link-local address on the outgoing interface:
+    ndisc_send_ns() of net/ipv6/ndisc.c. Permanent neighbours need no solicitation.
     """
     spec, ends = skeleton.nodes[node], skeleton.ends[node]
     if all(len(skeleton.segment_of[end].ends) == 2 for end in ends):

@@ -1,7 +1,7 @@
-"""Keys of WireGuard: X25519 (RFC 7748), and private keys that follow from a seed.  Pure.
+"""WireGuard keys: X25519 (RFC 7748), and private keys derived from a seed. Pure.
 
-Such keys keep nothing secret: anyone with the topology and its seed can compute them.  They make
-runs repeatable and need no program ``wg``.
+These keys protect no secrets: anyone with the topology and its seed can compute them. They make
+runs repeatable and do not need the program ``wg``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SIZE: Final = 32  # octets
 
 
 def private_key(seed: int, tunnel: str, node: str) -> str:
-    """Return the private key of a node's end of a tunnel, in base64 as wg(8) writes it."""
+    """Return the private key of a node's end of a tunnel, in base64 as in wg(8)."""
     octets = bytearray(hashlib.sha256(f"wireguard {seed} {tunnel} {node}".encode()).digest())
     octets[0] &= 248  # RFC 7748, section 5: decodeScalar25519
     octets[31] = octets[31] & 127 | 64
@@ -25,7 +25,7 @@ def private_key(seed: int, tunnel: str, node: str) -> str:
 
 
 def public_key(private: str) -> str:
-    """Return the public key of a private one, both in base64."""
+    """Return the public key of a private key, both in base64."""
     return base64.b64encode(x25519(base64.b64decode(private), _BASE)).decode()
 
 

@@ -1,4 +1,4 @@
-"""Reading topology files, and putting one other value into what was read."""
+"""A reader of topology files, and the substitution of values in them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from testbed.wire.netem import OPTIONS, Netem
 
 
 def load_topology(path: Path) -> Document[TopologySpec]:
-    """Read a topology file, with the traces beside it.
+    """Read a topology file, with absolute names of its traces.
 
-    :raises InputError: what is wrong with it; of an experiment, that it is one.
+    :raises InputError: it is invalid, or an experiment.
     """
     try:
         written = document.load(path, TopologySpec)
@@ -40,10 +40,10 @@ def load_topology(path: Path) -> Document[TopologySpec]:
 def located(written: Document[TopologySpec], folder: Path) -> Document[TopologySpec]:
     """Return a topology with the absolute names of its traces.
 
-    So they are found from wherever the wire is built.
+    So they are found from any working directory.
 
-    :param folder: where the file lies that the topology stands in.
-    :raises InputError: traces cannot be read, each with file and line.
+    :param folder: the folder of the file that contains the topology.
+    :raises InputError: a trace cannot be read; with file and line of each.
     """
 
     def find(place: tuple[str, ...], options: NetemSpec) -> tuple[tuple[str, ...], str] | None:
@@ -81,16 +81,16 @@ def _shapings(spec: TopologySpec) -> Iterator[tuple[tuple[str, ...], NetemSpec]]
 
 
 def loads_topology(text: str, name: str = "topology.yaml") -> Document[TopologySpec]:
-    """Read a topology from ``text``; ``name`` stands for the file."""
+    """Read a topology from ``text``. Messages use ``name`` as the name of the file."""
     return document.loads(text, TopologySpec, name)
 
 
 def substitute(raw: Data, path: str, value: Data) -> Data:
     """Return a copy of a topology's plain data with another value at ``path``.
 
-    A netem option written right under a link means its netem block: ``links.wifi.delay``.  The
-    link or node must exist; options that are not there yet are added.  The copy is checked when it
-    is given to :func:`testbed.document.convert`.  Raises InputError for a path that leads nowhere.
+    A netem option directly below a link refers to its netem block: ``links.wifi.delay``. The link
+    or node must exist; missing options are added. :func:`testbed.document.convert` checks the copy
+    later. Raises InputError for a path that does not exist.
     """
     keys = _keys(path)
     if not keys:
@@ -99,7 +99,7 @@ def substitute(raw: Data, path: str, value: Data) -> Data:
 
 
 def is_shaping(path: str) -> bool:
-    """Tell whether a path of :func:`substitute` leads to the shaping of a link."""
+    """Return whether a path of :func:`substitute` leads to the shaping of a link."""
     keys = _keys(path)
     return len(keys) > 2 and keys[0] == "links" and keys[2] in ("netem", "toward")
 
@@ -140,7 +140,7 @@ def _replace(data: Data, keys: tuple[str | int, ...], depth: int, value: Data) -
 def _known(
     data: dict[str, Data], keys: tuple[str | int, ...], depth: int
 ) -> Collection[str] | None:
-    """Return the keys that may stand here; None: the check of the types will tell."""
+    """Return the keys that are valid here, or None if the check of the types decides."""
     if depth == 0:
         return _fields(TopologySpec)
     if depth == 1 and keys[0] in ("links", "nodes"):
@@ -152,7 +152,7 @@ def _known(
 
 
 def _is_netem(keys: tuple[str | int, ...], depth: int) -> bool:
-    """Whether the keys up to ``depth`` lead to a netem block."""
+    """Return whether the keys up to ``depth`` lead to a netem block."""
     if keys[0] != "links":
         return False
     return (depth == 3 and keys[2] == "netem") or (depth == 4 and keys[2] == "toward")

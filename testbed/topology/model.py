@@ -1,7 +1,7 @@
-"""A topology that has been checked: immutable values that cannot be wrong.
+"""A checked topology: immutable, valid values.
 
-The YAML shapes live in ``spec``; ``resolve`` turns them into these.  Everything that was optional
-in the file is decided here: names, addresses, routes, MPTCP limits and endpoints.
+``spec`` has the types of the YAML file; ``resolve`` converts them to these. Everything that is
+optional in the file is decided here: names, addresses, routes, MPTCP limits and endpoints.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MAIN_TABLE: Final = 254  # RT_TABLE_MAIN, linux/rtnetlink.h
 
 
 class Kind(enum.StrEnum):
-    """The behaviour of a node towards packets that are not for itself."""
+    """The treatment of packets that are not for the node itself."""
 
     HOST = "host"  # drops them: an end host
     RELAY = "relay"  # an end host that forwards them, as in BCube
@@ -28,17 +28,17 @@ class Kind(enum.StrEnum):
 
     @property
     def forwards(self) -> bool:
-        """Whether it passes on packets by the routing table."""
+        """Whether it forwards packets by the routing table."""
         return self in (Kind.RELAY, Kind.ROUTER)
 
     @property
     def is_end(self) -> bool:
-        """Whether it is there for flows: has endpoints, and routes by source."""
+        """Whether it can be an end of flows: it has endpoints, and routes by source."""
         return self in (Kind.HOST, Kind.RELAY)
 
 
 class Family(enum.StrEnum):
-    """An address family, by the name ``ip -4`` and ``ip -6`` give it."""
+    """An address family, as in ``ip -4`` and ``ip -6``."""
 
     IPV4 = "ipv4"
     IPV6 = "ipv6"
@@ -63,8 +63,8 @@ class Interface(msgspec.Struct, frozen=True, kw_only=True):
     mac: str  # "02:00:00:00:00:01"; a tunnel has none
     mtu: int  # octets
     addresses: tuple[str, ...] = ()  # with prefix length: "10.0.1.1/24", "fd00:0:0:1::1/64"
-    device: Vlan | Tunnel | None = None  # None: it is an end of a link itself
-    vrf: str = ""  # the VRF it belongs to; empty: none
+    device: Vlan | Tunnel | None = None  # None for an end of a link
+    vrf: str = ""  # the VRF it belongs to; empty for none
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,11 +73,11 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     source: str  # a prefix, usually /32 or /128; of any source 0.0.0.0/0 or ::/0
     table: int
     priority: int
-    mark: int = 0  # of the packets of a tunnel; 0: whatever they have
+    mark: int = 0  # the mark of a tunnel's packets; 0 for any
 
 
 class NextHop(msgspec.Struct, frozen=True):
-    """One way of a route that has several: its gateway, and the interface toward it."""
+    """One path of a route with several: its gateway, and the interface toward it."""
 
     via: str
     interface: str
@@ -86,8 +86,8 @@ class NextHop(msgspec.Struct, frozen=True):
 class Route(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of a routing table; ``kind`` is ``unicast`` or ``unreachable``.
 
-    One with ``nexthops`` has neither ``via`` nor ``interface``: the kernel chooses a way for each
-    packet, by a hash.
+    A route with ``nexthops`` has neither ``via`` nor ``interface``: the kernel chooses a path for
+    each packet, by a hash.
     """
 
     destination: str  # a prefix; "0.0.0.0/0" and "::/0" are the defaults
@@ -100,7 +100,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Neighbour(msgspec.Struct, frozen=True, kw_only=True):
-    """A permanent neighbour entry, so that no ARP or ND depends on a lossy wire."""
+    """A permanent neighbour entry, which avoids ARP and ND over a lossy wire."""
 
     interface: str
     address: str
@@ -108,7 +108,7 @@ class Neighbour(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """``ip mptcp limits``: extra subflows per connection, ADD_ADDRs taken up; each 0 to 8."""
+    """``ip mptcp limits``: extra subflows per connection, and accepted ADD_ADDRs; each 0 to 8."""
 
     subflows: int
     add_addr_accepted: int
@@ -118,11 +118,12 @@ KERNEL_LIMITS: Final = Limits(subflows=2, add_addr_accepted=0)  # of a new names
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """``ip mptcp endpoint``: one address the in-kernel path manager may use.
+    """``ip mptcp endpoint``: an address that the in-kernel path manager may use.
 
-    ``interface`` binds its subflows, as ``dev`` does in ip-mptcp(8); empty, routing by source
-    decides.  A bound IPv4 socket takes any destination without a route to be on its own link, so
-    binding where the source's table already says "unreachable" would only send SYNs to nowhere.
+    ``interface`` binds its subflows, like ``dev`` in ip-mptcp(8); if it is empty, routing by source
+    decides. A bound IPv4 socket assumes that any destination without a route is on link. So if the
+    source's table has an "unreachable" route already, a binding would only send SYNs that nobody
+    receives.
     """
 
     address: str  # without prefix length
@@ -133,30 +134,30 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
-    """A host, router or switch, with everything its namespace will hold."""
+    """A host, router or switch, with the contents of its namespace."""
 
     name: str
     kind: Kind
     interfaces: tuple[Interface, ...] = ()  # in the order of the links in the file
     rules: tuple[Rule, ...] = ()
     routes: tuple[Route, ...] = ()
-    all_routes: bool = False  # True: observed ones, with those the kernel adds for each address
+    all_routes: bool = False  # True: observed routes, with those the kernel adds for each address
     neighbours: tuple[Neighbour, ...] = ()
-    sysctls: tuple[tuple[str, str], ...] = ()  # in the order they are written
-    limits: Limits | None = None  # None: the kernel's own
+    sysctls: tuple[tuple[str, str], ...] = ()  # in the order of the file
+    limits: Limits | None = None  # None for the kernel's defaults
     endpoints: tuple[Endpoint, ...] = ()
-    run: tuple[tuple[str, ...], ...] = ()  # commands, once the network is built
+    run: tuple[tuple[str, ...], ...] = ()  # commands to run after the network is built
     vrfs: tuple[tuple[str, Vrf], ...] = ()  # by name
 
     def interface(self, name: str) -> Interface:
-        """Return the interface of that name; ``KeyError`` if there is none."""
+        """Return the interface with a name. Raises ``KeyError`` if it does not exist."""
         for interface in self.interfaces:
             if interface.name == name:
                 return interface
         raise KeyError(name)
 
     def card(self, interface: Interface) -> Interface | None:
-        """Return the end of a link that an interface's frames cross; None: it is of a tunnel."""
+        """Return the end of a link that carries an interface's frames, or None for a tunnel."""
         while isinstance(interface.device, Vlan):
             interface = self.interface(interface.device.lower)
         return interface if interface.device is None else None
@@ -165,8 +166,8 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
 class Link(msgspec.Struct, frozen=True, kw_only=True):
     """A link between interfaces ``a`` and ``b`` (first and second in ``between``).
 
-    ``wire`` says whether a wire sits in the middle.  Without one the link is a single veth pair at
-    the kernel's own speed, and nothing about it can be shaped.  A link with middleboxes has one.
+    ``wire`` is whether a wire is in the middle. Without a wire the link is a single veth pair at
+    the kernel's full speed, and cannot be shaped. A link with middleboxes has a wire.
     """
 
     name: str
@@ -174,12 +175,12 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
     b: Interface
     mtu: int  # octets
     wire: bool
-    toward_b: Netem = Netem()  # shapes what travels from a to b
+    toward_b: Netem = Netem()  # shapes frames from a to b
     toward_a: Netem = Netem()
     offload: bool = False  # True: segments larger than the MTU may cross the link
     half_duplex: bool = False  # both directions share one medium
     at_sender: bool = False  # shaped at the interfaces of its ends, not in the middle
-    middlebox: tuple[Box, ...] = ()  # the first one nearest to a
+    middlebox: tuple[Box, ...] = ()  # in order from a to b
 
     @property
     def directions(self) -> tuple[Netem, Netem]:
@@ -188,21 +189,21 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Topology(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole network.  Nodes and links keep the order of the file."""
+    """A complete network. Nodes and links keep the order of the file."""
 
     name: str
     nodes: tuple[Node, ...]
     links: tuple[Link, ...]
 
     def node(self, name: str) -> Node:
-        """Return the node of that name; ``KeyError`` if there is none."""
+        """Return the node with a name. Raises ``KeyError`` if it does not exist."""
         for node in self.nodes:
             if node.name == name:
                 return node
         raise KeyError(name)
 
     def link(self, name: str) -> Link:
-        """Return the link of that name; ``KeyError`` if there is none."""
+        """Return the link with a name. Raises ``KeyError`` if it does not exist."""
         for link in self.links:
             if link.name == name:
                 return link

@@ -11,12 +11,12 @@ LOCALHOST = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
 
 
 def hosts_file(topology: Topology, own: str = "") -> str:
-    """Return the file: each address of a node by NODE and by NODE-INTERFACE.
+    """Return the file, with the names NODE and NODE-INTERFACE for each address of a node.
 
-    A name has the addresses in the order of the node's links, IPv4 first; getaddrinfo(3) prefers
-    those that can be reached.
+    The addresses of a name are in the order of the node's links, IPv4 first; getaddrinfo(3) prefers
+    the reachable ones.
 
-    :param own: the name of this machine, which programs look up, too.
+    :param own: the name of this machine, which programs also look up.
     """
     machine = (
         f"127.0.1.1 {own}\n" if own and not any(own == it.name for it in topology.nodes) else ""

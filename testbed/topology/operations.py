@@ -1,9 +1,9 @@
 """The operations of a plan: each is a value that describes one part of the network.
 
-The same values describe the building of a topology and every later change of it (events, the
-command line), so there is one way in which the sandbox is ever changed.  They carry no behaviour
-beyond ``str()``, which gives the closest iproute2 command line.  They are tagged, so that a plan
-survives a round trip through JSON.  A wire has no iproute2 command: it is written ``wire ...``.
+The same values describe the construction of a topology and every later change (events, the command
+line), so a sandbox changes in one way only. Their only behaviour is ``str()``, which returns the
+closest iproute2 command line. They are tagged, so that a plan survives a round trip through JSON. A
+wire has no iproute2 command: its text is ``wire ...``.
 
 ``namespace`` is the name of a node, or :data:`WIRE`, the namespace in which wires and switches
 live.
@@ -37,17 +37,17 @@ def _ip(operation: Placed) -> str:
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag=True):
-    """Base of all operations."""
+    """The base of all operations."""
 
 
 class Placed(Operation, frozen=True, kw_only=True):
-    """Base of those in one namespace."""
+    """The base of operations in one namespace."""
 
     namespace: str
 
 
 class AddNamespace(Placed, frozen=True, kw_only=True):
-    """A network namespace for a host or router, its loopback up."""
+    """A network namespace for a host or router, with its loopback up."""
 
     def __str__(self) -> str:
         return f"ip netns add {self.namespace}"
@@ -64,10 +64,10 @@ class AddBridge(Placed, frozen=True, kw_only=True):
 
 
 class VethEnd(msgspec.Struct, frozen=True, kw_only=True):
-    """One end of a veth pair, as it is created.
+    """One end of a new veth pair.
 
-    ``offload=False`` turns transmit checksumming and segmentation offload off, so that what
-    leaves the interface is a packet of at most ``mtu`` octets with a real checksum.
+    ``offload=False`` disables transmit checksumming and segmentation offload, so that every
+    outgoing packet has at most ``mtu`` octets and a real checksum.
     """
 
     namespace: str
@@ -75,7 +75,7 @@ class VethEnd(msgspec.Struct, frozen=True, kw_only=True):
     mac: str
     mtu: int
     offload: bool = False
-    bridge: str | None = None  # the bridge (in the same namespace) it is a port of
+    bridge: str | None = None  # the bridge (in the same namespace) of which it is a port
 
     def __str__(self) -> str:
         words = f"{self.interface} netns {self.namespace} address {self.mac} mtu {self.mtu}"
@@ -85,7 +85,7 @@ class VethEnd(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AddVeth(Operation, frozen=True, kw_only=True):
-    """A veth pair; both ends are up when the operation is done."""
+    """A veth pair. Both ends are up after the operation."""
 
     a: VethEnd
     b: VethEnd
@@ -95,9 +95,9 @@ class AddVeth(Operation, frozen=True, kw_only=True):
 
 
 class AddDevice(Placed, frozen=True, kw_only=True):
-    """An interface that stands on others: a VLAN, a tunnel or a VRF; it is up when this is done.
+    """A VLAN, a tunnel or a VRF. The interface is up after the operation.
 
-    ``mac`` and ``mtu`` are empty where the kernel's own choice will do.
+    If ``mac`` or ``mtu`` is empty, the kernel chooses it.
     """
 
     interface: str
@@ -122,7 +122,7 @@ class SetWireGuard(Placed, frozen=True, kw_only=True):
 
 
 class SetMaster(Placed, frozen=True, kw_only=True):
-    """``ip link set IFACE master VRF``: the interface becomes one of a VRF."""
+    """``ip link set IFACE master VRF``: the interface joins a VRF."""
 
     interface: str
     master: str
@@ -280,8 +280,8 @@ class RemoveEndpoint(Placed, frozen=True, kw_only=True):
 class ChangeEndpoint(Placed, frozen=True, kw_only=True):
     """``ip mptcp endpoint change``: whether an endpoint is a backup, and whether ``fullmesh``.
 
-    Hosts tell the peers of its subflows that they are backups (MP_PRIO of RFC 8684, section 3.3.8).
-    With ``fullmesh`` there are subflows to each address of the peer, and without it to one.
+    Hosts inform the peers of its subflows about backups (MP_PRIO of RFC 8684, section 3.3.8). With
+    ``fullmesh`` it opens subflows to each address of the peer, and without it to one.
     """
 
     endpoint: Endpoint
@@ -295,7 +295,7 @@ class ChangeEndpoint(Placed, frozen=True, kw_only=True):
 
 
 class Sender(msgspec.Struct, frozen=True, kw_only=True):
-    """The interface of an end of a link, as the place of a shaper."""
+    """The interface of a link's end, as the place of a shaper."""
 
     namespace: str
     interface: str
@@ -304,11 +304,11 @@ class Sender(msgspec.Struct, frozen=True, kw_only=True):
 class AddWire(Operation, frozen=True, kw_only=True):
     """A shaped wire between two interfaces of the wire namespace.
 
-    Frames that arrive at ``a`` leave through ``b`` shaped by ``toward_b``, and the other way round.
-    With ``half_duplex`` only one frame is on the wire at a time, in whichever direction.
-    Before that they go through the ``middlebox``, the first of them nearest to ``a``; ``nodes`` are
-    those at the ends of the link.  ``senders`` are the interfaces that send toward
-    ``a`` and toward ``b``, if frames are shaped there and not in the middle.
+    Frames that arrive at ``a`` leave through ``b`` shaped by ``toward_b``, and vice versa. With
+    ``half_duplex`` only one frame of both directions is on the wire at a time. Before shaping,
+    frames cross the ``middlebox`` list, whose first entry is nearest to ``a``; ``nodes`` are those
+    at the ends of the link. ``senders`` are the interfaces that send toward ``a`` and toward ``b``,
+    if frames are shaped there and not in the middle.
     """
 
     link: str
@@ -339,10 +339,10 @@ class AddWire(Operation, frozen=True, kw_only=True):
 
 
 class SetWire(Operation, frozen=True, kw_only=True):
-    """Change named options of one direction (``a`` or ``b``: toward which end), keep the others.
+    """Change named options of the direction toward one end (``a`` or ``b``), and keep the others.
 
-    ``options`` are netem options in tc's grammar, for example ``{"loss": "100%"}``.  Nothing that
-    is queued is lost.
+    ``options`` are netem options in tc's grammar, for example ``{"loss": "100%"}``. Queued packets
+    are not lost.
     """
 
     link: str
@@ -355,7 +355,7 @@ class SetWire(Operation, frozen=True, kw_only=True):
 
 
 class BeginTraces(Operation, frozen=True, kw_only=True):
-    """Let traces and flapping begin anew on all wires at one moment."""
+    """Restart traces and flapping on all wires at the same time."""
 
     def __str__(self) -> str:
         return "wire begin traces"
@@ -399,7 +399,7 @@ AnyOperation = (
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """Operations in an order in which they can be carried out, and what they build."""
+    """Operations in an executable order, and the topology that they build."""
 
     topology: Topology
     operations: tuple[AnyOperation, ...]

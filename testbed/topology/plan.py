@@ -1,8 +1,7 @@
-"""From a topology to the operations that build it, in an order in which they can be carried out.
+"""The plan of a topology: the operations that build it, in an executable order.
 
-Namespaces come first, then sysctls (interfaces take them on when they appear), switches, veth
-pairs, each node's VLANs, tunnels and VRFs, addresses, neighbours, rules, routes and MPTCP settings,
-and the wires last.
+The order is: namespaces, sysctls (new interfaces inherit them), switches, veth pairs, each node's
+VLANs, tunnels and VRFs, addresses, neighbours, rules, routes and MPTCP settings, and the wires.
 """
 
 from __future__ import annotations
@@ -43,9 +42,9 @@ from testbed.topology.spec import TopologySpec
 
 
 def planned(written: Document[TopologySpec], *, engine: str = "auto", seed: int = 0) -> Plan:
-    """Return the plan that builds what a document describes, as :func:`plan`.
+    """Return the plan that builds the topology of a document, as :func:`plan` does.
 
-    :raises InputError: with file, line and path.
+    :raises InputError: the document is invalid; with file, line and path.
     """
     topology = resolve(written)
     try:
@@ -57,9 +56,9 @@ def planned(written: Document[TopologySpec], *, engine: str = "auto", seed: int 
 def plan(topology: Topology, *, engine: str = "auto", seed: int = 0) -> Plan:
     """Return the plan that builds ``topology``.
 
-    :param engine: what shapes the wires: ``auto``, ``netem`` or ``emulator``.
-    :param seed: of the wires' randomness; each wire gets its own from it.
-    :raises InputError: as :func:`check_engine`.
+    :param engine: the shaper of the wires: ``auto``, ``netem`` or ``emulator``.
+    :param seed: the random seed, from which each wire's own seed is derived.
+    :raises InputError: as for :func:`check_engine`.
     """
     check_engine(topology, engine)
     return Plan(topology=topology, operations=tuple(_operations(topology, engine, seed)))
@@ -68,9 +67,8 @@ def plan(topology: Topology, *, engine: str = "auto", seed: int = 0) -> Plan:
 def check_engine(topology: Topology, engine: str) -> None:
     """Check that an engine can carry all links.
 
-    :raises InputError: a link has middleboxes or a shared medium, which the engine does not have,
-        or VLANs, whose tags the emulator does not see, or a shaper at the sender, which only netem
-        can be.
+    :raises InputError: a link has middleboxes or a shared medium, which the engine lacks, or VLANs,
+        whose tags the emulator does not see, or a shaper at the sender, which only netem supports.
     """
     tagged = _tagged(topology)
     for link in topology.links:
@@ -107,7 +105,7 @@ def _check_sender(link: Link, engine: str) -> None:
 
 
 def _tagged(topology: Topology) -> set[str]:
-    """Return the links that frames of VLANs cross: in all of a segment."""
+    """Return the links that VLAN frames can cross, which are all links of a segment."""
     vlans = [
         (node.name, interface.device.lower)
         for node in topology.nodes
@@ -122,7 +120,7 @@ def _tagged(topology: Topology) -> set[str]:
 
 
 def _emulated(link: Link) -> bool:
-    """Tell whether a link has what no qdisc of the kernel does."""
+    """Return whether a link has a feature that no qdisc of the kernel provides."""
     return bool(link.middlebox) or link.half_duplex
 
 
@@ -149,7 +147,11 @@ def _operations(topology: Topology, engine: str, seed: int) -> Iterator[AnyOpera
 
 
 def _sysctls(node: Node, *, late: bool) -> Iterator[AnyOperation]:
-    """Those that name an interface (``net.ipv4.conf.wifi.forwarding``) must wait for it."""
+    """Yield the sysctls of a node.
+
+    Those that name an interface (``net.ipv4.conf.wifi.forwarding``) are late: the interface must
+    exist.
+    """
     names = {interface.name for interface in node.interfaces} | {name for name, _ in node.vrfs}
     for key, value in node.sysctls:
         separator = "/" if "/" in key else "."
@@ -189,7 +191,7 @@ def _end(interface: Interface, link: Link, switches: Collection[str]) -> VethEnd
 
 
 def _devices(topology: Topology, node: Node, seed: int) -> Iterator[AnyOperation]:
-    """VRFs, devices on the ends of links, and which of them belong to a VRF."""
+    """Yield the VRFs of a node, the devices on its links, and the interfaces' VRF memberships."""
     for name, vrf in node.vrfs:
         yield AddDevice(namespace=node.name, interface=name, device=vrf)
     for interface in node.interfaces:
@@ -245,9 +247,9 @@ def _node(node: Node) -> Iterator[AnyOperation]:
 
 
 def wire_seed(seed: int, link: str) -> int:
-    """Return the seed of a wire's randomness.
+    """Return the random seed of a wire.
 
-    It is of the link's name, so that adding a link leaves the randomness of the others alone.
+    It depends on the link's name, so that another link does not change the other seeds.
     """
     return zlib.crc32(f"{seed} {link}".encode())
 

@@ -1,8 +1,8 @@
-"""A network as it is at a moment, and the operations that change it from there.  Pure.
+"""The present state of a network, and the operations that change it. Pure.
 
-The events of an experiment and the people who change a running sandbox say the same
-:class:`Change`.  A :class:`Present` knows what earlier changes made of the network: which addresses
-and endpoints there are, and which loss a link had before it became a blackhole.
+The events of an experiment and the commands that change a running sandbox use the same
+:class:`Change`. A :class:`Present` holds the effects of earlier changes: the present addresses and
+endpoints, and the loss of a link before it became a blackhole.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _Named = TypeVar("_Named", Node, Link, Interface)
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True, tag_field="change", tag=True):
-    """Base of all changes of a running network."""
+    """The base of all changes of a running network."""
 
 
 class SetShaping(Change, frozen=True, kw_only=True):
@@ -48,7 +48,7 @@ class SetShaping(Change, frozen=True, kw_only=True):
 
 
 class SetLinkState(Change, frozen=True, kw_only=True):
-    """Take a link down, bring it up, or have it swallow every packet and tell no host."""
+    """Take a link down, bring it up, or drop every packet without notice to the hosts."""
 
     link: str
     state: LinkState
@@ -63,7 +63,7 @@ class GiveAddress(Change, frozen=True, kw_only=True):
 
 
 class TakeAddress(Change, frozen=True, kw_only=True):
-    """Take an address from an interface."""
+    """Remove an address from an interface."""
 
     node: str
     interface: str
@@ -78,14 +78,14 @@ class GiveEndpoint(Change, frozen=True, kw_only=True):
 
 
 class TakeEndpoint(Change, frozen=True, kw_only=True):
-    """Remove endpoints: those of an interface, that of an address, or that with an id."""
+    """Remove endpoints: those of an interface, of an address, or with an id."""
 
     node: str
     which: str
 
 
 class SetEndpoint(Change, frozen=True, kw_only=True):
-    """Change flags of endpoints, chosen as in :class:`TakeEndpoint`; None leaves a flag."""
+    """Change flags of endpoints, selected as in :class:`TakeEndpoint`; None keeps a flag."""
 
     node: str
     which: str
@@ -107,12 +107,12 @@ AnyChange = (
 class Present(msgspec.Struct, frozen=True, kw_only=True):
     """The present state of a network, after all changes so far.
 
-    :param built: the topology, as it was built: its routes and rules come back with what they
-        belong to.
-    :param topology: the same with the addresses, endpoints and shaping of this moment.
-    :param down: links that are down.
-    :param swallowed: links that are blackholes, with the loss of each direction before.
-    :param when: this moment, in the words of messages.
+    :param built: the topology as it was built. Its routes and rules return with their interfaces
+        and addresses.
+    :param topology: the same with the present addresses, endpoints and shaping.
+    :param down: the links that are down.
+    :param swallowed: the links that are blackholes, with the former loss of each direction.
+    :param when: the wording for the present time in messages.
     """
 
     built: Topology
@@ -123,13 +123,13 @@ class Present(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def at_first(cls, topology: Topology, *, when: str = "now") -> Present:
-        """Return a network that has not been changed yet."""
+        """Return a network without changes."""
         return cls(built=topology, topology=topology, when=when)
 
     def changed(self, change: AnyChange) -> tuple[Operations, Present]:
         """Return the operations that carry a change out, and the network after it.
 
-        :raises InputError: it names what the network does not have, or cannot be done.
+        :raises InputError: the change names something that the network lacks, or is impossible.
         """
         return _apply(change, self)
 
@@ -139,11 +139,11 @@ class Present(msgspec.Struct, frozen=True, kw_only=True):
         return states | dict.fromkeys(sorted(self.down), "down")
 
     def with_node(self, node: Node) -> Present:
-        """Return this with another node in the place of that of its name."""
+        """Return a copy in which a node replaces the node with the same name."""
         return _replace(self, topology=_with_node(self.topology, node))
 
     def with_shaping(self, options: Mapping[tuple[str, str], Mapping[str, str]]) -> Present:
-        """Return this with the shaping of links; (link, side) -> all options."""
+        """Return a copy with other shaping; ``options`` maps (link, side) to all options."""
         links = tuple(
             _replace(
                 link,
@@ -258,7 +258,7 @@ def _(change: SetEndpoint, present: Present) -> tuple[Operations, Present]:
 
 
 def _chosen(present: Present, node: Node, which: str) -> tuple[Endpoint, ...]:
-    """Return the endpoints of an interface, that of an address, or that with an id."""
+    """Return the endpoints of an interface, of an address, or with an id."""
     names = [each.name for each in node.interfaces]
     if which in names:
         own = changes.hosts(node.interface(which), present.built.node(node.name).interface(which))

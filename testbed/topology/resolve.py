@@ -1,4 +1,4 @@
-"""From what a file says to what the network is: every default decided, every reference checked."""
+"""The resolution of a topology file: every default is decided, every reference checked."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from testbed.topology.spec import LinkSpec, TopologySpec
 
 
 class Structure(msgspec.Struct, frozen=True, eq=False):
-    """A network as it is whatever its links do to packets, which :meth:`shaped` adds.
+    """A network without the shaping of its links, which :meth:`shaped` adds.
 
-    Networks that differ in the shaping of links alone have the same structure.
+    Networks that differ only in the shaping of links have the same structure.
 
-    :param topology: no link of it is shaped.
-    :param forwarding: of the topology, and of each that is made of it.
+    :param topology: the topology without shaping.
+    :param forwarding: the forwarding of the topology, and of each one with shaping.
     """
 
     topology: Topology
@@ -38,7 +38,7 @@ class Structure(msgspec.Struct, frozen=True, eq=False):
     def shaped(self, shapings: Mapping[str, Shaping]) -> Topology:
         """Return the topology with its links shaped.
 
-        :param shapings: of each link by name.
+        :param shapings: the shaping of each link, by name.
         """
         links = tuple(_shaped(link, shapings[link.name]) for link in self.topology.links)
         return Topology(name=self.topology.name, nodes=self.topology.nodes, links=links)
@@ -54,9 +54,9 @@ def _shaped(link: Link, shape: Shaping) -> Link:
 
 
 def resolve(document: Document[TopologySpec], *, family: Family | None = None) -> Topology:
-    """Return the topology a document describes; its name is that of the file.
+    """Return the topology of a document, with the name of the file.
 
-    :param family: make MPTCP endpoints of this family, whatever the file says.
+    :param family: the family of MPTCP endpoints, which overrides that of the file.
 
     Raises InputError with file, line and path.
     """
@@ -67,10 +67,10 @@ def resolved(
     document: Document[TopologySpec],
     structure_of: Callable[[Document[TopologySpec], TopologySpec], Structure],
 ) -> Topology:
-    """Return the topology a document describes.
+    """Return the topology of a document.
 
-    :param structure_of: is :func:`structure`, or returns what that returned of a document that
-        differs in the shaping of links alone.
+    :param structure_of: :func:`structure`, or a function that returns the structure of a document
+        that differs only in the shaping of links.
     """
     spec = generate.expand(document)
     structures: list[Structure] = []
@@ -85,9 +85,9 @@ def resolved(
 def structure(
     document: Document[TopologySpec], spec: TopologySpec, *, family: Family | None = None
 ) -> Structure:
-    """Return the structure of the network a document describes; see :func:`resolve`.
+    """Return the structure of the network in a document; see :func:`resolve`.
 
-    :param spec: the document's, with its generators carried out.
+    :param spec: the value of the document, with the results of its generators.
     """
     skeletons: list[Skeleton] = []
     guarded: list[Boxes] = []

@@ -1,16 +1,17 @@
-"""Routes: the shortest way through the routers, and per-source policy routing.
+"""Routes: the shortest paths through the routers, and policy routing by source.
 
-Hosts are never gateways, relays are.  Of equally short ways the one that comes first in the file
-is taken, or with ``multipath`` all of them.
-A node with one interface gets a default route, and more specific ones only where another router
-on its segment is nearer.  Routers and hosts with several interfaces get one route per subnet.
+Relays can be gateways, hosts cannot. Of equally short paths the first in the file is used, or with
+``multipath`` all of them. A node with one interface gets a default route, and more specific routes
+only if another router on its segment is nearer. Routers and hosts with several interfaces get one
+route per subnet.
 
-A way leads through a tunnel only where there is no other: the network that carries the tunnel comes
-first.  Each VRF of a router has a table, and routes as if it were a router of its own.
+A path uses a tunnel only if no other path exists: the network that carries the tunnel has priority.
+Each VRF of a router has a table, and routes like a separate router.
 
-A host with several interfaces has besides, for each, a rule ``from ADDRESS lookup TABLE`` and a
-table that knows only what can be reached through that interface and ends in ``unreachable
-default``: a packet never leaves through another interface than its source address's.
+In addition, a host with several interfaces has for each interface a rule ``from ADDRESS lookup
+TABLE``, and a table with only the destinations that are reachable through that interface. The table
+ends in ``unreachable default``, so a packet leaves only through the interface of its source
+address.
 """
 
 from __future__ import annotations
@@ -32,26 +33,26 @@ from testbed.topology.model import MAIN_TABLE, Family, NextHop, Route, Rule
 from testbed.topology.skeleton import Skeleton
 from testbed.topology.spec import RouteSpec
 
-FIRST_TABLE: Final = 1001  # of a node's first interface; above 255, which the kernel names
-FIRST_PRIORITY: Final = 1001  # of its rules; the kernel's own are 0, 32766 and 32767
+FIRST_TABLE: Final = 1001  # of a node's first interface; the kernel names tables up to 255
+FIRST_PRIORITY: Final = 1001  # of its rules; those of the kernel are 0, 32766 and 32767
 DEFAULT: Final = {Family.IPV4: "0.0.0.0/0", Family.IPV6: "::/0"}
 MAX_ROUTES: Final = 200_000  # routers times subnets
 
 
 _Place = TypeVar("_Place", str, int)  # a router, or the number of a subnet
-_First = tuple[End, End]  # the end and the gateway that begin a way
-_Level = dict[str, dict[_First, None]]  # routers, and what begins the ways to them
-_Way = tuple[int, list[_First]]  # to a subnet: one beginning, or with multipath all of them
+_First = tuple[End, End]  # the end and the gateway that begin a path
+_Level = dict[str, dict[_First, None]]  # routers, and the first hops of the paths to them
+_Way = tuple[int, list[_First]]  # to a subnet: one first hop, or with multipath all of them
 
 
 class Router:
-    """Computes the routes of one family for all nodes.
+    """The computation of the routes of one family for all nodes.
 
-    A segment may have several subnets, of which an end need not have all: packets go from one
-    subnet to another over a router, also on one segment.
+    A segment may have several subnets, and an end may lack some of them: packets between subnets
+    cross a router, even on one segment.
 
-    :param like: that of another family; where the same routers stand in the same subnets, the
-        ways are the same.
+    :param like: the router of another family. If the same routers are in the same subnets, the
+        paths are the same.
     """
 
     def __init__(
@@ -80,14 +81,14 @@ class Router:
             for end, addresses in self._of.items()
         }
         self._wanted = self._wanted_subnets()
-        # A subnet that only one router stands in has one gateway, whatever the destination.
+        # A subnet with only one router has one gateway for all destinations.
         self.gateways: list[list[End]] = [[] for _ in self._subnets]
         for segment in skeleton.segments:
             for end in segment.ends:
                 if skeleton.nodes[end.node].kind.forwards:
                     for subnet in self.own[end]:
                         self.gateways[subnet].append(end)
-        # The subnets that each router stands in.
+        # The subnets of each router.
         self._beside: dict[str, list[int]] = {}
         for subnet, gateways in enumerate(self.gateways):
             for gateway in gateways:
@@ -114,7 +115,7 @@ class Router:
         return routes
 
     def table(self, end: End, table: int) -> list[Route]:
-        """Return the table for packets whose source is an address of ``end``."""
+        """Return the table for packets with an address of ``end`` as source."""
         addresses = self._of[end]
         if not addresses:
             return []
@@ -128,7 +129,7 @@ class Router:
         return routes
 
     def _unreachable(self, table: int) -> Route:
-        """Return the end of a table: no packet goes on to the next one."""
+        """Return the last route of a table, which stops the look-up in further tables."""
         return Route(destination=DEFAULT[self._family], table=table, kind="unreachable")
 
     def _single_homed(self, end: End) -> list[Route]:
@@ -160,7 +161,7 @@ class Router:
                 yield Route(destination=destination, table=table, nexthops=nexthops)
 
     def _ways(self, ends: list[End]) -> list[_Way]:
-        """Return, for each other subnet, the ends and gateways that begin the shortest ways."""
+        """Return, for each other subnet, the ends and gateways that begin the shortest paths."""
         key = tuple(ends)
         if key not in self.known:
             self.known[key] = self._shortest(ends)
@@ -169,9 +170,9 @@ class Router:
     def _shortest(self, ends: list[End]) -> list[_Way]:
         """Search breadth first, from the gateways beside the ends in their order.
 
-        That order is kept on every level, so of equally short ways the one of the first end and
-        gateway is found first; without multipath the others are left out.  What lies behind tunnels
-        waits until there is no way without.
+        That order is kept on every level, so of equally short paths that of the first end and
+        gateway is found first; without multipath the others are left out. Routers behind tunnels
+        are visited after all others.
         """
         found: dict[int, dict[_First, None]] = {}
         seen = {subnet for end in ends for subnet in self.own[end]}
@@ -201,7 +202,7 @@ class Router:
         return [(subnet, list(found[subnet])) for subnet in self._wanted if subnet in found]
 
     def _neighbours(self, ends: list[End]) -> tuple[_Level, _Level]:
-        """Return the gateways beside some ends, and those at the other end of a tunnel."""
+        """Return the gateways on the links of some ends, and those at the other end of a tunnel."""
         level: _Level = {}
         later: _Level = {}
         for end in ends:
@@ -213,14 +214,14 @@ class Router:
     def _reach(
         self, places: dict[_Place, dict[_First, None]], place: _Place, firsts: dict[_First, None]
     ) -> None:
-        """Note the beginnings of ways to a place; further ones only with multipath."""
+        """Record the first hops of paths to a place; further ones only with multipath."""
         if place not in places:
             places[place] = firsts
         elif self._skeleton.spec.multipath:
-            places[place] = places[place] | firsts  # a new one: several places share the old
+            places[place] = places[place] | firsts  # new, because places share the old one
 
     def _others(self, end: End) -> list[End]:
-        """Return the gateways on the subnets of ``end``, itself left out."""
+        """Return the gateways on the subnets of ``end``, except its own node."""
         beside = (gateway for subnet in self.own[end] for gateway in self.gateways[subnet])
         return [gateway for gateway in dict.fromkeys(beside) if gateway.node != end.node]
 
@@ -230,7 +231,7 @@ class Router:
         return next(a.host for a in self._of[gateway] if a.network == self._subnets[common])
 
     def _wanted_subnets(self) -> dict[int, None]:
-        """Return the subnets that routes lead to, in order: all, or those with hosts on them."""
+        """Return the destination subnets of routes, in order: all, or those with hosts."""
         if self._skeleton.spec.routing == "all":
             return dict.fromkeys(range(len(self._subnets)))
         of_hosts = {
@@ -243,7 +244,7 @@ class Router:
 
 
 def check_size(skeleton: Skeleton) -> None:
-    """Refuse a topology whose routing tables would never end.  Raises InputError."""
+    """Refuse a topology with too large routing tables. Raises InputError."""
     wanted = sum(
         skeleton.spec.routing == "all"
         or any(skeleton.nodes[end.node].kind.is_end for end in segment.ends)
@@ -259,7 +260,7 @@ def check_size(skeleton: Skeleton) -> None:
 
 
 def source_tables(skeleton: Skeleton, node: str) -> dict[End, int]:
-    """Return the table of packets from each end of a node that routes by source; else none."""
+    """Return the routing table of each end of a node that routes by source; else nothing."""
     spec, ends = skeleton.nodes[node], skeleton.ends[node]
     if not (spec.kind.is_end and spec.policy_routing and len(ends) > 1):
         return {}
@@ -275,7 +276,7 @@ def node_routes(
 ) -> tuple[tuple[Rule, ...], tuple[Route, ...]]:
     """Return the rules and routes of a host or router.
 
-    :param marked: tunnels whose packets a rule has to send to a table.
+    :param marked: the tunnels whose packets need a rule that selects a table.
     """
     spec = skeleton.nodes[node]
     rules: list[Rule] = []
@@ -303,7 +304,7 @@ def node_routes(
             message = f"there is a route to {route.destination} in table {route.table} already"
             raise skeleton.document.error(message, path)
         written.add(key)
-        by_key.pop(key, None)  # it may need those that stand before it in the file
+        by_key.pop(key, None)  # it may need earlier routes of the file
         by_key[key] = route
     return tuple(rules), tuple(by_key.values())
 
@@ -318,7 +319,7 @@ def _explicit(
 ) -> Route:
     """Check one entry of ``routes:`` and find the interface that leads to its gateway.
 
-    :param before: the routes that the kernel will know when this one is added.
+    :param before: the routes that precede this one in the kernel.
     """
     error = skeleton.document.error
     via = _parse_via(skeleton, wanted, path)
@@ -364,13 +365,13 @@ def _interface_toward(
     addresses: Mapping[str, tuple[Address, ...]],
     before: Iterable[Route],
 ) -> str | None:
-    """Return the interface that a gateway is on link at, as the kernel looks it up.
+    """Return the interface on whose link a gateway is, with the kernel's look-up.
 
-    It looks into the table of the route unless that is the main one, then into the local and the
+    The kernel searches the table of the route unless that is the main one, then the local and the
     main table: fib_check_nh_v4_gw() of net/ipv4/fib_semantics.c, and ip6_route_check_nh() of
     net/ipv6/route.c.
 
-    :param addresses: those of each interface.
+    :param addresses: the addresses of each interface.
     """
     written: dict[int, list[Route]] = {}
     for route in before:
@@ -393,7 +394,7 @@ def _interface_toward(
 
 
 def _covering(via: IpAddress, wanted: RouteSpec, routes: Iterable[Route]) -> Route | None:
-    """Return the route to a gateway; for IPv4 those over other gateways are passed over."""
+    """Return the route to a gateway. For IPv4, routes over other gateways are ignored."""
     covering = [
         (ipaddress.ip_network(route.destination).prefixlen, route)
         for route in routes

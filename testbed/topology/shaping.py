@@ -1,4 +1,4 @@
-"""The effects of a link on packets, as the file says them."""
+"""The shaping of links, read from a file."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from testbed.wire.queues import grammar as queues
 class Shaping(msgspec.Struct, frozen=True):
     """The netem options of a link.
 
-    :param both: of both directions.
-    :param toward: of the direction to a node, where the file has more to say of it.
-    :param asked: the file says something of them, be it that there are none yet.
+    :param both: the options of both directions.
+    :param toward: the options of the direction to a node, if the file sets some for it.
+    :param asked: whether the file sets ``netem`` (even to an empty block) or ``toward``.
     """
 
     both: Netem
@@ -33,8 +33,8 @@ class Shaping(msgspec.Struct, frozen=True):
 def shapings(document: Document[TopologySpec], spec: TopologySpec) -> dict[str, Shaping]:
     """Read the netem options of all links.
 
-    :param spec: the document's, with its generators carried out.
-    :raises InputError: as :func:`shaping`, for all of them at once.
+    :param spec: the value of the document, with the results of its generators.
+    :raises InputError: as for :func:`shaping`, with the errors of all links.
     """
     found = all_of(
         *(
@@ -48,8 +48,8 @@ def shapings(document: Document[TopologySpec], spec: TopologySpec) -> dict[str, 
 def shaping(document: Document[TopologySpec], path: str, spec: LinkSpec) -> Shaping:
     """Read the netem options of a link.
 
-    :param path: where the file says them.
-    :raises InputError: what is wrong with any direction, with file, line and path.
+    :param path: the path of the link in the file.
+    :raises InputError: a direction is invalid; with file, line and path of every error.
     """
     both = Netem()
     if isinstance(spec.netem, str | dict):
@@ -73,7 +73,7 @@ def shaping(document: Document[TopologySpec], path: str, spec: LinkSpec) -> Shap
 def _check_rates(
     document: Document[TopologySpec], found: Shaping, ends: list[str], path: str
 ) -> None:
-    """Check that frames of both directions take time on the medium that they share."""
+    """Check that both directions of a shared medium have a rate."""
     with document.placing(f"{path}.duplex"):
         for end in ends:
             check_rate(found.toward.get(end, found.both).rate, end)
@@ -104,5 +104,5 @@ def _read(document: Document[TopologySpec], base: Netem, options: NetemSpec, pat
             queues.check(value, key)
 
     all_of(*(functools.partial(check, *option) for option in written.items()))
-    with document.placing(path):  # what is still wrong is how options go together
+    with document.placing(path):  # only combinations of options can still be wrong
         return base.merge(written)

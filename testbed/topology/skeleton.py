@@ -1,8 +1,8 @@
-"""The skeleton of a topology: checked names, the ends of every link, and who hears whom.
+"""The skeleton of a topology: checked names, the ends of every link, and the segments.
 
-A *segment* is one layer 2 domain: a link, or all links joined by switches; a VLAN there; or a
-tunnel.  The first half of ``resolve``; the rest adds addresses and everything that follows from
-them.
+A *segment* is one layer 2 domain: a link, or all links joined by switches; a VLAN on these; or a
+tunnel. The skeleton is the first half of ``resolve``. The second half adds addresses and everything
+derived from them.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from testbed.topology.spec import EndSpec, LinkSpec, NodeSpec, TopologySpec, Tun
 MAX_PORTS: Final = 1023  # of a Linux bridge: BR_MAX_PORTS in net/bridge/br_private.h, less one
 
 _NODE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_OWN_NAME: Final = re.compile(r"[wp][0-9]+[ab]|lo")  # what the wire namespace uses itself
+_OWN_NAME: Final = re.compile(r"[wp][0-9]+[ab]|lo")  # names that the wire namespace uses itself
 
 
 class Skeleton(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """Everything that is known before addresses are given out."""
+    """The parts of a topology that do not depend on addresses."""
 
     document: Document[TopologySpec]
-    spec: TopologySpec  # with the generators carried out
+    spec: TopologySpec  # with the results of generators
     nodes: dict[str, NodeSpec]
     links: dict[str, tuple[End, End]]
     tunnels: dict[str, tuple[End, End]]
     ends: dict[str, list[End]]  # per node: cards and VLANs in the order of the links, then tunnels
     segments: list[Segment]
-    segment_of: dict[End, Segment]  # not of the ports of switches
+    segment_of: dict[End, Segment]  # except ports of switches
 
 
 def build(document: Document[TopologySpec], spec: TopologySpec) -> Skeleton:
@@ -101,7 +101,7 @@ def build(document: Document[TopologySpec], spec: TopologySpec) -> Skeleton:
 def _check_names(
     document: Document[TopologySpec], spec: TopologySpec, every: Iterable[End]
 ) -> None:
-    """Check the names of interfaces, and those of tunnels and VLANs, which are no links."""
+    """Check the names of interfaces, and those of tunnels and VLANs, which must be no links."""
     names: dict[str, set[str]] = {}
     vlans = {end.link for end in every if end.vlan is not None}
 

@@ -1,7 +1,7 @@
-"""The contents of a topology file, as types: the description of the YAML, and its JSON Schema.
+"""The types of a topology file, which also define its JSON Schema.
 
-Shapes and ranges are checked here; what depends on two places of the file is checked by
-``resolve``.
+Types and ranges are checked here. ``resolve`` checks everything that depends on two places of the
+file.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from testbed.wire.netem import Netem
 # MPTCP_PM_ADDR_MAX in net/mptcp/protocol.h: every limit, and endpoints per node; a kernel that
 # takes fewer than the most says so itself.
 MAX_SUBFLOWS = 8
-MOST_SUBFLOWS = 64  # of later kernels
+MOST_SUBFLOWS = 64  # in later kernels
 
 QueueSpec = dict[str, str | int | float | bool]  # {kind: fq_codel, target: 5ms}
 # "rate 20mbit delay 10ms", or a mapping of options
@@ -265,5 +265,5 @@ class TopologySpec(Spec, frozen=True, kw_only=True):
 
 
 def shaping(options: LinkOptions) -> Netem | None:
-    """Return the netem block both directions of a link share; None: it has no wire at all."""
+    """Return the common netem block of both directions, or None if the link has no wire."""
     return None if options.netem is msgspec.UNSET else Netem.parse(options.netem)

@@ -1,7 +1,7 @@
-"""The ends of VLANs and tunnels, as the file says them: checked, and joined to segments.
+"""The ends of VLANs and tunnels in a file, checked and joined to segments.
 
-Both are links without a wire of their own.  The ends of a VLAN hear one another where the cards
-they stand on do.  A tunnel has two ends, wherever the network carries its packets.
+Both are links without their own wire. The ends of a VLAN share a segment if their cards do. A
+tunnel has two ends, and the network carries its packets.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from testbed.topology.spec import (
 )
 
 MAX_VLAN: Final = 4094
-_DEFAULT_MTU: Final = 1500  # until the cards that carry a tunnel are known
+_DEFAULT_MTU: Final = 1500  # before the cards that carry a tunnel are known
 
 
 def vlan_name(link: str, number: int) -> str:
-    """Return the name of a VLAN on a link, which its interfaces have as well."""
+    """Return the name of a VLAN on a link, which is also the name of its interfaces."""
     return f"{link}.{number}"
 
 
@@ -41,9 +41,9 @@ def vlans(
     link: LinkSpec,
     ends: tuple[End, End],
 ) -> dict[int, tuple[End, ...]]:
-    """Return the ends of each VLAN on a link, those of switches left out.
+    """Return the ends of each VLAN on a link, except those of switches.
 
-    :raises InputError: what is wrong with any of them, with file, line and path.
+    :raises InputError: a VLAN is invalid; with file, line and path of every error.
     """
     path = join_path("links", name, "vlan")
     found: dict[int, tuple[End, ...]] = {}
@@ -105,7 +105,7 @@ def tunnel_ends(
     name: str,
     tunnel: TunnelSpec,
 ) -> tuple[End, End]:
-    """Check what is said of a tunnel, and return its ends.  Raises InputError."""
+    """Check a tunnel and return its ends. Raises InputError."""
     path = join_path("tunnels", name)
     specs = {
         node: spec or TunnelEndSpec()
@@ -152,9 +152,9 @@ def with_uppers(
     vlans_of: Mapping[End, tuple[End, ...]],
     tunnels: Mapping[str, tuple[End, End]],
 ) -> list[Segment]:
-    """Return all segments: those of cards, each followed by those of VLANs on it, and tunnels.
+    """Return all segments: those of cards, each followed by its VLANs, and then the tunnels.
 
-    :param vlans_of: the VLANs' ends on each card.
+    :param vlans_of: the ends of VLANs on each card.
     """
     found: list[Segment] = []
     for name, ends in _joined(segments, vlans_of):

@@ -14,7 +14,7 @@ from testbed.topology.ends import unfit
 from testbed.topology.model import Kind
 from testbed.topology.spec import NodeSpec, TopologySpec
 
-FIRST_TABLE: Final = 1001  # of a router's first VRF; above 255, which the kernel names
+FIRST_TABLE: Final = 1001  # of a router's first VRF; the kernel names tables up to 255
 
 
 def devices(node: NodeSpec) -> tuple[tuple[str, Vrf], ...]:
@@ -23,7 +23,7 @@ def devices(node: NodeSpec) -> tuple[tuple[str, Vrf], ...]:
 
 
 def of(node: NodeSpec, interface: str) -> str:
-    """Return the VRF that an interface belongs to; empty: none."""
+    """Return the VRF of an interface; empty if it has none."""
     return next((name for name, members in node.vrf.items() if interface in members), "")
 
 
@@ -32,7 +32,7 @@ def check(
 ) -> None:
     """Check the VRFs of a node.
 
-    :raises InputError: what is wrong with any of them, with file, line and path.
+    :raises InputError: a VRF is invalid; with file, line and path of every error.
     """
     path = join_path("nodes", name, "vrf")
     if node.vrf and node.kind is not Kind.ROUTER:

@@ -1,4 +1,4 @@
-"""The links that packets between two addresses cross, and the least rate on them."""
+"""The links that packets between two addresses cross, and their minimum rate."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from testbed.topology.model import Kind, Link, Topology
 
 
 class Way(msgspec.Struct, frozen=True, kw_only=True):
-    """The way from ``source`` to ``destination`` and back.
+    """The path from ``source`` to ``destination`` and back.
 
-    :param link: that it begins with, or the VLAN or tunnel.
-    :param links: to the destination, in order; those that carry a tunnel's packets among them.
-    :param forward: the least rate on the way there in bit/s; ``None`` where no link has one, or
-        where a trace sets one.
-    :param reverse: the same on the way back, which may be another one.
+    :param link: the first link, VLAN or tunnel of the path.
+    :param links: the links to the destination in order, with those that carry a tunnel.
+    :param forward: the minimum rate to the destination in bit/s, or ``None`` if no link has a rate
+        or a trace sets one.
+    :param reverse: the same for the way back, which may be different.
     """
 
     source: str
@@ -34,11 +34,11 @@ class Way(msgspec.Struct, frozen=True, kw_only=True):
 def ways_of(
     topology: Topology, pairs: Iterable[tuple[str, str]], forwarding: Forwarding
 ) -> tuple[Way, ...]:
-    """Return the way of each pair of addresses; of those that are not reached, none.
+    """Return the path of each pair of addresses that reach each other.
 
-    There is none either where a router has several ways of equal cost: each connection has its own.
+    Pairs with several equal-cost paths are left out, because each connection has its own path.
 
-    :param forwarding: of the topology.
+    :param forwarding: the forwarding of the topology.
     """
     found = _Ways(topology, forwarding)
     ways = []
@@ -59,7 +59,7 @@ def ways_of(
     return tuple(ways)
 
 
-# A link, and the node that packets enter it from.
+# A link, and the node from which packets enter it.
 _Step = tuple[Link, str]
 
 
@@ -83,12 +83,12 @@ class _Ways:
         return tuple(step for hop in hops for step in self._crossed(hop))
 
     def first(self, source: str, destination: str) -> str:
-        """Return the link, VLAN or tunnel that a packet leaves by; there is a way."""
+        """Return the first link, VLAN or tunnel of a packet that has a path."""
         hop = self._forwarding.hop(self._node_of[source], destination, source)
         return "" if hop is None else hop.interface.link
 
     def _crossed(self, hop: Hop) -> Iterator[_Step]:
-        """Yield the links of a hop: those of a tunnel's own packets, or through switches."""
+        """Yield the links of a hop: those through switches, or those that carry a tunnel."""
         device, near = hop.interface.device, hop.interface
         if isinstance(device, Gre | WireGuard):
             yield from self.links(device.local, device.remote)
