@@ -1,13 +1,13 @@
 """The ``testbed`` command.
 
-Each command is one module here with a function ``command``; its docstring is the help, in which
-indented paragraphs (examples) keep their lines.  A module with an ``application`` is a group of
-commands instead.  ``CONTEXT_SETTINGS``, if there are any, are
-click's, for commands that pass options on to another program.
+Each command is a module of this package with a function ``command``. Its docstring is the help, in
+which indented paragraphs (examples) keep their lines. A module with an ``application`` is a group
+of commands instead. The optional ``CONTEXT_SETTINGS`` are click's, for commands that pass options
+on to another program.
 
-A module is imported when its command is used, and imports what is heavy inside its function.
-:mod:`testbed.cli.ending` alone turns errors into exit codes (see :mod:`testbed.errors`): commands
-raise.
+A module is imported when its command is used, and imports large libraries inside its function.
+Commands raise errors; only :mod:`testbed.cli.ending` converts them to exit codes (see
+:mod:`testbed.errors`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import os
 import sys
 from typing import Final
 
-# How /dev/null is opened for each one that is closed.  Input is empty, messages are lost, and
+# How /dev/null is opened for each closed stream.  Input is empty, messages are lost, and
 # writing output fails.
 _STANDARD: Final = (
     ("stdin", os.O_RDONLY, "r"),
@@ -36,7 +36,7 @@ def main() -> None:
 def _replace_closed_streams() -> None:
     """Open /dev/null for each standard stream that is closed.
 
-    Otherwise Python has no object for it, and the next file or socket gets its number.
+    Otherwise Python has no object for the stream, and the next file or socket gets its number.
     """
     for number, (name, access, mode) in enumerate(_STANDARD):
         if getattr(sys, name) is None:

@@ -1,4 +1,4 @@
-"""An experiment that was carried out once, carried out again in the same place."""
+"""The repetition of an earlier experiment in the same place."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from testbed.results.model import ExperimentRecord
 
 
 def run_again(name: str, spec: dict[str, Any], place: str, results: Path, *, json: bool) -> Path:
-    """Return the result folder.
+    """Run the experiment and return the result folder.
 
-    :param name: of the experiment.
-    :param spec: the file as plain data, with the topology in it.
-    :param place: the machine, as an environment names it.
-    :param results: where the folder is made.
-    :param json: leave standard output to a document.
+    :param name: the name of the experiment.
+    :param spec: the file as plain data, with its topology.
+    :param place: the machine, by its name in an environment.
+    :param results: the directory for the folder.
+    :param json: whether standard output is reserved for a document.
     :raises TestbedError: no run is possible.
     """
     end_as_ctrl_c()

@@ -14,7 +14,7 @@ from testbed.cli.ending import told
 from testbed.cli.helptext import of as help_of
 from testbed.errors import PlatformError
 
-# In the order of ``testbed --help``: describe, live in, measure, find out why.
+# In the order of ``testbed --help``: describe, use, measure and diagnose networks.
 COMMANDS: Final = (
     "init",
     "topologies",
@@ -61,14 +61,14 @@ _RESERVED: Final = ("exec", "import")
 
 
 class Commands(TyperGroup):
-    """The commands by name; importing one only when it is asked for keeps the start short."""
+    """The commands by name. A command is imported when it is used, so that the start is fast."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the base class's signature
         """Return the names in the order of the help."""
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | None:  # noqa: ARG002 - same
-        """Import the module of ``cmd_name``; ``None`` if there is no such command."""
+        """Import the module of ``cmd_name``; return ``None`` if the command does not exist."""
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(_module(cmd_name))
@@ -81,21 +81,21 @@ class Commands(TyperGroup):
         alone.command(cmd_name, help=help_of(module.command), context_settings=settings)(
             module.command
         )
-        return cast("TyperCommand", typer.main.get_command(alone))  # of one command: just that one
+        return cast("TyperCommand", typer.main.get_command(alone))  # the command itself
 
     def make_context(self, *arguments: Any, **extra: Any) -> Any:
-        """Read the command line; ``--help`` and ``--version`` are answered here."""
+        """Parse the command line; ``--help`` and ``--version`` are handled here."""
         with told():
             return super().make_context(*arguments, **extra)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; an error becomes one line on stderr and its exit code."""
+        """Run the command. An error becomes one line on stderr and an exit code."""
         with told():
             return super().invoke(ctx)
 
 
 def _module(command: str) -> str:
-    """Return the module of a command; some names are Python's own and have a ``_``."""
+    """Return the module of a command, with a ``_`` appended if the name is reserved in Python."""
     name = command.replace("-", "_")
     return f"{__package__}.{name}{'_' if command in _RESERVED else ''}"
 
@@ -109,7 +109,7 @@ def _print_version(wanted: bool) -> None:
 def _look_at_build() -> None:
     """Print a note if compiled modules are not used because their sources have changed.
 
-    :raises PlatformError: TESTBED_COMPILED wants what cannot be had.
+    :raises PlatformError: TESTBED_COMPILED requires compiled modules, which are missing.
     """
     try:
         status = compiled.status()

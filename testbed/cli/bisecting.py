@@ -1,4 +1,4 @@
-"""A search, for people: its progress on standard error, and its result."""
+"""The output of a search: its progress on standard error, and its result."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from testbed.cli.tables import print_table
 from testbed.text import clean
 
 _COLOURS: Final = {Judgement.GOOD: "green", Judgement.BAD: "red", Judgement.SKIP: "yellow"}
-# Where what became better is searched for, the words of git-bisect(1), "Alternate terms".
+# For a search for an improvement, the words of git-bisect(1), "Alternate terms".
 _NEUTRAL: Final = {Judgement.GOOD: "old", Judgement.BAD: "new", Judgement.SKIP: "skip"}
 _HEADS: Final = {Kind.CHECKOUT: "commit", Kind.KERNEL: "commit", Kind.MACHINES: "machine"}
 
 
 class Lines:
-    """Prints a line for each step, and below it those of the runs.
+    """Prints a line for each step, and below it the lines of its runs.
 
-    As a context it says how to go on if the search is interrupted.
+    As a context manager it prints how to continue if the search is interrupted.
 
     :param directory: the folder of the search.
-    :param new_is_better: what improved is searched for.
+    :param new_is_better: whether the search is for an improvement.
     """
 
     def __init__(self, directory: Path, *, new_is_better: bool) -> None:
@@ -51,14 +51,14 @@ class Lines:
             _print(f"go on with: testbed bisect --resume {folder}")
 
     def begin(self, candidate: Candidate, left: int | None) -> None:
-        """Say what is measured now."""
+        """Print what is measured now."""
         steps = (
             "an end" if left is None else f"about {left} {'step' if left == 1 else 'steps'} left"
         )
         _print(f"{candidate} ({steps})")
 
     def again(self, candidate: Candidate, repetitions: int) -> None:
-        """Say that more repetitions are measured."""
+        """Print that more repetitions are measured."""
         _print(f"{candidate}: not decided; again with {repetitions} repetitions")
 
     def ends(self, found: Comparison) -> None:
@@ -68,17 +68,17 @@ class Lines:
         out.print()
 
     def judged(self, step: Step) -> None:
-        """Say what came out."""
+        """Print the judgement."""
         word = _word(step.judgement, new_is_better=self._new_is_better)
         _print(f"{step.candidate}: {word}: {step.why}")
 
     def said(self, line: str) -> None:
-        """Pass on what `testbed run` says."""
+        """Pass on the output of `testbed run`."""
         _print(f"  {line}")
 
 
 def conclude(found: Found, directory: Path, *, json: bool) -> None:
-    """Print what was found."""
+    """Print the result."""
     if json:
         print_json(plain(found))
         return
@@ -108,7 +108,7 @@ def conclude(found: Found, directory: Path, *, json: bool) -> None:
 
 
 def plain(found: Found) -> dict[str, Any]:
-    """Return a result for JSON, with the culprit if there is a single one."""
+    """Return a result for JSON, with the culprit if it is the only one."""
     return msgspec.structs.asdict(found) | {
         "culprit": found.culprit,
         "comparison": changes.plain(found.comparison),

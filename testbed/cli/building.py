@@ -1,4 +1,4 @@
-"""The progress of a kernel build, on stderr: a live line on a terminal, elsewhere lines."""
+"""The progress of a kernel build on stderr: a live line on a terminal, else separate lines."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from typing import Final
 import typer
 
 _LINE_EVERY_S: Final = 15.0
-_ENOUGH_S: Final = 20.0  # of compiling, before the rest is estimated
+_ENOUGH_S: Final = 20.0  # seconds of compiling before the rest is estimated
 _CLEAR: Final = "\r\x1b[K"
 
 
 class Lines:
-    """Print a line for each step, and now and then one with the number of compiled files.
+    """Print a line for each step, and periodically one with the number of compiled files.
 
-    :param now: a clock in seconds.
+    :param now: the clock in seconds.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
-        # When compiling began, and how many files were compiled then.
+        # The time when compiling began, and the number of compiled files at that time.
         self._began: tuple[float, int] | None = None
         self._due = 0.0
 
     def step(self, text: str) -> None:
-        """Say what is done now."""
+        """Print the present step."""
         self._print(text)
         self._began = None
 
     def compiled(self, done: int, total: int | None) -> None:
-        """Say how far compiling is, when it is time to."""
+        """Print the progress of compiling, if a line is due."""
         now = self._now()
         if self._began is None:
             self._began = (now, done)
@@ -58,7 +58,7 @@ class Lines:
 
 
 class Live(Lines):
-    """Rewrite one line with the number of compiled files; for a terminal."""
+    """Rewrite one line with the number of compiled files on a terminal."""
 
     _interval_s = 0.5
 
@@ -70,7 +70,7 @@ class Live(Lines):
 
 
 def watcher() -> Lines:
-    """Return the one of both that suits standard error."""
+    """Return the watcher that suits standard error."""
     return Live() if sys.stderr.isatty() else Lines()
 
 

@@ -1,4 +1,4 @@
-"""Carrying out experiments: progress, result folders and results."""
+"""The execution of experiments: progress, result folders and results."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from testbed.results.environment import Software
     from testbed.results.store import Store
 
-# Result folders, each with its outcome if a summary was asked for.
+# Result folders, each with its outcome if a summary was requested.
 Done = list[tuple["Store", "Outcome | None"]]
 
 
@@ -41,7 +41,7 @@ def run_here(request: Request, experiments: Iterable[Experiment]) -> int:
 
 @contextlib.contextmanager
 def _cluster(request: Request) -> Iterator[Cluster | None]:
-    """Yield the cluster whose workers are asked, if some are."""
+    """Yield the cluster of the request, if it has one."""
     if request.on is None:
         yield None
         return
@@ -56,7 +56,7 @@ def _cluster(request: Request) -> Iterator[Cluster | None]:
 
 
 def print_folders(request: Request, done: Done) -> None:
-    """Print what came out as a document for programs, if one is wanted."""
+    """Print the outcome as a document for programs, if one was requested."""
     if request.format is not None:
         from testbed.cli.formats import print_tests
 
@@ -84,10 +84,10 @@ def carry_out(
 ) -> None:
     """Run experiments, or resume one.
 
-    :param done: gets the result folders, also when it ends too early.
-    :param machine: where the runs happen, if not here.
-    :param known: what has been found out about the programs.
-    :param cluster: whose workers carry them out, instead of this host.
+    :param done: the list to which the result folders are added, even after an early end.
+    :param machine: the machine for the runs, if not this host.
+    :param known: the known facts about the programs.
+    :param cluster: the cluster whose workers carry them out, instead of this host.
     """
     from testbed.campaign import runner
     from testbed.results.store import Store
@@ -104,7 +104,7 @@ def carry_out(
             for it in experiments
         )
     for experiment, store in work:
-        # _concluded() may remove the folder, so it ends while the folder is still locked.
+        # _concluded() may remove the folder, so it must end before the folder is unlocked.
         with store.writing(), _concluded(store, done, request), _console_kept(store, machine):
             _runs(experiment, store, request, machine, known, cluster)
         if request.fail_fast and _failed(store):
@@ -112,7 +112,7 @@ def carry_out(
 
 
 def _is_away(place: str, machine: Machine | None, cluster: Cluster | None) -> bool:
-    """Tell whether runs happen in another environment; simulations are the same in all."""
+    """Return whether runs happen in another environment. Simulations are the same in all."""
     from testbed.experiment.venue import SIMULATION
 
     return machine is not None or (cluster is not None and place != SIMULATION)
@@ -157,7 +157,7 @@ def _runs(
 
 @contextlib.contextmanager
 def _concluded(store: Store, done: Done, request: Request) -> Iterator[None]:
-    """Print the outcome and add it to ``done``, also when the experiment ends too early."""
+    """Print the outcome and add it to ``done``, even if the experiment ends early."""
     from testbed.cli.conclusion import conclude
 
     try:
@@ -170,7 +170,7 @@ def _concluded(store: Store, done: Done, request: Request) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _console_kept(store: Store, machine: Machine | None) -> Iterator[None]:
-    """Say where the console of a machine that broke down is; keep it if the folder goes."""
+    """Print where the console output of a failed machine is; keep it if the folder is removed."""
     try:
         yield
     except MachineError as error:

@@ -79,7 +79,7 @@ def command(
     from testbed.units import parse_time
 
     selection = Selection(host=host, port=port, snaplen=snaplen)
-    selection.program()  # tells what is wrong with it
+    selection.program()  # raises the error
     job = Job(
         selection=selection,
         count=count,
@@ -125,7 +125,7 @@ async def _capture(name: str, place: str, job: Job, output: int) -> Ended:
 
 
 def _parsed(place: str, nodes: Sequence[str]) -> tuple[str, tuple[str, ...]]:
-    """Return the node and the interfaces that a place names; both names may have dots in them."""
+    """Return the node and the interfaces that a place names. Both names may contain dots."""
     from testbed.errors import InputError
     from testbed.hints import nearest
 

@@ -1,4 +1,4 @@
-"""A comparison, for people: a line for each metric of each cell, with warnings below."""
+"""The output of a comparison: a line for each metric of each cell, with warnings below."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def print_comparison(out: Console, found: Comparison) -> None:
 
 
 def as_text(found: Comparison) -> str:
-    """Return what :func:`print_comparison` prints, without colours."""
+    """Return the output of :func:`print_comparison` without colours."""
     written = io.StringIO()
     print_comparison(console(file=written), found)
     return written.getvalue()
 
 
 def plain(found: Comparison) -> dict[str, Any]:
-    """Return a comparison for JSON: all of it, and how many changes have each verdict."""
+    """Return a complete comparison for JSON, with the number of changes of each verdict."""
     return msgspec.structs.asdict(found) | {"counts": found.counts, "regressed": found.regressed}

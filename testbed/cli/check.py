@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class Mistake(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One thing that is wrong with a file, or that deserves a second look.
+    """One error of a file, or one doubtful value.
 
-    :param error: all of it in one line.
+    :param error: the complete message in one line.
     """
 
     error: str

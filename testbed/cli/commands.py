@@ -26,11 +26,11 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Described(msgspec.Struct, frozen=True, kw_only=True):
-    """One command, with all that ``--help`` says.
+    """One command, with the contents of its ``--help``.
 
-    :param name: all words of it: ``testbed machine list``.
-    :param paragraphs: its text; an example is a paragraph that keeps its lines, which are indented.
-    :param group: it has commands below it, and does nothing by itself.
+    :param name: the complete name: ``testbed machine list``.
+    :param paragraphs: its text. An example is a paragraph of indented lines, which are kept.
+    :param group: whether it is a group of commands, which does nothing by itself.
     """
 
     name: str
@@ -69,7 +69,7 @@ def _described(command: Any, name: str, parent: Any) -> Iterator[Described]:
 
 
 def _paragraphs(text: str) -> Iterator[str]:
-    """Yield the paragraphs of a help text; click's mark for those that keep their lines goes."""
+    """Yield the paragraphs of a help text, without click's mark for kept lines."""
     import inspect
 
     for paragraph in inspect.cleandoc(text).split("\n\n"):

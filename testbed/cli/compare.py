@@ -106,7 +106,7 @@ def command(
 def terms_of(
     metrics: str | None, threshold: float | None, across: list[str] | None, *, force: bool
 ) -> Terms:
-    """Return what the options say."""
+    """Return the terms that the options define."""
     from testbed.analysis.comparison import Terms
 
     return Terms(
@@ -124,9 +124,9 @@ def selected(
     new_cells: str | None = None,
     where: str | None = None,
 ) -> Comparison:
-    """Compare sides, the first of which is the base, or cells of them.
+    """Compare sides, or cells of them. The first side is the base.
 
-    :raises InputError: a selector fits no cell, or nothing is asked.
+    :raises InputError: a selector fits no cell, or nothing is to be compared.
     """
     import msgspec
 
@@ -153,7 +153,7 @@ def selected(
 def conclude(
     found: Comparison, *, json: bool, markdown: Path | None = None, junit: Path | None = None
 ) -> None:
-    """Print a comparison, for people or as JSON, and write the files that are wanted."""
+    """Print a comparison as text or JSON, and write the requested files."""
     from testbed.cli import changes, documents
 
     for path, document in ((markdown, documents.markdown), (junit, documents.junit)):
@@ -171,7 +171,7 @@ def conclude(
 
 
 def exit_code(found: Comparison, *, strict: bool) -> int:
-    """Return 3 if something regressed, 1 if something is not decided and that counts, else 0."""
+    """Return 3 for a regression, 1 for an undecided change if that counts, else 0."""
     if found.regressed:
         return 3
     return int(strict and found.inconclusive)

@@ -11,41 +11,41 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-CHANGED_FLAGS: Final = ("backup", "nobackup", "fullmesh", "nofullmesh")  # of endpoints that live
+CHANGED_FLAGS: Final = ("backup", "nobackup", "fullmesh", "nofullmesh")  # of existing endpoints
 
 
 def sandboxes(incomplete: str) -> Iterator[str]:
-    """Yield the running sandboxes whose name begins so."""
+    """Yield the running sandboxes whose names begin with a text."""
     from testbed.sandbox import registry
 
     yield from (name for _, name in registry.running() if name.startswith(incomplete))
 
 
 def nodes(ctx: Any, incomplete: str) -> Iterator[str]:
-    """Yield the nodes of the sandbox that the command line names before."""
+    """Yield the nodes of the sandbox on the command line."""
     found = _described(ctx)
     yield from _beginning(found.namespaces if found else (), incomplete)
 
 
 def hosts(ctx: Any, incomplete: str) -> Iterator[str]:
-    """Yield the hosts and routers of the sandbox that the command line names before."""
+    """Yield the hosts and routers of the sandbox on the command line."""
     yield from (name for name in nodes(ctx, incomplete) if not name.startswith("@"))
 
 
 def links(ctx: Any, incomplete: str) -> Iterator[str]:
-    """Yield the links of the sandbox that the command line names before."""
+    """Yield the links of the sandbox on the command line."""
     yield from _beginning((link.name for link in _links(ctx)), incomplete)
 
 
 def ends(ctx: Any, incomplete: str) -> Iterator[str]:
-    """Yield the two nodes of the link that the command line names before."""
+    """Yield the two nodes of the link on the command line."""
     chosen = (link for link in _links(ctx) if link.name == ctx.params.get("link"))
     names = (end.node for link in chosen for end in (link.a, link.b))
     yield from _beginning(names, incomplete)
 
 
 def interfaces(ctx: Any, incomplete: str) -> Iterator[str]:
-    """Yield the interfaces of the node that the command line names before."""
+    """Yield the interfaces of the node on the command line."""
     state = _observed(ctx)
     names = (link.name for link in state.links if link.name != "lo") if state else ()
     yield from _beginning(names, incomplete)
@@ -59,7 +59,7 @@ def places(ctx: Any, incomplete: str) -> Iterator[str]:
 
 
 def addresses(ctx: Any, incomplete: str) -> Iterator[str]:
-    """Yield the addresses of the node that the command line names before."""
+    """Yield the addresses of the node on the command line."""
     state = _observed(ctx)
     found = (each.address for each in state.addresses if each.interface != "lo") if state else ()
     yield from _beginning(found, incomplete)
@@ -75,7 +75,7 @@ def endpoints(ctx: Any, incomplete: str) -> Iterator[str]:
 
 
 def endpoint_flags(ctx: Any, incomplete: str) -> Iterator[str]:
-    """Yield the flags that an endpoint can be added with, or that can be changed."""
+    """Yield the flags for a new endpoint, or those that can be changed."""
     from typing import get_args
 
     from testbed.topology.spec import FlagName
@@ -101,12 +101,12 @@ def _links(ctx: Any) -> tuple[Link, ...]:
 
 
 def _described(ctx: Any) -> Description | None:
-    """Return what the sandbox says that the command line names; None if it says nothing."""
+    """Return the description of the sandbox on the command line, or None without an answer."""
     return _ask(ctx, lambda sandbox: sandbox.describe())
 
 
 def _observed(ctx: Any) -> NamespaceState | None:
-    """Return the state of the node that the command line names; None if there is none."""
+    """Return the state of the node on the command line, or None if it does not exist."""
     node = ctx.params.get("node")
     seen = _ask(ctx, lambda sandbox: sandbox.observe([node])) if node else None
     return seen.namespaces.get(node) if seen else None
@@ -128,11 +128,11 @@ def _ask(ctx: Any, question: Callable[[Sandbox], Awaitable[T]]) -> T | None:
     try:
         return asyncio.run(asked(name))
     except (TestbedError, OSError):
-        return None  # a shell that completes has no place for errors
+        return None  # a completing shell cannot show errors
 
 
 def stacks(incomplete: str) -> Iterator[tuple[str, str]]:
-    """Yield the stacks whose name begins so, with a line about each."""
+    """Yield the stacks whose names begin with a text, with a description."""
     from testbed.workload.stacks.registry import KINDS
 
     for kind in KINDS.values():
@@ -141,27 +141,27 @@ def stacks(incomplete: str) -> Iterator[tuple[str, str]]:
 
 
 def machines(incomplete: str) -> Iterator[str]:
-    """Yield the known machines whose name begins so, whether or not they work here."""
+    """Yield the known machines whose names begin with a text, even if they do not work here."""
     from testbed.machine.registry import machines as known
 
     yield from (it.name for it in known() if it.name.startswith(incomplete))
 
 
 def lists_of_machines(incomplete: str) -> Iterator[str]:
-    """Yield lists of machines, with commas between, whose last one is completed."""
+    """Yield comma-separated lists of machines with the last name completed."""
     before, comma, last = incomplete.rpartition(",")
     yield from (f"{before}{comma}{name}" for name in machines(last))
 
 
 def our_stacks(incomplete: str) -> Iterator[tuple[str, str]]:
-    """Yield our own stacks whose name begins so, with a line about each."""
+    """Yield our own stacks whose names begin with a text, with a description."""
     from testbed.workload.stacks.registry import KINDS
 
     yield from (it for it in stacks(incomplete) if not KINDS[it[0]].in_kernel)
 
 
 def plugin_groups(incomplete: str) -> Iterator[str]:
-    """Yield the groups of entry points whose name begins so."""
+    """Yield the groups of entry points whose names begin with a text."""
     from testbed.experiment.plugins import registries
 
     names = (registry.group.removeprefix("testbed.") for registry in registries())
@@ -169,7 +169,7 @@ def plugin_groups(incomplete: str) -> Iterator[str]:
 
 
 def metrics(incomplete: str) -> Iterator[str]:
-    """Yield lists of metrics, with commas between, whose last one is completed."""
+    """Yield comma-separated lists of metrics with the last name completed."""
     from testbed.analysis.registry import metrics as known
 
     before, comma, last = incomplete.rpartition(",")
@@ -177,7 +177,7 @@ def metrics(incomplete: str) -> Iterator[str]:
 
 
 def baselines(ctx: Any, incomplete: str) -> Iterator[str]:
-    """Yield the baselines whose name begins so, in the directory that the command line names."""
+    """Yield the matching baselines in the directory on the command line."""
     from pathlib import Path
 
     directory = Path(ctx.params.get("directory") or "results/baseline")
@@ -185,14 +185,14 @@ def baselines(ctx: Any, incomplete: str) -> Iterator[str]:
 
 
 def ip_versions(incomplete: str) -> Iterator[str]:
-    """Yield the versions of IP that scripts of packetdrill run over, and that begin so."""
+    """Yield the matching versions of IP for packetdrill scripts."""
     from testbed.interchange.packetdrill import VERSIONS
 
     yield from (name for name in VERSIONS if name.startswith(incomplete))
 
 
 def papers(ctx: Any, incomplete: str) -> Iterator[str]:
-    """Yield the publications whose name begins so, in the folder that the command line names."""
+    """Yield the matching publications in the folder on the command line."""
     from pathlib import Path
 
     root = Path(ctx.params.get("root") or "experiments/papers")

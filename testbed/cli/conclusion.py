@@ -1,4 +1,4 @@
-"""The end of an experiment: its outcome is printed and stored, and gives the exit code."""
+"""The conclusion of an experiment: its outcome is printed, stored, and sets the exit code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def conclude(store: Store, *, quiet: bool) -> Outcome:
-    """Sum up a result folder; print that unless ``quiet``, and store it when no run is missing."""
+    """Summarise a result folder. Print it unless ``quiet``; store it if no run is missing."""
     from testbed.campaign import runner
     from testbed.cli.tables import print_outcome
 
@@ -28,7 +28,7 @@ def conclude(store: Store, *, quiet: bool) -> Outcome:
 def exit_code(outcomes: Iterable[Outcome], *, strict: bool) -> int:
     """Return 1 if some runs do not count, 3 if an expectation is not met, else 0.
 
-    :param strict: also return 1 if an expectation is not decided.
+    :param strict: whether to return 1 also for an undecided expectation.
     """
     outcomes = list(outcomes)
     if any(outcome.problems for outcome in outcomes):

@@ -1,4 +1,4 @@
-"""A comparison as a document: Markdown for a pull request, JUnit XML for a CI system."""
+"""Comparisons as documents: Markdown for a pull request, JUnit XML for a CI system."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from testbed.text import clean
 
 
 def markdown(found: Comparison) -> str:
-    """Return it as a table in Markdown (GitHub's), with the warnings below."""
+    """Return a comparison as a table in GitHub's Markdown, with the warnings below."""
     heads = wording.heads(found)
     lines = [
         f"### {_cell(wording.title(found))}",
@@ -34,7 +34,7 @@ def markdown(found: Comparison) -> str:
 
 
 def junit(found: Comparison) -> str:
-    """Return it as JUnit XML: a test case for each change; what is not decided is skipped."""
+    """Return a comparison as JUnit XML: one test case per change, skipped if undecided."""
     counts = found.counts
     suite = ET.Element(
         "testsuite",
@@ -67,7 +67,7 @@ def _row(cells: list[str]) -> str:
 
 
 def _cell(text: str) -> str:
-    """Return text that Markdown shows as it is."""
+    """Return text with escapes for Markdown."""
     text = clean(text).replace("\n", " ").replace("&", "&amp;").replace("<", "&lt;")
     for letter in "\\`*_[]|#":
         text = text.replace(letter, f"\\{letter}")

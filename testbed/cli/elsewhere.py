@@ -1,4 +1,4 @@
-"""`testbed run --machine M`: runs in machines, and their results side by side."""
+"""`testbed run --machine M`: runs in machines, with their results side by side."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from testbed.cli.side_by_side import Found
     from testbed.experiment.load import Experiment
 
-# Of several exit codes the first of these that occurs is ours; see testbed.errors.
+# Of several exit codes, the result is the first in this order; see testbed.errors.
 _WORST: Final = (2, 4, 1, 3)
 
-# A machine, and what is to be run in there; nothing if a folder is resumed.
+# A machine and the experiments to run in it; none if a folder is resumed.
 Errand = tuple[Machine, Sequence["Experiment"]]
 
 
 def run(errands: Sequence[Errand], request: Request) -> int:
     """Run experiments in each machine, one after the other; return an exit code.
 
-    :raises PlatformError: one of the machines cannot work here; then none is started.
-    :raises MachineError: one broke down.
+    :raises PlatformError: a machine cannot work here. Then none is started.
+    :raises MachineError: a machine failed.
     """
     from testbed.campaign.runner import check_jobs
 
@@ -54,7 +54,7 @@ def run(errands: Sequence[Errand], request: Request) -> int:
             codes.append(campaign.exit_code(request, done))
     finally:
         if request.summary and request.format is None:
-            # Imported only now, as it loads numerical libraries.
+            # Imported here, because it loads numerical libraries.
             from testbed.cli import side_by_side
 
             side_by_side.conclude(found, json=request.json)
@@ -66,8 +66,8 @@ def run(errands: Sequence[Errand], request: Request) -> int:
 def check(machine: Machine, others: Sequence[Machine] = ()) -> None:
     """Refuse a machine that cannot work here.
 
-    :param others: machines that work.
-    :raises PlatformError: saying why, and what to do.
+    :param others: the machines that work.
+    :raises PlatformError: it cannot work here; with the reason and a remedy.
     """
     found = machine.availability()
     if not found.ok:
@@ -81,13 +81,13 @@ def check(machine: Machine, others: Sequence[Machine] = ()) -> None:
 
 
 def prepared() -> Software:
-    """Compile our modules and describe our software, which each guest would do again and slowly."""
+    """Compile our modules and describe our software, which would be slow in each guest."""
     compileall.compile_dir(Path(__file__).parents[1], quiet=2)
     return software()
 
 
 def _measured(machine: Machine, done: campaign.Done) -> Iterator[Found]:
-    """Return what a machine made of its experiments."""
+    """Return the results of a machine's experiments."""
     from testbed.campaign.sides import of_folder
     from testbed.cli.side_by_side import Found
 

@@ -1,4 +1,4 @@
-"""How our programs end after an error: one line on standard error, and an exit code."""
+"""The end of our programs after an error: one line on standard error, and an exit code."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ INTERRUPTED: Final = 130  # 128 + SIGINT, as a shell reports it
 TERMINATED: Final = 143  # 128 + SIGTERM
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _CLOSED: Final = errno.EBADF  # standard output, see testbed.cli.main
-_NO_NAME: Final = (errno.ENAMETOOLONG, errno.ELOOP)  # no file can have it
+_NO_NAME: Final = (errno.ENAMETOOLONG, errno.ELOOP)  # the name is invalid for a file
 _REFUSED: Final = (*_FULL, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)  # of files
 
 
 def end_as_ctrl_c() -> None:
-    """Make SIGTERM act as Ctrl-C: finished runs are kept and summed up."""
+    """Make SIGTERM act as Ctrl-C: finished runs are kept and summarised."""
 
     def interrupt(*_: object) -> None:
-        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a script
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as for a background job of a script
             signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.raise_signal(signal.SIGINT)
 
@@ -33,7 +33,7 @@ def end_as_ctrl_c() -> None:
 
 
 def end_on_sigterm() -> None:
-    """Make SIGTERM end this process in order, so that it leaves nothing."""
+    """Make SIGTERM end this process in order, so that it leaves nothing behind."""
 
     def end(*_: object) -> None:
         sys.exit(TERMINATED)
@@ -48,7 +48,7 @@ def told() -> Iterator[None]:
         try:
             yield
         finally:
-            sys.stdout.flush()  # here an error can still be told
+            sys.stdout.flush()  # an error can still be reported here
     except TestbedError as error:
         for each in error.every if isinstance(error, InputError) else (error,):
             print(clean(f"testbed: {each}"), file=sys.stderr)
@@ -59,7 +59,7 @@ def told() -> Iterator[None]:
             sys.exit(InputError.exit_code if error.errno in _NO_NAME else 1)
         if error.filename is not None or error.errno not in (*_FULL, _CLOSED):
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left goes there
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the remaining output
         print(f"testbed: the output cannot be written: {error.strerror}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:

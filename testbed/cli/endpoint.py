@@ -1,4 +1,4 @@
-"""``testbed endpoint``: MPTCP endpoints of a running sandbox come, go and change."""
+"""``testbed endpoint``: add, delete or change MPTCP endpoints of a running sandbox."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _change(
 
 
 def _endpoint(which: str, flags: list[str], number: int | None, port: int | None) -> EndpointSpec:
-    """Return what a new endpoint shall be.  Raises InputError."""
+    """Return the specification of a new endpoint. Raises InputError."""
     from testbed.errors import InputError
     from testbed.topology.spec import EndpointSpec, FlagName
 

@@ -46,7 +46,7 @@ def command(
 
 
 def _stack_of(argv: list[str]) -> tuple[str | None, list[str]]:
-    """Return the value of a --stack that stands behind the node's name, and what follows it."""
+    """Return the value of a --stack after the node's name, and the words after it."""
     option, equals, value = argv[0].partition("=")
     if option != "--stack":
         return None, argv
@@ -57,17 +57,17 @@ def _stack_of(argv: list[str]) -> tuple[str | None, list[str]]:
 
 
 def over(stack: str, argv: list[str]) -> list[str]:
-    """Return the command line that runs a program over a stack of ours.  Raises InputError."""
+    """Return the command line that runs a program over our own stack. Raises InputError."""
     import sys
 
     from testbed.workload.stacks.choice import ours
 
-    ours(stack)  # said here, before anything is entered
+    ours(stack)  # reported here, before a namespace is entered
     return [sys.executable, "-m", "testbed", "with-stack", stack, "--", *argv]
 
 
 def program(argv: list[str]) -> list[str]:
-    """Return a program and its arguments, with or without "--" in front."""
+    """Return a program and its arguments, without an initial "--"."""
     found = argv[1:] if argv[0] == "--" else argv
     if not found:
         raise typer.BadParameter("there is no program to run")

@@ -1,4 +1,4 @@
-"""``testbed export``: our networks for other programs."""
+"""``testbed export``: topologies in the formats of other programs."""
 
 from __future__ import annotations
 

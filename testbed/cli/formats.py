@@ -1,4 +1,4 @@
-"""Outcomes of experiments in the formats of the kernel's test tools."""
+"""The outcomes of experiments in the formats of the kernel's test tools."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def print_tests(found: Sequence[tuple[Store, Outcome]], wanted: str) -> None:
     """Print experiments as tests: one document for all of them.
 
-    With KernelCI's format the environment is that of the first.  Nothing is printed where nothing
-    was carried out.
+    In KernelCI's format the environment is that of the first experiment. Without experiments
+    nothing is printed.
 
     :param wanted: a value of :class:`Format`.
     """

@@ -56,11 +56,11 @@ def command(
 
 
 def _result_folders(paths: list[Path]) -> list[Path]:
-    """Return result folders; those right below a folder that is none."""
+    """Return result folders, with any other folder replaced by the result folders in it."""
     found: list[Path] = []
     for path in paths:
         if not os.path.isdir(path):  # noqa: PTH112 - also of names that are too long
-            found.append(path)  # what it is instead will be said of it
+            found.append(path)  # its reader reports the error
             continue
         below = sorted(each.parent for each in path.glob("*/experiment.json"))
         found += [path] if (path / "experiment.json").exists() or not below else below
@@ -97,7 +97,7 @@ def _print(found: History) -> None:
 
 
 def sparkline(line: Line) -> str:
-    """Return a line of bars, the least mean the lowest; a folder without a number leaves a gap."""
+    """Return a line of bars, lowest for the smallest mean; folders without numbers are gaps."""
     means = [None if it.estimate is None else it.estimate.mean for it in line.points]
     there = [mean for mean in means if mean is not None]
     low, high = (min(there), max(there)) if there else (0.0, 0.0)

@@ -1,4 +1,4 @@
-"""``testbed import``: networks that were described for other programs."""
+"""``testbed import``: networks in the formats of other programs."""
 
 from __future__ import annotations
 
@@ -175,13 +175,13 @@ def _text(file: Path) -> str:
 
 
 def deliver(found: Imported, output: Path | None, *, force: bool, json: bool) -> None:
-    """Write the result of a format's reader, and print a note for what has no counterpart.
+    """Write the result of a format's reader, and print a note for each unsupported feature.
 
-    :param output: a file; otherwise standard output is written to.
-    :param force: overwrite the file.
-    :param json: print one JSON document: the data and the notes.
-    :raises InputError: the file is there, or the topology cannot be built; then it is written
-        all the same, to be mended.
+    :param output: the output file; by default standard output.
+    :param force: whether to overwrite the file.
+    :param json: whether to print one JSON document: the data and the notes.
+    :raises InputError: the file exists, or the topology cannot be built. In the second case it is
+        written nevertheless, to be corrected.
     """
     if output is not None:
         write_new(output, found.text(), force=force)

@@ -1,4 +1,4 @@
-"""``testbed init``: a folder to begin with."""
+"""``testbed init``: a new project folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SCHEMAS: Final = "schemas"
 
 
 class Made(msgspec.Struct, frozen=True):
-    """The files that were written, and those that were there and were kept."""
+    """The files that were written, and the existing files that were kept."""
 
     written: list[str]
     kept: list[str]

@@ -1,4 +1,4 @@
-"""Files that the command line names, or standard input."""
+"""The input of commands: files of the command line, or standard input."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def octets(file: Path, most: int) -> bytes:
-    """Return the content of a file; - is standard input.
+    """Return the content of a file; ``-`` means standard input.
 
     :raises InputError: it cannot be read, or is larger than ``most`` octets.
     """

@@ -1,4 +1,4 @@
-"""The common part of the commands that change a running sandbox."""
+"""The common part of commands that change a running sandbox."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Host = Annotated[
 
 
 def carry_out(name: str, change: AnyChange, *, dry_run: bool, json: bool) -> None:
-    """Change a running sandbox, and print the commands that do the same.
+    """Change a running sandbox, and print the equivalent commands.
 
     :raises TestbedError: nothing was changed.
     """

@@ -1,4 +1,4 @@
-"""`testbed machine`: the machines runs can happen in."""
+"""`testbed machine`: the machines for runs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Name = Annotated[
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """A machine in `list`."""
+    """A machine in the output of `list`."""
 
     name: str
     ok: bool
@@ -206,7 +206,7 @@ def rows() -> list[Row]:
 
 
 def print_rows(found: Sequence[Row]) -> None:
-    """Print them for people."""
+    """Print the machines as a table."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)

@@ -1,4 +1,4 @@
-"""``testbed man``: the manual page, written from the commands."""
+"""``testbed man``: the manual page, generated from the commands."""
 
 from __future__ import annotations
 

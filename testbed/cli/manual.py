@@ -23,7 +23,7 @@ _ENVIRONMENT: Final = (
 
 
 def page() -> str:
-    """Return the page; equal commands give equal text."""
+    """Return the page. Equal commands have equal text."""
     return "\n".join(_lines()) + "\n"
 
 
@@ -74,6 +74,6 @@ def _definitions(pairs: tuple[tuple[str, str], ...]) -> Iterator[str]:
 
 
 def _escaped(text: str) -> str:
-    """Return text that troff prints as it is."""
+    """Return text with escapes for troff."""
     text = text.replace("\\", "\\e").replace("-", "\\-")
     return f"\\&{text}" if text.startswith((".", "'")) else text

@@ -108,5 +108,5 @@ def command(
         trace=trace,
         verbose=verbose,
     )
-    end_as_ctrl_c()  # the kernel cannot close our connection: the peer would wait for ever
+    end_as_ctrl_c()  # the kernel cannot close our connection: the peer would wait forever
     asyncio.run(netcat.run(options, of_netcat(chosen.kind, chosen.decoded)))

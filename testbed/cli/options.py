@@ -39,7 +39,7 @@ Metrics = Annotated[
     ),
 ]
 
-# Of the commands that carry out runs.
+# Options of the commands that carry out runs.
 Jobs = Annotated[
     int, typer.Option("--jobs", "-j", min=1, help="So many runs at a time, where time is virtual.")
 ]
@@ -53,7 +53,7 @@ Results = Annotated[Path, typer.Option(help="Where result folders go.")]
 
 
 class Format(StrEnum):
-    """Formats of the kernel's test tools."""
+    """The formats of the kernel's test tools."""
 
     KTAP = "ktap"
     KERNELCI = "kernelci"
@@ -68,9 +68,9 @@ TestFormat = Annotated[
 
 
 def metric_names(text: str | None) -> tuple[str, ...]:
-    """Return the names that ``--metrics A,B`` gives; none without the option.
+    """Return the names of ``--metrics A,B``, or none without the option.
 
-    :raises InputError: the option gives none.
+    :raises InputError: the option has no names.
     """
     names = tuple(name for each in (text or "").split(",") if (name := each.strip()))
     if text is not None and not names:

@@ -1,4 +1,4 @@
-"""The common part of commands: the console for people, JSON for programs."""
+"""The output of commands: a console for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def tell_left_out(errors: Iterable[InputError]) -> None:
-    """Print, on standard error, the errors of broken plugins that no option has named."""
+    """Print the errors of broken plugins that no option names on standard error."""
     for error in errors:
         print(clean(f"testbed: left out: {error}"), file=sys.stderr)
 
@@ -52,10 +52,10 @@ def write_file(path: Path, text: str) -> None:
 
 
 def write_new(path: Path, text: str, *, force: bool) -> None:
-    """Write a document to a file that the user named and that is not there yet.
+    """Write a document to a new file that the user named.
 
-    :param force: overwrite it.
-    :raises InputError: it is there, or cannot be written.
+    :param force: whether to overwrite an existing file.
+    :raises InputError: the file exists, or cannot be written.
     """
     from testbed.errors import InputError
 
@@ -65,23 +65,23 @@ def write_new(path: Path, text: str, *, force: bool) -> None:
 
 
 def console(*, stderr: bool = False, file: IO[str] | None = None) -> Console:
-    """Return the console for people: colours on a terminal, plain text elsewhere.
+    """Return the console: with colours on a terminal, with plain text otherwise.
 
-    A string is printed as it is: rich looks for no markup and no names of emoji in it (an IPv6
-    address may hold ``:100:``), and control characters are written out.  Colours are those of
+    A string is printed literally: rich does not interpret markup or names of emoji in it (an IPv6
+    address may contain ``:100:``), and control characters are escaped. Colours are those of
     ``rich.text.Text``.
 
-    :param file: where it prints, if not to a standard stream.
+    :param file: the output file, if not a standard stream.
 
-    Away from a terminal the width is that of a wide table, so that no line is cut in a log.
+    Without a terminal the width is that of a wide table, so that no line is cut in a log.
     """
     from rich.console import Console
 
     class Plain(Console):
-        """Prints strings as they are."""
+        """Prints strings literally."""
 
         def render_str(self, text: str, **options: Any) -> Text:
-            """Return what is printed for a string, also for one in a table."""
+            """Return the text to print for a string, also in a table."""
             return super().render_str(clean(text), **options)
 
     plain = Plain(stderr=stderr, file=file, highlight=False, markup=False, emoji=False)
@@ -91,7 +91,7 @@ def console(*, stderr: bool = False, file: IO[str] | None = None) -> Console:
 
 
 def yes_or_no(answer: bool) -> Text:
-    """Return the word, in its colour."""
+    """Return the word in its colour."""
     from rich.text import Text
 
     return Text("yes", "green") if answer else Text("no", "red")

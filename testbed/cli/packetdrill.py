@@ -1,4 +1,4 @@
-"""``testbed packetdrill``: scripts of packetdrill against the userspace stack."""
+"""``testbed packetdrill``: packetdrill scripts for the userspace stack."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _COLOURS: Final = {"pass": "green", "fail": "red", "unsupported": "yellow"}
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """How many scripts ended how, below one directory."""
+    """The number of scripts with each verdict below a directory."""
 
     directory: str
     passed: int
@@ -93,7 +93,7 @@ def _run(
     tell: Callable[[str], None] | None,
     errors: list[InputError],
 ) -> Iterator[Outcome]:
-    """Run each script over each version; scripts that cannot be read become errors."""
+    """Run each script over each version. Scripts that cannot be read become errors."""
     from testbed.interchange import packetdrill
 
     for path in packetdrill.scripts(files):
@@ -121,7 +121,7 @@ def _defines(given: list[str] | tuple[str, ...]) -> dict[str, str]:
 
 
 def _summaries(outcomes: list[Outcome]) -> list[Summary]:
-    """Count verdicts for each directory, and for all of them where there are several."""
+    """Count verdicts for each directory, and in total if there are several."""
     counts: dict[str, Counter[str]] = {}
     for outcome in outcomes:
         directory = str(Path(outcome.file).parent)
@@ -139,7 +139,7 @@ def _print(out: Console, outcomes: list[Outcome]) -> None:
 
     for outcome in outcomes:
         _print_outcome(out, outcome)
-    if not outcomes:  # no script could be read: the errors say why
+    if not outcomes:  # no script could be read: the errors give the reasons
         return
     table = Table(box=None, pad_edge=False)
     for title in ("directory", "pass", "fail", "unsupported"):

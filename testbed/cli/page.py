@@ -74,7 +74,7 @@ def show(
 
 
 def _document(file: Path) -> Document[PageSpec]:
-    """Return a page, or what is made of a recording.  Raises InputError."""
+    """Return a page, or the page made from a recording. Raises InputError."""
     from testbed import document
     from testbed.interchange import har, pages
     from testbed.workload.page import PageSpec

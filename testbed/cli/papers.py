@@ -142,9 +142,9 @@ def run(
 
 
 def carry_out(papers: Sequence[Paper], options: Options, wanted: Wanted | None = None) -> int:
-    """Run publications, print what became of their claims, and return the exit code.
+    """Run publications, print the verdicts on their claims, and return the exit code.
 
-    :param wanted: which of the runs; by default all.
+    :param wanted: the selected runs; by default all.
     """
     from testbed.cli import publications
     from testbed.cli.ending import end_as_ctrl_c
@@ -175,7 +175,7 @@ def carry_out(papers: Sequence[Paper], options: Options, wanted: Wanted | None =
 
 
 def _judged(paper: Paper, results: Path, *, quick: bool) -> tuple[Measured, JudgedPaper]:
-    """Return what the runs below a directory give, and the verdicts."""
+    """Return the values of the runs below a directory, and the verdicts."""
     from testbed.papers import measured
     from testbed.papers.judging import judged
 
@@ -292,7 +292,7 @@ def _print_list(papers: Sequence[Paper], every: Sequence[JudgedPaper]) -> None:
 
 
 def _reproduced(words: Sequence[Word]) -> str:
-    """Return how many claims of those that are judged were reproduced; ``-`` if none is judged."""
+    """Return the share of judged claims that were reproduced; ``-`` if none is judged."""
     from testbed.papers.judging import Word
     from testbed.papers.tables import NOTHING
 

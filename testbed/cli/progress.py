@@ -1,4 +1,4 @@
-"""The progress of an experiment, on stderr: a live line on a terminal, elsewhere one per run."""
+"""The progress of an experiment on stderr: a live line on a terminal, else one line per run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Lines(Quiet):
-    """One line when a run is over."""
+    """Prints one line when a run is finished."""
 
     def __init__(self, name: str, total: int, jobs: int = 1) -> None:
         self._name = name
@@ -31,15 +31,15 @@ class Lines(Quiet):
         self._began = time.monotonic()
 
     def end(self, record: RunRecord) -> None:
-        """Say how the run ended."""
+        """Print the outcome of the run."""
         self._count += 1
         line = f"{self._name}: {self._count}/{self._total} {_finished(record)}{self._left()}"
-        print(clean(line), file=sys.stderr)  # plainly: rich takes long to load in emulation
+        print(clean(line), file=sys.stderr)  # without rich, which loads slowly in emulation
 
     def _left(self) -> str:
-        """Say how long the rest will take, if the runs to come take as long as those before.
+        """Return the estimated remaining time, from the mean time of earlier runs.
 
-        Of several at a time, those beside this one are half over, on the average.
+        Simultaneous runs are on average half finished.
         """
         left = self._total - self._count
         if not left:
@@ -51,7 +51,7 @@ class Lines(Quiet):
 
 
 class Live(Lines):
-    """A bar over all runs, with the one that runs now; runs that do not count get a line."""
+    """A bar over all runs with the current run, and a line for each run that does not count."""
 
     def __init__(self, name: str, total: int, jobs: int = 1) -> None:
         from rich.progress import (
@@ -75,21 +75,21 @@ class Live(Lines):
             TimeRemainingColumn(),
             console=self._console,
             transient=True,
-            speed_estimate_period=3600,  # runs are few and slow: estimate from all of them
+            speed_estimate_period=3600,  # runs are few and slow, so estimate from all of them
         )
         self._task: TaskID = self.display.add_task(clean(name), total=total, now="")
         self._run = ""
         self._drawn = 0.0
 
     def begin(self, run: PlannedRun) -> None:
-        """Show which run it is."""
+        """Show the current run."""
         values = " ".join(str(value) for value in run.cell.parameters.values())
         beside = f" and {self._jobs - 1} more" if self._jobs > 1 else ""
         self._run = clean(f"{run.cell.stack} {values}".strip() + beside)
         self.display.update(self._task, now=self._run)
 
     def progress(self, progress: Progress) -> None:
-        """Show how far its workload is."""
+        """Show the progress of its workload."""
         now = time.monotonic()
         if progress.total and now - self._drawn > 0.1:
             self._drawn = now
@@ -97,14 +97,14 @@ class Live(Lines):
             self.display.update(self._task, now=f"{self._run} {share:4.0%}")
 
     def end(self, record: RunRecord) -> None:
-        """Advance; keep a line about what went wrong."""
+        """Advance the bar, and keep a line about a failure."""
         self.display.advance(self._task)
         if record.status is not Status.OK:
             self._console.print(_finished(record))
 
 
 def duration(seconds: float) -> str:
-    """Write a time for people: ``40 s``, ``12 min``, ``3 h 20 min``."""
+    """Format a duration: ``40 s``, ``12 min``, ``3 h 20 min``."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -113,7 +113,7 @@ def duration(seconds: float) -> str:
 
 @contextlib.contextmanager
 def watcher(name: str, total: int, jobs: int = 1) -> Iterator[Lines]:
-    """Yield the one of both that suits standard error."""
+    """Yield the watcher that suits standard error."""
     if sys.stderr.isatty():
         live = Live(name, total, jobs)
         with live.display:

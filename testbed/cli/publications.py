@@ -1,4 +1,4 @@
-"""Carrying out publications: make folders or go on with them, do runs, and read values."""
+"""The execution of publications: make or continue folders, do runs, and read values."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ PAGE: Final = "report.html"
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """How publications are run, and what is written.
+    """The options for running publications and writing their values.
 
-    :param results: where result folders go, in ``PUBLICATION/SIDE/EXPERIMENT``, and pages.
-    :param resume: go on with the newest folder of the same experiment, if there is one.
-    :param again: with it, also the runs that do not count.
-    :param keep: put the values beside the publication as well.
-    :param json: print a document for programs.
+    :param results: the directory for result folders, in ``PUBLICATION/SIDE/EXPERIMENT``, and pages.
+    :param resume: whether to continue the newest folder of the same experiment, if it exists.
+    :param again: whether to repeat, with ``resume``, the runs that do not count.
+    :param keep: whether to store the values beside the publication as well.
+    :param json: whether to print a document for programs.
     """
 
     results: Path
@@ -43,10 +43,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Results(msgspec.Struct, kw_only=True):
-    """The outcome.
+    """The outcome of the publications.
 
-    :ivar measured: in these runs, by publication.
-    :ivar lacking: what this machine cannot do.
+    :ivar measured: the values measured in these runs, by publication.
+    :ivar lacking: the errands that this machine cannot do.
     """
 
     measured: dict[str, Measured]
@@ -54,11 +54,11 @@ class Results(msgspec.Struct, kw_only=True):
 
 
 def carry_out(errands: Sequence[Errand], options: Options) -> Results:
-    """Run all errands; one that this machine cannot do is left out and told.
+    """Run all errands. Those that this machine cannot do are skipped and reported.
 
-    The values of each are kept below ``options.results`` as soon as it is over.
+    The values of each are stored below ``options.results`` when it is finished.
 
-    :raises StoreError: values that new ones will be put to cannot be read; then nothing is run.
+    :raises StoreError: the stored values to extend cannot be read. Then nothing is run.
     """
     from testbed.papers.measured import Measured
 
@@ -79,7 +79,7 @@ def carry_out(errands: Sequence[Errand], options: Options) -> Results:
 
 
 def _check_kept(errands: Sequence[Errand], options: Options) -> None:
-    """Read what is already kept of each publication.  Raises StoreError."""
+    """Read the stored values of each publication. Raises StoreError."""
     from testbed.papers import measured
 
     for name, folder in {errand.paper.name: errand.paper.folder for errand in errands}.items():
@@ -89,7 +89,7 @@ def _check_kept(errands: Sequence[Errand], options: Options) -> None:
 
 
 def keep(papers: Sequence[Paper], found: Results) -> None:
-    """Add the results to those that are kept beside the publications.  Raises StoreError."""
+    """Add the results to those stored beside the publications. Raises StoreError."""
     for paper in papers:
         if paper.name in found.measured:
             path = _keep(paper.folder, found.measured[paper.name].sides)
@@ -115,9 +115,9 @@ def _made(folder: Path) -> Path:
 
 
 def pages(found: Sequence[tuple[Paper, Measured, JudgedPaper]], results: Path) -> Path | None:
-    """Write a page for each publication and one that names them, and return that.
+    """Write a page for each publication and an index of them, and return the index.
 
-    ``None``: what draws pages is not installed, which is told.
+    The result is ``None`` if the libraries for pages are not installed, which is reported.
     """
     from testbed.report.publication import index_of, page_of
 
@@ -136,7 +136,7 @@ def pages(found: Sequence[tuple[Paper, Measured, JudgedPaper]], results: Path) -
 
 
 def _side(errand: Errand, options: Options) -> MeasuredSide:
-    """Run one errand, and return what its folder holds of it."""
+    """Run one errand, and return the results in its folder."""
     from testbed.papers.measured import measured
 
     machine, known = _place(errand)
@@ -155,7 +155,7 @@ def _side(errand: Errand, options: Options) -> MeasuredSide:
 
 
 def _place(errand: Errand) -> tuple[Machine | None, Software | None]:
-    """Return the machine of an errand, if it is another one than this, and our software."""
+    """Return the machine of an errand, if it is not this one, and our software."""
     from testbed.cli import elsewhere
     from testbed.experiment.venue import SIMULATION
     from testbed.machine import machine
@@ -240,7 +240,7 @@ def _runs(
     runs = [run for run in missing if errand.cells is None or run.cell.identity in errand.cells]
     title = f"{errand.paper.name}, {experiment.name}, {errand.side}"
     place = experiment.machine if machine is None else machine.name
-    jobs = options.jobs if is_deterministic(place) else 1  # in real time they disturb one another
+    jobs = options.jobs if is_deterministic(place) else 1  # runs in real time disturb one another
     with watcher(title, len(runs), jobs) as watching:
         runner.carry_out(
             experiment,

@@ -175,7 +175,7 @@ def command(
 
 
 def _is_elsewhere(machine: list[str] | None, on: str | None) -> bool:
-    """Tell whether this kernel cannot be asked what the runs will find."""
+    """Return whether the runs use other kernels, so that checks of this kernel do not apply."""
     from testbed.campaign.cluster import site
     from testbed.machine.model import HOST
 
@@ -193,7 +193,7 @@ def _refuse_for_publications(
     sim: bool,
     on: str | None,
 ) -> None:
-    """Refuse what would make other experiments of those of a publication."""
+    """Refuse options that would change the experiments of a publication."""
     if len(folders) < len(files):
         raise InputError("experiment files and folders of publications: run one after the other")
     if stack or set_ or machine or sim or on:

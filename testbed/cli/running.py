@@ -1,4 +1,4 @@
-"""Starting `testbed run`: read all files, find the machines, then print the runs or do them."""
+"""The start of `testbed run`: read all files, find the machines, then print or do the runs."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 def start(request: Request, machines: Sequence[str], *, virtual_time: bool, dry_run: bool) -> int:
     """Carry out a request, and return the exit code.
 
-    :param machines: that the command line names.
-    :param virtual_time: their clocks are virtual ones.
-    :param dry_run: print the runs instead.
-    :raises TestbedError: nothing was run, or it could not go on.
+    :param machines: the machines that the command line names.
+    :param virtual_time: whether their clocks are virtual.
+    :param dry_run: whether to print the runs instead.
+    :raises TestbedError: nothing was run, or the runs could not continue.
     """
     from testbed.campaign.places import places
     from testbed.campaign.runner import check_jobs
@@ -36,7 +36,7 @@ def start(request: Request, machines: Sequence[str], *, virtual_time: bool, dry_
     _check(request)
     if dry_run and request.resume is not None:
         raise InputError("--dry-run goes with files, not with --resume")
-    # All are read before one begins.
+    # Read all files before the first run.
     experiments = [
         load(located(Path(file), EXPERIMENTS), request.changes) for file in request.files
     ]
@@ -56,7 +56,7 @@ def start(request: Request, machines: Sequence[str], *, virtual_time: bool, dry_
 
 
 def _places_of(request: Request, experiments: Sequence[Experiment]) -> set[str]:
-    """Return where the runs happen, as environments name it."""
+    """Return the places of the runs, by their names in environments."""
     from testbed.results.store import Store
 
     if request.resume is not None:
@@ -65,10 +65,10 @@ def _places_of(request: Request, experiments: Sequence[Experiment]) -> set[str]:
 
 
 def _check_cluster(on: str, machines: Iterable[str], places: Iterable[str]) -> None:
-    """Refuse a cluster that cannot do the runs.
+    """Refuse a cluster for runs that it cannot do.
 
-    :param machines: those that would be started for them.
-    :param places: where the runs happen otherwise.
+    :param machines: the machines that would be started for them.
+    :param places: the places where they happen otherwise.
     """
     from testbed.campaign.cluster import site
     from testbed.experiment.asked import is_deterministic
@@ -89,7 +89,7 @@ def _check_cluster(on: str, machines: Iterable[str], places: Iterable[str]) -> N
 
 
 def is_virtual(machines: Sequence[str], virtual_time: bool) -> bool:
-    """Tell whether the clocks of all machines that the command line names are virtual."""
+    """Return whether all machines that the command line names have virtual clocks."""
     from testbed.experiment.asked import is_deterministic
 
     return bool(machines) and (virtual_time or all(map(is_deterministic, machines)))
@@ -98,9 +98,9 @@ def is_virtual(machines: Sequence[str], virtual_time: bool) -> bool:
 def _print_plan(
     experiments: Sequence[Experiment], machines: Mapping[str, object], request: Request
 ) -> None:
-    """Print the runs, and how long they take.
+    """Print the runs and their duration.
 
-    :param machines: where they are to happen, if not here.
+    :param machines: the machines for the runs, if not this host.
     """
     from testbed.campaign import runner
     from testbed.cli.output import print_json
@@ -148,7 +148,7 @@ def _check(request: Request) -> None:
 
 
 def _wanted(request: Request, experiments: Sequence[Experiment]) -> list[Wanted]:
-    """Return the files, each with the machines it wants; a simulation needs none."""
+    """Return the files, each with the machines that it lists. A simulation needs none."""
     from testbed.experiment.venue import SIMULATION
 
     if request.resume is not None:
@@ -160,7 +160,7 @@ def _wanted(request: Request, experiments: Sequence[Experiment]) -> list[Wanted]
 
 
 def _machine_of(folder: Path) -> tuple[str, ...]:
-    """Return the machine that the runs of a result folder were made in, if it can be started."""
+    """Return the machine of a result folder's runs, unless it is the host or a simulation."""
     from testbed.experiment.venue import SIMULATION
     from testbed.machine.model import HOST
     from testbed.results.store import Store

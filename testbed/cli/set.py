@@ -61,7 +61,7 @@ def _parsed(words: list[str]) -> dict[str, str | int | float]:
             raise InputError(f"{word!r} is no OPTION=VALUE", hint="write for example loss=10%")
         if option in found:
             raise InputError(f"{option!r} is given twice")
-        if option == "trace" and value != "none":  # it is read by the sandbox, elsewhere
+        if option == "trace" and value != "none":  # the sandbox reads it in another directory
             value = str(Path(value).absolute())
         found[option] = value
     return found

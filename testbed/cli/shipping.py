@@ -1,6 +1,6 @@
 """The common part of ``testbed experiments`` and ``testbed topologies``: listing and copying.
 
-Annotations are evaluated where they stand, as one names a function of its group.
+Annotations are evaluated in place, because one of them names a function of its group.
 """
 
 import shutil
@@ -16,7 +16,7 @@ from testbed.errors import InputError
 
 
 def group(kind: str) -> typer.Typer:
-    """Return the commands of one kind, ``topologies`` or ``experiments``."""
+    """Return the commands for ``topologies`` or ``experiments``."""
     example = "two_paths" if kind == shipped.TOPOLOGIES else "quickstart"
     verb = "up" if kind == shipped.TOPOLOGIES else "run"
     application = typer.Typer(
@@ -115,7 +115,7 @@ def _copy(kind: str, names: list[str], *, every: bool, to: Path, force: bool) ->
 
 
 def _place(path: Path) -> Path:
-    """Return where a shipped file lies below the folder that holds both kinds."""
+    """Return the path of a shipped file below the folder of both kinds."""
     kinds = (shipped.TOPOLOGIES, shipped.EXPERIMENTS)
     top, kind = next(
         (top, kind) for kind in kinds if path.is_relative_to(top := shipped.folder(kind).resolve())

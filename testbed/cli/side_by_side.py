@@ -1,4 +1,4 @@
-"""The results of several machines for the same experiments, one beside the other."""
+"""The results of several machines for the same experiments, side by side."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from testbed.analysis.sides import Side
 from testbed.cli.changes import plain, print_comparison
 from testbed.cli.output import console, print_json
 
-# The machine is what is compared; what else differs in there follows from it.
+# The machine is compared; all other differences follow from it.
 _TERMS: Final = Terms(across=frozenset({ENVIRONMENT}))
 
 
@@ -32,9 +32,9 @@ _What = tuple[str, str]
 
 
 def conclude(found: Sequence[Found], *, json: bool) -> None:
-    """Print the comparisons, or all of it as one JSON document.
+    """Print the comparisons, or everything as one JSON document.
 
-    There the comparison stands with the last machine that an experiment was run on.
+    In JSON the comparison is part of the last machine of an experiment.
     """
     compared = _compared(found)
     if json:
@@ -56,7 +56,7 @@ def conclude(found: Sequence[Found], *, json: bool) -> None:
 
 
 def _against_the_first(comparison: Comparison | None, machine: str) -> object:
-    """Return the part of a comparison that is about one machine; nothing about the first one."""
+    """Return the part of a comparison for one machine; none for the first machine."""
     if comparison is None or machine not in comparison.news:
         return None
     changes = tuple(each for each in comparison.changes if each.side == machine)
@@ -68,7 +68,7 @@ def _what(found: Found) -> _What:
 
 
 def _compared(found: Iterable[Found]) -> dict[_What, Comparison]:
-    """Hold each experiment that several machines have run against the first of them."""
+    """Compare each experiment that several machines have run with the first of them."""
     by_experiment: dict[_What, dict[str, Side]] = {}
     for each in found:
         by_experiment.setdefault(_what(each), {})[each.side.name] = each.side

@@ -1,4 +1,4 @@
-"""`testbed stacks`: the stacks that an experiment can run on, and the options of each."""
+"""`testbed stacks`: the stacks for experiments, and their options."""
 
 from __future__ import annotations
 

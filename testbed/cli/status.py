@@ -1,4 +1,4 @@
-"""``testbed status``: which sandboxes run, or what one of them looks like."""
+"""``testbed status``: the running sandboxes, or the state of one of them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Status(msgspec.Struct, frozen=True):
     """A sandbox and its observed state."""
 
     description: Description
-    wires: WireReport | None  # None: the sandbox is at fault
+    wires: WireReport | None  # None if the sandbox does not answer
     observation: Observation
 
 
@@ -74,7 +74,7 @@ async def _list() -> list[Description]:
             async with await Sandbox.connect(name) as sandbox:
                 found.append(await sandbox.describe())
         except NoSuchSandboxError:
-            continue  # ended since it was listed
+            continue  # it ended after it was listed
     return found
 
 
@@ -145,12 +145,12 @@ def _interfaces(observation: Observation) -> Table:
 
 
 def _is_of_the_kernel(link: LinkState) -> bool:
-    """Tell whether it is a tunnel that each new namespace has where its module is loaded."""
+    """Return whether it is a tunnel that the kernel adds to each new namespace."""
     return not link.up and link.name in _BORN
 
 
 def _stands_on(link: LinkState, state: NamespaceState) -> str:
-    """Return what an interface is made of, or the VRF it is in, in the words of ip-link(8)."""
+    """Return the device of an interface, or its VRF, in the syntax of ip-link(8)."""
     if link.device is not None:
         return str(link.device)
     if link.name in state.wireguard:
@@ -191,7 +191,7 @@ def _wires(report: WireReport, description: Description) -> Table:
         "marked": [it.marked for it in each],
         "queued": [it.queued_packets for it in each],
     }
-    for rare in ("early", "marked"):  # most wires never do this
+    for rare in ("early", "marked"):  # zero for most wires
         if not any(numbers[rare]):
             del numbers[rare]
     links = description.topology.links if description.topology else ()
@@ -224,7 +224,7 @@ def _boxes(report: WireReport) -> Table:
 
 
 def _node_toward(wire: Wire, topology: Topology | None) -> str:
-    """Return the node that one direction of a wire leads to; a sandbox of no topology has sides."""
+    """Return the node that a direction of a wire leads to, or the side without a topology."""
     ends = {each.name: {"a": each.a, "b": each.b} for each in topology.links} if topology else {}
     return ends[wire.link][wire.toward].node if wire.link in ends else wire.toward
 

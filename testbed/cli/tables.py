@@ -1,4 +1,4 @@
-"""The outcome of an experiment, for people, as `run` and `show` print it."""
+"""The outcome of an experiment as text, for `run` and `show`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ COLOURS: Final = {
     Status.FAILED: "red",
     Status.INVALID: "yellow",
 }
-Column = tuple[str, tuple[str, ...]]  # its name, and the text of each row
+Column = tuple[str, tuple[str, ...]]  # the name of a column, and the text of each row
 _SHOWN_PROBLEMS: Final = 10
 _WIDEST: Final = 10_000  # characters of a table
 
@@ -67,7 +67,7 @@ def print_outcome(console: Console, outcome: Outcome, path: Path) -> None:
 
 
 def _print_columns(console: Console, columns: Sequence[Column]) -> None:
-    """Print a table; where it is too wide, what is the same in all rows stands below it."""
+    """Print a table. If it is too wide, columns with equal rows are printed below it."""
     table = _table(columns)
     equal: list[Column] = []
     if _width(console, table) > console.width:
@@ -80,9 +80,9 @@ def _print_columns(console: Console, columns: Sequence[Column]) -> None:
 
 
 def _plain_lines(columns: Sequence[Column]) -> Iterator[str]:
-    """Yield the lines of a table that is as wide as it is.
+    """Yield the lines of a table in its full width.
 
-    A sweep has a row for each of thousands of cells: rich would take half a millisecond for each.
+    A sweep has thousands of cells, each with a row, for which rich would take half a millisecond.
     """
     from rich.cells import cell_len
 
@@ -96,7 +96,7 @@ def _plain_lines(columns: Sequence[Column]) -> Iterator[str]:
 
 
 def as_text(outcome: Outcome, path: Path) -> str:
-    """Return what :func:`print_outcome` prints, without colours."""
+    """Return the output of :func:`print_outcome` without colours."""
     written = io.StringIO()
     print_outcome(console(file=written), outcome, path)
     return written.getvalue()
@@ -127,7 +127,7 @@ def print_runs(console: Console, runs: Sequence[RunRecord], outcome: Outcome) ->
 
 
 def print_table(console: Console, table: Table) -> None:
-    """Print a table; away from a terminal as wide as it is, so that no name is cut or broken."""
+    """Print a table; without a terminal in its full width, so that no name is cut or broken."""
     if console.is_terminal:
         console.print(table)
         return
@@ -146,13 +146,13 @@ def _width(console: Console, table: Table) -> int:
 
 
 def _of_all(column: Column) -> bool:
-    """Return whether a column has the same value in each row; two columns always stay."""
+    """Return whether a column has equal values in all rows. Two columns always stay."""
     name, values = column
     return name not in ("stack", "runs") and len(values) > 1 and len(set(values)) == 1
 
 
 def _columns(outcome: Outcome) -> list[Column]:
-    """Return the columns of the table, each with a value for every cell."""
+    """Return the columns of the table, with a value for every cell."""
     reference = outcome.cells[0].stack
     several = any(cell.relative or cell.stack != reference for cell in outcome.cells)
     parameters = _parameters(outcome.cells)
@@ -199,7 +199,7 @@ def _relative(cell: CellOutcome) -> str:
 
 
 def _parameters(of: Sequence[CellOutcome] | Sequence[RunRecord]) -> list[str]:
-    """Return the names of all parameters; an option of a stack is not one of every cell."""
+    """Return the names of all parameters. Some cells lack those that are options of stacks."""
     return list(dict.fromkeys(name for each in of for name in each.parameters))
 
 

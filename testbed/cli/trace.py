@@ -110,7 +110,7 @@ def _read(file: Path, kind: str | None, step: str) -> list[Row]:
 
 
 def _summary(rows: list[Row]) -> dict[str, Any]:
-    """Sum rows up, each weighed with how long it lasts."""
+    """Summarise rows, weighted by their duration."""
     import statistics
 
     from testbed.interchange import traces

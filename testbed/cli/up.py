@@ -51,7 +51,7 @@ def command(
             execution = await sandbox.execute(wanted)
             await hooks.set_up(sandbox, wanted.topology, [])
             tell(sandbox.name, execution)
-            sys.stdout.flush()  # what cannot be told ends it, too
+            sys.stdout.flush()  # an error that cannot be printed ends it as well
             await sandbox.detach()
         finally:
             await sandbox.close()

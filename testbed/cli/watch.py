@@ -1,4 +1,4 @@
-"""``testbed watch``: a running sandbox, live."""
+"""``testbed watch``: a live view of a running sandbox."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ async def _watch(name: str, interval_ns: int, *, once: bool, json: bool) -> None
         await Running.connect(name) as sandbox,
         contextlib.aclosing(snapshots(sandbox, interval_ns)) as looks,
     ):
-        first = await anext(looks)  # rates need a look before
+        first = await anext(looks)  # rates need an earlier snapshot
         if json:
             await _print_lines(looks, once=once)
         elif once or not sys.stdout.isatty():

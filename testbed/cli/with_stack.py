@@ -1,4 +1,4 @@
-"""``testbed with-stack``: a program as it is, over the userspace stack."""
+"""``testbed with-stack``: an unmodified program over the userspace stack."""
 
 from __future__ import annotations
 
