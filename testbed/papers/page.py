@@ -17,10 +17,10 @@ PAGE: Final = Path("docs/papers.md")
 HEAD: Final = """\
 # Publications
 
-`experiments/papers` holds published results of Multipath TCP as experiments: what a paper, an RFC
-or a report says, the experiment files that ask for the same, and a verdict for each claim.
-`scripts/papers-page` writes this page from them and from what was measured; a test holds them
-together.
+`experiments/papers` has published results of Multipath TCP as experiments: the claims of a paper,
+an RFC or a report, the experiment files that test them, and a verdict for each claim.
+`scripts/papers-page` writes this page from these files and the measured values; a test checks that
+they agree.
 
 ```console
 $ testbed papers list
@@ -33,16 +33,16 @@ $ testbed papers show rfc6356 --page rfc6356.html
 
 `testbed papers run rfc6356` ends with the table of its claims and with a page,
 `results/papers/rfc6356/report.html`, on which the figures have the form of the publication and its
-numbers are marked. `results/papers/report.html` names the pages of several publications. `--resume`
-continues what was interrupted. `testbed papers show` has the values of your runs. With `--kept`, or
-where there are none, it has those that came with testbed, as this page does.
+numbers are marked. `results/papers/report.html` lists the pages of several publications. `--resume`
+continues an interrupted run. `testbed papers show` shows the values of your runs. With `--kept`, or
+if there are no runs, it shows the values that come with testbed, as this page does.
 `testbed run experiments/papers/rfc6356` does the same as `testbed papers run rfc6356`.
 
-Each claim is judged twice. *ours* is the stack of this project in a [simulation](simulation.md).
+Each claim has two verdicts. *ours* is the stack of this project in a [simulation](simulation.md).
 *kernel* is Linux in user-mode Linux on a [virtual clock](virtual-time.md), or in the machine that
 the experiment names. Both give the same numbers each time. An interval, in brackets or after ±, is
-of 95 %, over repetitions with different seeds. The first table of each publication says with which
-commit of testbed each experiment was measured.
+of 95 %, over repetitions with different seeds. The first table of each publication names the commit
+of testbed with which each experiment was measured.
 
 | verdict | when |
 | --- | --- |
@@ -50,11 +50,12 @@ commit of testbed each experiment was measured.
 | not reproduced | one is surely not met; the reason is given below |
 | cannot be judged here | a stack or this laboratory lacks something, or nothing was measured |
 
-Sysctls say what Linux has: `testbed machine exec uml:7.3 -- cat
+Sysctls list the schedulers and congestion controls of Linux: `testbed machine exec uml:7.3 -- cat
 /proc/sys/net/mptcp/available_schedulers /proc/sys/net/ipv4/tcp_available_congestion_control`.
 
 A published number was read *literally*, in the publication itself, unless the table says
-*secondary*: then the publication was not at hand, and the number is from others who cite it.
+*secondary*: then the publication was not available, and the number is from other authors who cite
+it.
 
 """
 _MEASURED: Final = ("experiment", "side", "machine", "testbed and commit", "day", "cells")
@@ -69,7 +70,7 @@ $ testbed papers run mine2026 --keep           # what came out goes to measured.
 $ scripts/papers-page
 ```
 
-The first command writes a folder that runs as it is:
+The first command writes a folder with a complete experiment:
 
 | file | what it says |
 | --- | --- |
@@ -80,20 +81,21 @@ The first command writes a folder that runs as it is:
 
 A claim is an ordering or a ratio, such as "at least as much as the best path alone". Absolute
 numbers of another machine are no claims. For each side a claim has expectations about stacks of
-that side, or `cannot:` says why there are none. `because:` explains a claim that was not
-reproduced, by what a reader can check. `testbed papers run` ends with exit code 3 if a claim is not
-reproduced and nothing explains it, and also if something explains it but it is reproduced.
+that side, or `cannot:` gives the reason why there are none. `because:` explains a claim that was
+not reproduced, by facts that a reader can check. `testbed papers run` ends with exit code 3 if a
+claim is not reproduced and nothing explains it, and also if something explains it but it is
+reproduced.
 
-`sample: 32` in `published.yaml` has `papers run` take so many of an experiment's cases, which its
-seed chooses; `--full` takes all. In an expectation about a table of cases, `in_at_least: 45%` says
-in which share of the cells the bounds must hold, and with `best: true` it is relative to the best
-of several selectors, not to their sum. `cases: FILE.csv` takes the cases from a table whose
-columns are `case` and the paths that it sets.
+With `sample: 32` in `published.yaml`, `papers run` takes 32 of an experiment's cases, which its
+seed chooses; `--full` takes all. In an expectation about a table of cases, `in_at_least: 45%` is
+the share of the cells in which the bounds must hold, and with `best: true` the expectation is
+relative to the best of several selectors, not to their sum. `cases: FILE.csv` takes the cases from
+a table whose columns are `case` and the paths that it sets.
 
 A figure is `bars`, `lines`, a `heatmap` or a `cdf`, as in the publication; published values of its
-metric are marked. With `relative_to` it shows ratios, and with `benefit_over: TCP` and `paths:
-workload.via` the experimental aggregation benefit: 0 is what the best path gives alone, 1 the sum
-of all. `points` of a `cdf` mark what was published of a distribution.
+metric are marked. With `relative_to` it shows ratios, and with `benefit_over: TCP` and
+`paths: workload.via` the experimental aggregation benefit: 0 is the goodput of the best path alone,
+1 the sum of all paths. `points` of a `cdf` mark the published values of a distribution.
 """
 
 
