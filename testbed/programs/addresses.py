@@ -1,4 +1,4 @@
-"""``struct sockaddr_in`` and ``sockaddr_in6``, and what addresses mean to a socket of a family."""
+"""``struct sockaddr_in`` and ``sockaddr_in6``, and their meaning for a socket of a family."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from testbed.packet.address import Address, pack, unmapped, unpack
 
 ANY: Final = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104 - any address, by name
 _LOOPBACK: Final = {ANY[socket.AF_INET]: "127.0.0.1", ANY[socket.AF_INET6]: "::1"}
-_SIZE: Final = {socket.AF_INET: 16, socket.AF_INET6: 24}  # the least that the kernel takes
+_SIZE: Final = {socket.AF_INET: 16, socket.AF_INET6: 24}  # the minimum that the kernel accepts
 _IPV4: Final = struct.Struct("!H4s8x")
 _IPV6: Final = struct.Struct("!HI16s")
 _MAPPED: Final = "::ffff:"
 
 
 def decode(data: bytes, family: int) -> Address:
-    """Return the address that a program has given for a socket of a family.
+    """Return the address that a program passed for a socket of a family.
 
-    An IPv4 address of an IPv6 socket is as the program wrote it, mapped.
+    An IPv4 address of an IPv6 socket stays in its mapped form.
 
-    :raises OSError: EINVAL, it is too short; EAFNOSUPPORT, it is of another family.
+    :raises OSError: EINVAL: the data is too short; EAFNOSUPPORT: the address has another family.
     """
     if len(data) < 2:
         raise _error(errno.EINVAL)
@@ -40,12 +40,12 @@ def decode(data: bytes, family: int) -> Address:
 
 
 def is_unspecified(data: bytes) -> bool:
-    """Tell whether a program has given no address (AF_UNSPEC)."""
+    """Return whether a program passed no address (AF_UNSPEC)."""
     return data[:2] == struct.pack("=H", socket.AF_UNSPEC)
 
 
 def encode(address: Address, family: int) -> bytes:
-    """Return an address as sockets of a family tell it; IPv4 on IPv6 is mapped."""
+    """Return an address in the form of a socket's family; IPv4 on IPv6 is mapped."""
     if family == socket.AF_INET:
         return struct.pack("=H", family) + _IPV4.pack(address.port, pack(unmapped(address.host)))
     host = address.host if ":" in address.host else _MAPPED + address.host
@@ -53,13 +53,13 @@ def encode(address: Address, family: int) -> bytes:
 
 
 def destination(address: Address) -> Address:
-    """Return whom an address names when it is connected to: any address is the loopback's."""
+    """Return the destination for connect(2): the unspecified address means the loopback address."""
     host = unmapped(address.host)
     return Address(_LOOPBACK.get(host, host), address.port)
 
 
 def is_any(host: str) -> bool:
-    """Tell whether a host means any address."""
+    """Return whether a host is the unspecified address."""
     return unmapped(host) in _LOOPBACK
 
 

@@ -1,4 +1,4 @@
-"""Classic BPF programs for seccomp(2), by names of labels instead of distances (linux/filter.h)."""
+"""Classic BPF programs for seccomp(2), with labels instead of jump offsets (linux/filter.h)."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _AND: Final = 0x54  # BPF_ALU | BPF_AND | BPF_K
 _EQUAL, _AT_LEAST, _ANY_BIT = 0x15, 0x35, 0x45  # BPF_JMP with BPF_JEQ, BPF_JGE, BPF_JSET
 _RETURN: Final = 0x06
 _INSTRUCTION: Final = struct.Struct("=HBBI")  # struct sock_filter: code, jt, jf, k
-_FARTHEST: Final = 255  # instructions: a distance is one octet
+_FARTHEST: Final = 255  # instructions: a jump offset is one octet
 
 
 class Assembler:
-    """Collects instructions; jumps go forward, to labels."""
+    """Collects instructions. Jumps go forward, to labels."""
 
     def __init__(self) -> None:
         self._code: list[tuple[int, str | None, int]] = []
@@ -25,33 +25,33 @@ class Assembler:
         self._code.append((_LOAD_WORD, None, offset))
 
     def mask(self, value: int) -> None:
-        """Keep only these bits of what was loaded."""
+        """Clear all bits of the loaded word except those of a mask."""
         self._code.append((_AND, None, value))
 
     def if_equal(self, value: int, label: str) -> None:
-        """Jump if what was loaded is this."""
+        """Jump if the loaded word equals a value."""
         self._code.append((_EQUAL, label, value))
 
     def if_at_least(self, value: int, label: str) -> None:
-        """Jump if what was loaded is this or more."""
+        """Jump if the loaded word is at least a value."""
         self._code.append((_AT_LEAST, label, value))
 
     def if_any_bit(self, value: int, label: str) -> None:
-        """Jump if what was loaded has any of these bits."""
+        """Jump if the loaded word has any bit of a mask."""
         self._code.append((_ANY_BIT, label, value))
 
     def label(self, name: str) -> None:
-        """Give the next instruction a name."""
+        """Define a label for the next instruction."""
         self._labels[name] = len(self._code)
 
     def give(self, value: int) -> None:
-        """Return this from the program."""
+        """Add an instruction that returns a value."""
         self._code.append((_RETURN, None, value))
 
     def assemble(self) -> bytes:
         """Return the program.
 
-        :raises ValueError: a label is too far away, or is not ahead.
+        :raises ValueError: a label is too far away, or not ahead of a jump to it.
         """
         return b"".join(
             _INSTRUCTION.pack(code, self._distance(at, label), 0, value)

@@ -1,8 +1,9 @@
-"""Which system calls of a program the supervisor is asked about: the filter of seccomp(2).  Pure.
+"""The filter of seccomp(2): it selects the system calls that the supervisor answers. Pure.
 
-Only stream sockets of IPv4 and IPv6 are ours.  A filter sees numbers, not what a descriptor is: so
-the supervisor is asked about every ``bind``, ``connect`` and so on, and lets those of other sockets
-proceed.  Reading, writing and waiting are never asked about, but for urgent data and TCP Fast Open.
+The supervisor handles only stream sockets of IPv4 and IPv6. A filter sees the number of a
+descriptor, but not its type. So the supervisor is notified of every ``bind``, ``connect`` and so
+on, and lets the calls on other sockets proceed. It is not notified of calls that read, write or
+wait, except those with urgent data or TCP Fast Open.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _TYPE_MASK: Final = 0xF  # SOCK_TYPE_MASK: without SOCK_CLOEXEC and SOCK_NONBLOC
 MSG_FASTOPEN: Final = 0x2000_0000
 SPECIAL: Final = int(socket.MSG_OOB) | MSG_FASTOPEN
 
-# Of each call with flags, which argument they are.
+# The index of the flags among the arguments, for each call with flags.
 FLAGS: Final = {
     "sendto": 3,
     "sendmsg": 2,
@@ -39,7 +40,7 @@ FLAGS: Final = {
     "recvmsg": 2,
     "recvmmsg": 3,
 }
-# Each of them starts with a descriptor.
+# The first argument of each is a descriptor.
 ASKED: Final = (
     "connect",
     "bind",
@@ -58,7 +59,7 @@ _DENIED: Final = ("io_uring_setup", "io_uring_enter", "io_uring_register")
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
     """An architecture: AUDIT_ARCH_* of linux/audit.h, and its system calls.
 
-    :param x32: it has a second set of numbers, with a bit of its own.
+    :param x32: whether it has a second set of system call numbers, marked by a bit.
     """
 
     audit: int
@@ -125,7 +126,7 @@ MACHINES: Final = {
 def machine(name: str) -> Machine:
     """Return an architecture by its name as in uname(2).
 
-    :raises PlatformError: its system calls are not known here.
+    :raises PlatformError: the system calls of the architecture are unknown.
     """
     if name not in MACHINES:
         raise PlatformError(
@@ -139,8 +140,9 @@ def machine(name: str) -> Machine:
 def program(machine: Machine) -> bytes:
     """Return the filter: an array of ``struct sock_filter``.
 
-    A program of another architecture, as a 32-bit one, is ended: its calls have other numbers, so
-    that it could use the kernel's TCP unseen.  For the same reason there is no io_uring.
+    The filter kills a program of another architecture, for example a 32-bit program: its system
+    calls have other numbers, so it could use the kernel's TCP unnoticed. For the same reason the
+    filter refuses io_uring.
     """
     numbers = machine.numbers
     code = Assembler()
@@ -152,7 +154,7 @@ def program(machine: Machine) -> bytes:
     if machine.x32:
         code.if_at_least(_X32, "denied")
     code.if_at_least(min(numbers.values()), "compared")
-    code.give(ALLOW)  # soon, for read(2) and its like have low numbers
+    code.give(ALLOW)  # early: read(2) and similar calls have low numbers
     code.label("compared")
     for name in ASKED:
         code.if_equal(numbers[name], "asked")

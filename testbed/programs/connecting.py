@@ -21,7 +21,7 @@ from testbed.programs.seccomp import Listener
 from testbed.programs.sockets import SHUT, Phase, Socket, Table, inode_of, unix_socket
 from testbed.programs.target import Call
 
-LATER: Final = None  # an answer that is given when the connection is open, or is not
+LATER: Final = None  # the call is answered later, when the attempt has succeeded or failed
 _TIMEVAL: Final = struct.Struct("@qq")
 
 
@@ -51,15 +51,15 @@ class Connector:
         self._waiting: dict[Socket, list[int]] = {}  # calls
 
     def close(self) -> None:
-        """Give up what is being opened."""
+        """Abort the attempts that are in progress."""
         for task in tuple(self._attempts.values()):
             task.cancel()
         self._rendezvous.close()
 
     def connect(self, call: Call, sock: Socket, address: Address) -> int | None:
-        """Return 0 where it is done, ``LATER`` where the program has to wait.
+        """Connect. Return 0 if that is done, ``LATER`` if the program has to wait.
 
-        :raises OSError: what connect(2) says.
+        :raises OSError: the error for connect(2).
         """
         if sock.phase in (Phase.CONNECTED, Phase.LISTENING):
             if sock.told:
@@ -84,24 +84,25 @@ class Connector:
             return self._wait(call, sock, end)
 
     def disconnect(self, call: Call, sock: Socket) -> int:
-        """Dissolve a socket from its connection, as connect(2) does with AF_UNSPEC.
+        """Disconnect a socket, as connect(2) does with AF_UNSPEC.
 
-        A side that the program has shut is still delivered.  Otherwise the connection is reset.
+        If the program has shut its side, the data is still delivered. Otherwise the connection is
+        reset.
         """
         if sock.phase is not Phase.NEW:
             sock.dissolved = not sock.shut & SHUT[socket.SHUT_WR]
             with call.socket() as end, self._new(call, end) as new:
                 self._table.replace(sock, inode_of(new))
-            if sock.relay is None:  # it has listened
+            if sock.relay is None:  # it was listening
                 self._table.remove(sock)
         return 0
 
     def hung_up(self, sock: Socket) -> None:
-        """Take that no program has the socket any more: give up."""
+        """Handle that no program has the socket any more: abort the attempt."""
         task = self._attempts.get(sock)
         if task is not None:
             task.cancel()
-            self._answer(sock, errno.ECONNABORTED)  # another thread has closed it meanwhile
+            self._answer(sock, errno.ECONNABORTED)  # for a call of another thread
 
     def _begin(self, sock: Socket, end: socket.socket, address: Address) -> None:
         remote = addresses.destination(address)
@@ -118,7 +119,7 @@ class Connector:
         self._attempts[sock] = asyncio.ensure_future(self._attempt(sock, sock.relay, local, remote))
 
     def _local(self, sock: Socket, remote: Address) -> Address:
-        """Return where the connection comes from; its port is kept for it."""
+        """Return the local address of the connection. Its port is reserved."""
         if ":" not in remote.host and sock.options.flag(V6ONLY):
             raise _error(errno.ENETUNREACH)
         if ":" in remote.host and sock.family == socket.AF_INET:
@@ -138,11 +139,11 @@ class Connector:
             await self._host.create_connection(relay, remote, local, sock.options.of_stack)
         except (OSError, ValueError) as error:
             failure = error if isinstance(error, OSError) else _error(errno.EINVAL)
-            if failure.errno == errno.EADDRINUSE:  # there is such a connection already
+            if failure.errno == errno.EADDRINUSE:  # a connection with these addresses exists
                 failure = _error(errno.EADDRNOTAVAIL)
             self._answer(sock, failure.errno or errno.EIO)
             relay.fail(failure)
-        except Exception:  # the event loop tells of it; the program is not to wait for ever
+        except Exception:  # the event loop reports it; the program must not wait for ever
             self._answer(sock, errno.EIO)
             relay.fail(_error(errno.EIO))
             raise
@@ -154,7 +155,7 @@ class Connector:
             del self._attempts[sock]
 
     def _answer(self, sock: Socket, number: int) -> None:
-        """Answer the calls that wait; without any, SO_ERROR and the next call tell how it went."""
+        """Answer the waiting calls. If none waits, SO_ERROR and the next call report the result."""
         sock.told = False
         for id_ in self._waiting.pop(sock, ()):
             taken = self._listener.fail(id_, number) if number else self._listener.answer(id_)
@@ -171,19 +172,19 @@ class Connector:
         return LATER
 
     def _late(self, id_: int, sock: Socket) -> None:
-        """Let a call go whose SO_SNDTIMEO is over; the attempt goes on."""
+        """End a call whose SO_SNDTIMEO has expired. The attempt continues."""
         waiting = self._waiting.get(sock, [])
         if id_ in waiting:
             waiting.remove(id_)
             self._listener.fail(id_, errno.EINPROGRESS)
 
     def _renew(self, call: Call, sock: Socket, end: socket.socket) -> None:
-        """Put a new Unix socket in the place of one whose connection has failed."""
+        """Replace the Unix socket of a failed connection by a new one."""
         with self._new(call, end) as new:
             self._table.renew(sock, inode_of(new))
 
     def _new(self, call: Call, end: socket.socket) -> socket.socket:
-        """Return a new Unix socket, which is in another one's place in the program."""
+        """Return a new Unix socket that has replaced another one in the program."""
         new = unix_socket()
         try:
             fcntl.fcntl(new, fcntl.F_SETFL, fcntl.fcntl(end, fcntl.F_GETFL))
@@ -195,7 +196,7 @@ class Connector:
 
 
 def time_limit(end: socket.socket, name: int) -> float:
-    """Return SO_SNDTIMEO or SO_RCVTIMEO in seconds; 0: there is none."""
+    """Return SO_SNDTIMEO or SO_RCVTIMEO in seconds; 0 if there is no limit."""
     seconds, rest = _TIMEVAL.unpack(end.getsockopt(socket.SOL_SOCKET, name, _TIMEVAL.size))
     return float(seconds + rest / 1_000_000)
 

@@ -1,13 +1,14 @@
-"""The processes: the program and all that it starts, and what ends them.
+"""The processes of the program, and the process that ends them.
 
 ::
 
     supervisor ── keeper ── program ── ...
 
-The keeper is a small process that adopts what the program leaves behind (PR_SET_CHILD_SUBREAPER),
-and tells how the program ended.  It lives as long as any of them.  If the supervisor ends, it kills
-all of them: without their TCP they could not go on.  If the keeper is killed, the supervisor does.
-Both hold the listener of the filter: were it closed while a program lives, its calls would fail.
+The keeper is a small process that adopts the orphans of the program (PR_SET_CHILD_SUBREAPER), and
+reports the program's exit status. It ends after the last of these processes. If the supervisor
+ends, the keeper kills them all: without the supervisor they have no TCP. If the keeper is killed,
+the supervisor kills them. Both hold the listener of the filter: if the listener were closed while a
+program runs, the system calls of the program would fail.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ NOT_EXECUTABLE: Final = 126
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _STATUS: Final = struct.Struct("=i")
 _READY: Final = b"."
-# What a program has by default, whatever Python or a shell in front of it has made of it.
+# Signals that the program gets with their default action, also if Python or a shell changed it.
 _DEFAULT: Final = (signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGXFSZ)
-# A terminal sends the first two to all of us; the others the supervisor passes on.
+# A terminal sends the first two to all processes; the supervisor passes on the others.
 IGNORED: Final = (signal.SIGINT, signal.SIGQUIT)
 PASSED_ON: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
@@ -43,9 +44,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Keeper:
-    """The near side of a program that is to run over the stack; it waits for :meth:`go`.
+    """The supervisor's side of a program over the stack. The program waits for :meth:`go`.
 
-    Make it before there is an event loop or a thread: it forks.
+    Create it before any event loop or thread: it forks.
 
     :param filter_: see :func:`testbed.programs.calls.program`.
     :raises PlatformError: the kernel does not allow the filter.
@@ -83,32 +84,32 @@ class Keeper:
         self._near.close()
 
     def returncode(self) -> int | None:
-        """Return how the program ended, minus a signal's number; ``None``: nothing tells."""
+        """Return the exit status, or minus the signal number; ``None`` if the keeper died."""
         data = os.read(self._status, _STATUS.size)
         return None if len(data) < _STATUS.size else int(_STATUS.unpack(data)[0])
 
     def send(self, number: int) -> None:
-        """Send a signal to the program, if it is there."""
+        """Send a signal to the program, if it exists."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.program, number)
 
     def kill(self, spared: int = 0) -> None:
-        """End all processes, whatever the keeper does, and wait for them.
+        """Kill all processes, the keeper included, and wait for them.
 
-        :param spared: one that stays.
+        :param spared: a process that is not killed.
         """
         kill_descendants(spared)
         self._near.close()
 
     def close(self) -> None:
-        """Close what is left of it."""
+        """Close the remaining descriptor."""
         if self._status >= 0:
             os.close(self._status)
         self._status = -1
 
 
 def kill_descendants(spared: int = 0) -> None:
-    """Kill all processes below this one but one, and wait for them."""
+    """Kill all descendants of this process except one, and wait for them."""
     while True:
         for pid in _descendants(spared):
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -124,7 +125,7 @@ def _descendants(spared: int) -> list[int]:
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             text = (folder / "stat").read_text(encoding="utf-8", errors="replace")
-            parent = int(text.rpartition(")")[2].split()[1])  # the name may hold anything
+            parent = int(text.rpartition(")")[2].split()[1])  # the name may contain any characters
             if int(folder.name) != spared:
                 children.setdefault(parent, []).append(int(folder.name))
     found, ahead = [], [os.getpid()]
@@ -138,7 +139,7 @@ def _descendants(spared: int) -> list[int]:
 def introduced(near: socket.socket) -> tuple[int, Listener]:
     """Return the program's process and the listener of its filter.
 
-    :param near: our end of the socket on which that process tells.
+    :param near: our end of the socket to which that process sends both.
     :raises PlatformError: the kernel does not allow the filter.
     """
     data, fds, _, _ = socket.recv_fds(near, 64, 1)
@@ -164,7 +165,7 @@ def introduced(near: socket.socket) -> tuple[int, Listener]:
 
 
 def _protected(run: Callable[[], NoReturn]) -> NoReturn:
-    """Run the code of a forked process: nothing gets back into the code of its parent."""
+    """Run the code of a forked process. It never returns to the code of the parent."""
     try:
         run()
     except BaseException as error:
@@ -179,10 +180,10 @@ def _keep(
     filter_: bytes,
     ends: tuple[int, int, socket.socket],
 ) -> NoReturn:
-    """Be the keeper.
+    """Run as the keeper.
 
-    :param ends: the supervisor's process, what tells how the program ended, and the way to the
-        supervisor.
+    :param ends: the pidfd of the supervisor, the pipe for the program's exit status, and the socket
+        to the supervisor.
     """
     supervisor, tell, far = ends
     woken, waking = os.pipe()
@@ -200,7 +201,7 @@ def _keep(
         _protected(lambda: _become(argv, environment, filter_, keeper, (there, far)))
     there.close()
     far.close()
-    socket.recv_fds(here, 1, 1)  # the listener, which stays open: calls wait until this ends them
+    socket.recv_fds(here, 1, 1)  # the listener: it stays open, so calls wait until they are killed
     here.close()
     for number in (*IGNORED, *PASSED_ON):
         signal.signal(number, signal.SIG_IGN)
@@ -216,7 +217,7 @@ def _keep(
 
 
 def _reap(program: int, tell: int) -> None:
-    """Take what has ended; end with the last one."""
+    """Reap the children that have ended. Exit if none is left."""
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
@@ -236,9 +237,9 @@ def _become(
     keeper: int,
     ends: tuple[socket.socket, socket.socket],
 ) -> NoReturn:
-    """Turn into the program, once the supervisor is ready.
+    """Execute the program after the supervisor is ready.
 
-    :param ends: those that lead to the keeper and to the supervisor.
+    :param ends: the sockets to the keeper and to the supervisor.
     """
     there, far = ends
     set_parent_death_signal(signal.SIGKILL)

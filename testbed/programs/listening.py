@@ -1,4 +1,4 @@
-"""listen(2) and accept(2): the program's Unix socket listens, and the stack's connections come."""
+"""listen(2) and accept(2): connections of the stack for a listening Unix socket of the program."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from testbed.streams import StreamTransport
 
 Name = Callable[[Call, Address, int], None]
 _FLAGS: Final = socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
-_MOST: Final = 4096  # what a backlog may be: SOMAXCONN
+_MOST: Final = 4096  # the maximum backlog: SOMAXCONN
 
 
 class _Arrival(msgspec.Struct, eq=False):
-    """A connection that waits to be accepted; ``sock`` once a program has it."""
+    """A connection that waits to be accepted. It has a ``sock`` after a program has accepted it."""
 
     relay: Relay
     transport: StreamTransport
@@ -41,14 +41,14 @@ class _Queue:
 
     def __init__(self, sock: Socket, name: str | bytes) -> None:
         self.sock = sock
-        self.name = name  # of the Unix socket
-        self.arrivals: dict[str | bytes, _Arrival] = {}  # by the name of our end
-        self.returned: list[tuple[socket.socket, _Arrival]] = []  # accepted for a call that is gone
-        self.calls: list[Call] = []  # that wait
+        self.name = name  # the name of the Unix socket
+        self.arrivals: dict[str | bytes, _Arrival] = {}  # key: the name of our end
+        self.returned: list[tuple[socket.socket, _Arrival]] = []  # accepted, but the call had ended
+        self.calls: list[Call] = []  # the calls that wait
 
     @property
     def some(self) -> bool:
-        """Whether there is one to accept."""
+        """Whether there is a connection to accept."""
         return bool(self.arrivals or self.returned)
 
 
@@ -59,13 +59,13 @@ class _Newcomer(asyncio.Protocol):
         self._arrived = arrived
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the connection."""
+        """Pass the connection on."""
         assert isinstance(transport, StreamTransport)  # noqa: S101 - of our streams
         self._arrived(transport)
 
 
 class _Group:
-    """The sockets that listen on the same address (SO_REUSEPORT), in turn."""
+    """The sockets that listen on the same address (SO_REUSEPORT), served in turn."""
 
     def __init__(self) -> None:
         self.servers: list[HostServer] = []
@@ -73,9 +73,10 @@ class _Group:
 
 
 class Acceptor:
-    """Takes connections for programs.
+    """Accepts connections for programs.
 
-    :param name: writes the address of a peer to a program's memory, for a socket of a family.
+    :param name: a function that writes the address of a peer to a program's memory, in the form of
+        a socket's family.
     :param on_hangup, on_failure: see :class:`testbed.programs.relay.Relay`.
     """
 
@@ -100,9 +101,9 @@ class Acceptor:
         self._groups: dict[tuple[str, int], _Group] = {}
 
     def listen(self, call: Call, sock: Socket, backlog: int) -> int:
-        """Begin to listen.
+        """Start to listen.
 
-        :raises OSError: what listen(2) says.
+        :raises OSError: the error for listen(2).
         """
         if sock.phase is Phase.LISTENING:
             return 0
@@ -143,7 +144,7 @@ class Acceptor:
             raise error if isinstance(error, OSError) else _error(errno.EINVAL) from None
 
     def close(self, sock: Socket) -> None:
-        """Listen no more; calls that wait fail, connections that wait are reset."""
+        """Stop listening. Waiting calls fail, and waiting connections are reset."""
         queue = self._queues.pop(sock, None)
         if queue is None:
             return
@@ -162,21 +163,21 @@ class Acceptor:
                 server.close()
 
     def prune(self) -> None:
-        """Forget calls that are no more."""
+        """Remove calls that no longer wait."""
         for queue in self._queues.values():
             queue.calls = [call for call in queue.calls if self._listener.is_valid(call.id)]
 
     def accept(self, call: Call, sock: Socket) -> int | None:
-        """Accept a connection for a call, or let it wait.
+        """Accept a connection for a call, or let the call wait.
 
-        :raises OSError: what accept(2) says.
+        :raises OSError: the error for accept(2).
         """
         queue = self._queues.get(sock)
         if queue is None or call.flags & ~_FLAGS:
             raise _error(errno.EINVAL)
         if queue.some:
             self._give(call, queue)
-            return LATER  # it is answered
+            return LATER  # the call is answered already
         with call.socket() as end:
             if fcntl.fcntl(end, fcntl.F_GETFL) & os.O_NONBLOCK:
                 raise _error(errno.EAGAIN)
@@ -192,16 +193,16 @@ class Acceptor:
             self._listener.fail(call.id, errno.EAGAIN)
 
     def _arrived(self, group: _Group, transport: StreamTransport) -> None:
-        """Give a connection of the stack to a socket that listens."""
+        """Pass a connection of the stack to a listening socket."""
         for queue in tuple(group.queues):
             group.queues.remove(queue)
-            group.queues.append(queue)  # the next one gets the next
+            group.queues.append(queue)  # the next queue gets the next connection
             near = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
             near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
             near.bind("")
             try:
                 near.connect(queue.name)
-            except OSError:  # no program has it any more
+            except OSError:  # no program has the socket any more
                 near.close()
                 continue
             self._enter(queue, near, transport)
@@ -222,7 +223,7 @@ class Acceptor:
         self._serve(queue)
 
     def _serve(self, queue: _Queue) -> None:
-        """Answer calls that wait."""
+        """Answer the waiting calls."""
         while queue.calls and queue.some:
             call = queue.calls.pop(0)
             try:
@@ -232,7 +233,7 @@ class Acceptor:
                     self._listener.fail(call.id, error.errno or errno.EIO)
 
     def _give(self, call: Call, queue: _Queue) -> None:
-        """Let a call return a connection.  Raises OSError."""
+        """Answer a call with a connection. Raises OSError."""
         end, arrival = self._next(call, queue)
         try:
             taken = self._hand(call, queue.sock, end, arrival)
@@ -253,7 +254,7 @@ class Acceptor:
                 arrival = queue.arrivals.pop(name, None)
                 if arrival is not None and is_own(end):
                     return end, arrival
-                end.close()  # another process has found the name
+                end.close()  # another process connected to the name
 
     def _hand(self, call: Call, sock: Socket, end: socket.socket, arrival: _Arrival) -> bool:
         flow = arrival.transport.get_extra_info("connection").flow

@@ -1,4 +1,4 @@
-"""Options of the programs' sockets: what setsockopt(2) and getsockopt(2) mean to the stack.
+"""Options of the programs' sockets: setsockopt(2) and getsockopt(2) over the stack.
 
 Names and values are those of socket(7), tcp(7), ip(7), ipv6(7) and ``linux/mptcp.h``.
 """
@@ -42,7 +42,7 @@ IP_OPTIONS: Final = (socket.IPPROTO_IP, socket.IP_OPTIONS)
 NO_PORT: Final = (socket.IPPROTO_IP, 24)  # IP_BIND_ADDRESS_NO_PORT
 _TTL: Final = (socket.IPPROTO_IP, socket.IP_TTL)
 
-# What has a meaning to the stack: the field of SocketOptions, and how its value is told there.
+# Options with an effect on the stack: the field of SocketOptions, and the conversion of the value.
 _OF_STACK: Final[dict[Key, tuple[str, Callable[[int], Any]]]] = {
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE): ("keepalive", bool),
     (socket.SOL_SOCKET, socket.SO_SNDBUF): ("send_buffer", int),
@@ -63,7 +63,7 @@ _OF_STACK: Final[dict[Key, tuple[str, Callable[[int], Any]]]] = {
     (socket.IPPROTO_IPV6, socket.IPV6_TCLASS): ("traffic_class", lambda it: it & 0xFF),
     (socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS): ("hop_limit", int),
 }
-# The value without setsockopt(2); of buffers what the socket says is not what the stack has.
+# Values before any setsockopt(2). Those of buffers are not the sizes that the stack uses.
 _DEFAULTS: Final = {
     (socket.SOL_SOCKET, socket.SO_SNDBUF): 16 * 1024,
     (socket.SOL_SOCKET, socket.SO_RCVBUF): 128 * 1024,
@@ -83,7 +83,7 @@ _DEFAULTS: Final = {
     (socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS): 1,
     (socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_LOOP): 1,
 }
-# What is kept and told again, and changes nothing.
+# Options that are stored and returned, and have no effect.
 _KEPT: Final = frozenset(
     {
         REUSEADDR,
@@ -119,7 +119,7 @@ _KEPT: Final = frozenset(
         (socket.IPPROTO_IPV6, 33),  # IPV6_FLOWINFO_SEND
     }
 )
-# What can be asked, and cannot be set.
+# Options that can be read, but not set.
 _FIXED: Final = {
     (socket.SOL_SOCKET, socket.SO_DEBUG): _INT.pack(0),
     (socket.SOL_SOCKET, 19): _INT.pack(1),  # SO_SNDLOWAT
@@ -127,7 +127,7 @@ _FIXED: Final = {
     (socket.SOL_SOCKET, 29): _INT.pack(0),  # SO_TIMESTAMP
     (socket.SOL_SOCKET, 35): _INT.pack(0),  # SO_TIMESTAMPNS
 }
-# Those of the socket itself that mean the same to a Unix socket: the kernel has them.
+# Options of SOL_SOCKET with the same meaning for a Unix socket: the kernel handles them.
 _NATIVE: Final = frozenset(
     {
         socket.SO_TYPE,
@@ -151,13 +151,13 @@ _NATIVE: Final = frozenset(
 
 
 def is_native(key: Key) -> bool:
-    """Tell whether the kernel answers for the Unix socket that stands for ours."""
+    """Return whether the kernel handles an option, on the Unix socket in the program."""
     level, name = key
     return level == socket.SOL_SOCKET and name in _NATIVE
 
 
 class Options:
-    """The options that a program has set on a socket."""
+    """The options that a program set on a socket."""
 
     def __init__(self) -> None:
         self._values: dict[Key, int] = {}
@@ -165,7 +165,7 @@ class Options:
         self.linger_s: int | None = None
 
     def copy(self) -> Options:
-        """Return those with which an accepted socket begins."""
+        """Return the initial options of an accepted socket."""
         other = Options()
         other._values = dict(self._values)
         other._congestion = self._congestion
@@ -173,19 +173,19 @@ class Options:
         return other
 
     def flag(self, key: Key) -> bool:
-        """Tell whether an option is on."""
+        """Return whether an option is on."""
         return bool(self._values.get(key))
 
     @property
     def resets(self) -> bool:
-        """Whether closing sends RST: SO_LINGER with a time of 0."""
+        """Whether close(2) sends RST: SO_LINGER with a time of 0."""
         return self.linger_s == 0
 
     def set(self, key: Key, data: bytes) -> SocketOptions | None:
-        """Take a value; return what it means to the stack, if anything.
+        """Store a value; return the change for the stack, if there is one.
 
-        :raises OSError: EINVAL, it is none; ENOENT, there is no such congestion control;
-            ENOPROTOOPT, there is no such option.
+        :raises OSError: EINVAL: the value is invalid; ENOENT: the congestion control is unknown;
+            ENOPROTOOPT: the option is unknown.
         """
         if key == LINGER:
             if len(data) < _LINGER.size:
@@ -201,7 +201,7 @@ class Options:
                 raise _error(errno.ENOENT)
             self._congestion = name
             return SocketOptions(congestion=name)
-        if key[0] in _WHOLE and len(data) < _INT.size:  # before it looks at the name
+        if key[0] in _WHOLE and len(data) < _INT.size:  # before it checks the name
             raise _error(errno.EINVAL)
         if key not in _OF_STACK and key not in _KEPT:
             raise _error(errno.ENOPROTOOPT)
@@ -217,9 +217,9 @@ class Options:
         return changed
 
     def get(self, key: Key) -> bytes:
-        """Return a value that was set, or the default.
+        """Return the stored value of an option, or the default.
 
-        :raises OSError: ENOPROTOOPT, there is no such option.
+        :raises OSError: ENOPROTOOPT: the option is unknown.
         """
         if key in _FIXED:
             return _FIXED[key]
@@ -229,16 +229,16 @@ class Options:
             raise _error(errno.ENOPROTOOPT)
         value = self._values.get(key, _DEFAULTS.get(key, 0))
         if key in _LEAST and key in self._values:
-            value *= 2  # socket(7): as the kernel tells it
+            value *= 2  # socket(7): the value that the kernel returns
         return _INT.pack(value)
 
     def congestion(self, usual: str) -> bytes:
-        """Return TCP_CONGESTION: what was set, or the name of what the stack uses."""
+        """Return TCP_CONGESTION: the stored name, or the name of the stack's default."""
         return (self._congestion or usual).encode().ljust(_NAME, b"\0")
 
     @property
     def of_stack(self) -> SocketOptions:
-        """All that has a meaning to the stack."""
+        """All options with an effect on the stack."""
         found = SocketOptions(congestion=self._congestion)
         if self.linger_s is not None:
             found = found.changed_by(self._lingering)
@@ -248,7 +248,7 @@ class Options:
 
     @property
     def _lingering(self) -> SocketOptions:
-        """SO_LINGER as the stack has it; to Linux a time less than 0 is a very long one."""
+        """Return SO_LINGER for the stack. Linux treats a negative time as a very long one."""
         seconds = (self.linger_s or 0) & _UNSIGNED
         return SocketOptions(linger=self.linger_s is not None, linger_ns=seconds * _SECOND)
 
@@ -261,7 +261,7 @@ class Options:
         return SocketOptions(**{name: told(value)})
 
 
-# Half of SOCK_MIN_SNDBUF and SOCK_MIN_RCVBUF (include/net/sock.h): Linux doubles what it is given.
+# Half of SOCK_MIN_SNDBUF and SOCK_MIN_RCVBUF (include/net/sock.h): Linux doubles the value.
 _LEAST: Final = {
     (socket.SOL_SOCKET, socket.SO_SNDBUF): 2304,
     (socket.SOL_SOCKET, socket.SO_RCVBUF): 1152,
@@ -270,11 +270,11 @@ _LARGEST: Final = 4 * 2**20  # net.core.wmem_max and rmem_max of recent kernels
 
 
 def _buffer(key: Key, octets: int) -> int:
-    """Return what Linux makes of the size of a buffer; one below 0 is as large as can be."""
+    """Return the size that Linux sets for a buffer. A negative size means the maximum."""
     return max(octets, _LEAST[key]) if octets >= 0 else _LARGEST
 
 
-_WHOLE: Final = (socket.SOL_SOCKET, socket.IPPROTO_TCP)  # levels without numbers of an octet
+_WHOLE: Final = (socket.SOL_SOCKET, socket.IPPROTO_TCP)  # levels without values of one octet
 
 
 def _number(key: Key, data: bytes) -> int:
@@ -282,21 +282,21 @@ def _number(key: Key, data: bytes) -> int:
     if len(data) >= _INT.size:
         value: int = _INT.unpack_from(data)[0]
         return value
-    if level == socket.IPPROTO_IP and (data or key != _TTL):  # ip(7): an octet will do
+    if level == socket.IPPROTO_IP and (data or key != _TTL):  # ip(7): one octet is enough
         return data[0] if data else 0
     raise _error(errno.EINVAL)
 
 
 def fitting(key: Key, value: bytes, room: int) -> bytes:
-    """Return what getsockopt(2) writes of a value where there is so much room.
+    """Return the part of a value that getsockopt(2) writes to a buffer of a size.
 
-    :raises OSError: EINVAL, less than none.
+    :raises OSError: EINVAL: the size is negative.
     """
     if room < 0:
         raise _error(errno.EINVAL)
     small = len(value) == _INT.size and value[1:] == bytes(3)
     if key[0] == socket.IPPROTO_IP and 0 < room < _INT.size and small:
-        return value[:1]  # do_ip_getsockopt: an octet will do
+        return value[:1]  # do_ip_getsockopt: one octet is enough
     return value[:room]
 
 

@@ -1,7 +1,7 @@
-"""The data of one connection, between the stack and the Unix socket that a program has for it.
+"""Moves the data of one connection between the stack and the program's Unix socket.
 
-The program's end is native: reading, writing, waiting, half-closing and ``O_NONBLOCK`` are the
-kernel's.  What happens to the connection is told by what can happen to such a pair:
+The program's end is a socket of the kernel. So the kernel handles reads, writes, waits, half-closes
+and ``O_NONBLOCK``. Each event of the connection has a counterpart on the pair of sockets:
 
 ===============================  ===========================================================
 a connection is being opened     the program's end is full, so that it is not writable
@@ -34,25 +34,25 @@ from testbed.streams import StreamTransport
 BUFFER: Final = 128 * 1024  # octets of SO_SNDBUF of each end; the kernel doubles it
 _MARK: Final = 1  # octet
 _INT: Final = struct.Struct("=i")
-_READ: Final = 256 * 1024  # octets taken from the program at once
+_READ: Final = 256 * 1024  # maximum octets of one read from the program
 _EVENTS: Final = (
     select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLET
 )
 
 
 def unread(near: socket.socket | Relay) -> int:
-    """Return how many octets wait to be read (FIONREAD)."""
+    """Return how many octets are unread (FIONREAD)."""
     found: int = _INT.unpack(fcntl.ioctl(near, termios.FIONREAD, bytes(_INT.size)))[0]
     return found
 
 
 class Edges:
-    """Tells relays when their ends of the pairs change: one epoll for all, edge-triggered.
+    """Reports events on the relays' ends of the pairs: one edge-triggered epoll for all relays.
 
-    So nothing is registered again and again as a relay waits for this or for that.
+    So a relay need not change its registration when it waits for another event.
     """
 
-    _MOST: Final = 256  # at once
+    _MOST: Final = 256  # maximum events of one call
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
@@ -61,25 +61,25 @@ class Edges:
         asyncio.get_running_loop().add_reader(self._epoll, self._ready)
 
     def add(self, relay: Relay) -> None:
-        """Tell a relay from now on."""
+        """Start to report events to a relay."""
         self._relays[relay.fileno()] = relay
         self._epoll.register(relay.fileno(), _EVENTS)
 
     def remove(self, relay: Relay) -> None:
-        """Tell it no more; its end is open still."""
+        """Stop reporting events to a relay. Its end must still be open."""
         if self._relays.pop(relay.fileno(), None) is not None:
             self._epoll.unregister(relay.fileno())
         if not self._relays:
             self._none.set()
 
     async def idle(self) -> None:
-        """Wait until there are none."""
+        """Wait until there are no relays."""
         while self._relays:
             self._none.clear()
             await self._none.wait()
 
     def close(self) -> None:
-        """Report nothing any more."""
+        """Stop reporting events."""
         asyncio.get_running_loop().remove_reader(self._epoll)
         self._epoll.close()
 
@@ -91,13 +91,15 @@ class Edges:
 
 
 class Relay(asyncio.Protocol):
-    """Carries the data of one connection both ways.
+    """Moves the data of one connection in both directions.
 
-    :param near: our end of the pair, which does not block.
-    :param junk: octets in it that keep the program's end full until the connection is open.
-    :param on_hangup: called when the program has closed its end, or both sides are shut, and tells
-        whether that is to reset the connection; the connection is open, or being opened.
-    :param on_failure: called when the connection has failed, to leave something unread in ``near``.
+    :param near: our end of the pair; it is non-blocking.
+    :param junk: how many octets in the pair keep the program's end full until the connection is
+        open.
+    :param on_hangup: called when the program has closed its end, or both sides are shut, while the
+        connection is open or being opened; it returns whether to reset the connection.
+    :param on_failure: called when the connection has failed, so that it can leave unread data in
+        ``near``.
     """
 
     def __init__(
@@ -115,11 +117,11 @@ class Relay(asyncio.Protocol):
         self._on_hangup = on_hangup
         self._on_failure = on_failure
         self._transport: StreamTransport | None = None
-        self._waiting = memoryview(b"")  # from the network, for which the pair has no room
-        self._left: int | None = None  # octets before the mark at the end of what is written
+        self._waiting = memoryview(b"")  # data from the network that does not fit into the pair
+        self._left: int | None = None  # octets before the mark at the end of the program's data
         self._readable = self._writing_paused = False
         self._eof_received = self._eof_sent = self._hung_up = self._closed = False
-        self._left_unread = False  # the program has closed its end before it has read everything
+        self._left_unread = False  # the program closed its end with unread data
         self._failure: OSError | None = None
         edges.add(self)
 
@@ -129,26 +131,26 @@ class Relay(asyncio.Protocol):
 
     @property
     def shut_both_ways(self) -> bool:
-        """Whether both sides are closed in order: the program may still have its end."""
+        """Whether both sides are closed in order. The program may still have its end open."""
         return self._eof_sent
 
     @property
     def over(self) -> bool:
-        """Whether nothing is carried any more."""
+        """Whether the relay is closed."""
         return self._closed
 
     @property
     def connection(self) -> Connection | None:
-        """The connection, once it is open."""
+        """The connection, or ``None`` until it is open."""
         if self._transport is None:
             return None
         found: Connection = self._transport.get_extra_info("connection")
         return found
 
-    # What the stack says
+    # Events from the stack
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin: the connection is open."""
+        """Start to move data: the connection is open."""
         assert isinstance(transport, StreamTransport)  # noqa: S101 - of our streams
         self._transport = transport
         while self._junk:
@@ -160,50 +162,50 @@ class Relay(asyncio.Protocol):
             self._pull()
 
     def data_received(self, data: bytes) -> None:
-        """Give octets from the network to the program."""
+        """Pass octets from the network to the program."""
         self._waiting = memoryview(data)
         self._push()
 
     def eof_received(self) -> bool:
-        """Take that the peer has closed its side."""
+        """Handle that the peer has closed its side."""
         self._eof_received = True
         self._push()
         return True  # our side stays open
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Take that nothing more happens."""
+        """Handle the end of the connection."""
         if isinstance(exc, OSError):
             self.fail(exc)
         else:
             self._close()
 
     def pause_writing(self) -> None:
-        """Leave in the pair what the program sends."""
+        """Leave the program's data in the pair."""
         self._writing_paused = True
 
     def resume_writing(self) -> None:
-        """Go on with what the program sends."""
+        """Continue to send the program's data."""
         self._writing_paused = False
         self._pull()
 
     def fail(self, error: OSError) -> None:
-        """Tell the program of an error, after all that has arrived before."""
+        """Report an error to the program, after all data that arrived before it."""
         self._failure = error
         self._push()
 
     def shut(self) -> None:
-        """Take that the program has shut its side, and left a mark of one octet behind its data.
+        """Handle that the program has shut its side. A mark of one octet follows its data.
 
-        The mark stays unread, so that a failure can still be told.
+        The mark stays unread, so that a failure can still be reported.
         """
         self._left = unread(self._near) - _MARK
         self._readable = True
         self._pull()
 
-    # What the pair says
+    # Events from the pair
 
     def changed(self, events: int) -> None:
-        """Take that something has happened to our end of the pair."""
+        """Handle events on our end of the pair."""
         if events & select.EPOLLHUP:
             self._hung_up = True
         if events & (select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLHUP):
@@ -215,7 +217,7 @@ class Relay(asyncio.Protocol):
             self._end()
 
     def _pull(self) -> None:
-        """Send what the program has written, as long as the stack takes it."""
+        """Send the program's data, as long as the stack accepts it."""
         transport = self._transport
         if transport is None:  # not open yet
             if self._hung_up:
@@ -226,7 +228,7 @@ class Relay(asyncio.Protocol):
                 data = self._take()
             except BlockingIOError:
                 self._readable = False
-            except ConnectionResetError:  # the program has closed it, and not read everything
+            except ConnectionResetError:  # the program closed its end with unread data
                 self._readable, self._hung_up, self._left_unread = False, True, True
             else:
                 if data:
@@ -239,7 +241,7 @@ class Relay(asyncio.Protocol):
             self._end()
 
     def _take(self) -> bytes:
-        """Return what the program has written, ``b""`` at the end."""
+        """Return the next data of the program, ``b""`` at its end."""
         if self._left is None:
             return self._near.recv(_READ)
         if not self._left:
@@ -249,7 +251,7 @@ class Relay(asyncio.Protocol):
         return data
 
     def _push(self) -> None:
-        """Give the program what waits for it, as long as there is room."""
+        """Pass the waiting data to the program, as long as there is room."""
         transport = self._transport
         while self._waiting:
             try:
@@ -258,7 +260,7 @@ class Relay(asyncio.Protocol):
                 if transport is not None:
                     transport.pause_reading()
                 return
-            except OSError:  # the program reads no more
+            except OSError:  # the program does not read any more
                 self._waiting = memoryview(b"")
         if self._failure is not None:
             self._give_up()
@@ -278,12 +280,12 @@ class Relay(asyncio.Protocol):
         self._close()
 
     def _end(self) -> None:
-        """Take that the program has closed its end, and that all it wrote has been taken."""
+        """Handle that the program has closed its end, after all its data was read."""
         if self._closed:
             return
-        # An error of our end tells the same where the mark kept us from reading so far.
+        # If the mark kept us from reading that far, an error of our end shows the same.
         unread = self._left_unread or self._near.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        reset = self._on_hangup(self) or unread  # as RFC 9293, section 3.6.1 and RFC 2525 have it
+        reset = self._on_hangup(self) or unread  # RFC 9293, section 3.6.1, and RFC 2525
         transport = self._transport
         self._close()
         if transport is None:
@@ -298,6 +300,6 @@ class Relay(asyncio.Protocol):
             self._closed = True
             if self._left is not None and self._failure is None:
                 with contextlib.suppress(OSError):
-                    self._near.recv(_MARK)  # unread, it would be an error
+                    self._near.recv(_MARK)  # an unread mark would be an error to the program
             self._edges.remove(self)
             self._near.close()

@@ -1,4 +1,4 @@
-"""Making pairs of Unix sockets of which one end exists already, in a program."""
+"""Creates pairs of Unix sockets of which one end already exists in a program."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _CREDENTIALS: Final = struct.Struct("=iII")  # struct ucred
 
 
 class Rendezvous:
-    """A listening Unix socket, of this process alone, that programs' sockets are connected to.
+    """A listening Unix socket for connections from programs' sockets, all made by this process.
 
-    The abstract name is seen by every process of the network namespace; who connects there is
-    looked at.
+    Every process of the network namespace sees the abstract name, so the peer of each connection is
+    checked.
     """
 
     def __init__(self) -> None:
@@ -24,13 +24,13 @@ class Rendezvous:
         name_and_listen(self._socket)
 
     def close(self) -> None:
-        """Close it; pairs stay."""
+        """Close the listening socket. Existing pairs stay."""
         self._socket.close()
 
     def join(self, end: socket.socket) -> socket.socket:
-        """Connect a socket that is not connected, and return the other end, which does not block.
+        """Connect an unconnected socket, and return the other end, which is non-blocking.
 
-        :raises OSError: it is connected.
+        :raises OSError: the socket is connected.
         """
         end.connect(self._socket.getsockname())
         while True:
@@ -42,7 +42,7 @@ class Rendezvous:
 
 
 def is_own(end: socket.socket) -> bool:
-    """Tell whether this process has connected the other end (SO_PEERCRED)."""
+    """Return whether this process connected the other end (SO_PEERCRED)."""
     found = end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     return bool(_CREDENTIALS.unpack(found)[0] == os.getpid())
 
@@ -54,10 +54,10 @@ def name_and_listen(sock: socket.socket) -> None:
 
 
 def fill(end: socket.socket) -> int:
-    """Write so much into one end of a pair that it is not writable; return how many octets.
+    """Write to one end of a pair until it is not writable; return how many octets were written.
 
-    A Unix socket is writable as long as what it has written, and is not read yet, takes a quarter
-    of its buffer or less (``unix_writable``, net/unix/af_unix.c).
+    A Unix socket is writable as long as its unread data takes a quarter of its buffer or less
+    (``unix_writable``, net/unix/af_unix.c).
     """
     size = end.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 4 + 1
     try:

@@ -21,7 +21,7 @@ from testbed.stack.connection import Connection
 # How long a connection without a program may stand still.  Linux gives one up after 8 timeouts
 # (tcp_orphan_retries), the first after 200 ms: about 100 s.
 _STALLED_S: Final = 100.0
-_PEER_S: Final = 10.0  # for the peer to close its side, once it has all that was sent
+_PEER_S: Final = 10.0  # for the peer to close its side, after it has acknowledged all data
 _LOOK_S: Final = 0.05
 _NOTE_S: Final = 0.1
 
@@ -30,10 +30,10 @@ class Watcher(Observer, Protocol):
     """An observer of a run."""
 
     def begun(self, host: Host) -> None:
-        """Take that the program starts now."""
+        """Handle the start of the program."""
 
     def ended(self) -> None:
-        """Take that the program has ended."""
+        """Handle the end of the program."""
 
 
 def run(
@@ -41,11 +41,11 @@ def run(
 ) -> int:
     """Run a program; return its exit status, or minus the number of the signal that ended it.
 
-    It returns when the program, all that it has started, and all their connections have ended.
-    Signals that ask the program to end are passed on to it.  This process must have no other
-    children, and no threads.
+    It returns when the program, its descendants, and all their connections have ended. Signals that
+    ask the program to end are passed on to it. This process must have no other children and no
+    threads.
 
-    :param make: makes the driver; called where an event loop runs.
+    :param make: a function that returns the driver; called while an event loop runs.
     :raises PlatformError: this process may not open packet sockets, or may not filter system calls.
     """
     code = calls.program(calls.machine(os.uname().machine))
@@ -56,7 +56,7 @@ def run(
         with _ignoring():
             status, whole = asyncio.run(_run(keeper, heir, make, watcher))
         if whole:
-            heir.dismiss()  # otherwise it resets what is left
+            heir.dismiss()  # otherwise it resets the remaining connections
         return status
     finally:
         keeper.kill(heir.pid)
@@ -66,7 +66,7 @@ def run(
 async def _run(
     keeper: Keeper, heir: Heir, make: Callable[[], Host], watcher: Watcher
 ) -> tuple[int, bool]:
-    """Return how the program ended, and whether all its connections have."""
+    """Return how the program ended, and whether all its connections ended in order."""
     host = make()
     noting = Noting(host.endpoint, heir.flows)
     host.before_sending(noting.sending)
@@ -91,25 +91,26 @@ async def _run(
 
 
 async def _look(noting: Noting) -> None:
-    """Keep the flows where the heir finds them."""
+    """Record the flows for the heir at intervals."""
     while True:
         noting.look()
         await asyncio.sleep(_NOTE_S)
 
 
 class Orphans:
-    """Connections that no program has any more: how long each is waited for."""
+    """Decides how long to wait for connections that no program has any more."""
 
     def __init__(self) -> None:
         self._progress: dict[Connection, tuple[int, bool, float]] = {}
 
     def waits_for(self, connection: Connection, now: float) -> bool:
-        """Tell whether to wait for one.
+        """Return whether to wait for a connection.
 
-        Where something is still to be acknowledged it is to be reset if not.  Where all is, it can
-        be forgotten: a reset could keep the peer from reading what it has.
+        After the wait, a connection with unacknowledged data is to be reset. If all data is
+        acknowledged, the connection can be forgotten: a reset could keep the peer from reading the
+        data it has received.
 
-        :param now: seconds.
+        :param now: the time in seconds.
         """
         unsent, delivered = connection.unsent, connection.delivered
         seen = self._progress.get(connection)
@@ -120,7 +121,7 @@ class Orphans:
 
 
 async def _drained(host: Host) -> None:
-    """Wait until what the programs have sent is there, as long as some of it gets there."""
+    """Wait until the programs' data has been delivered, as long as there is progress."""
     orphans = Orphans()
     clock = asyncio.get_running_loop().time
     while True:
@@ -129,7 +130,7 @@ async def _drained(host: Host) -> None:
             if orphans.waits_for(connection, clock()):
                 waiting = True
             elif not connection.delivered:
-                waiting = True  # until the stack is through with it
+                waiting = True  # until the stack has removed it
                 connection.abort()
                 host.wake()
         if not waiting:
@@ -142,22 +143,22 @@ async def _drained(host: Host) -> None:
 
 
 class _Session:
-    """The program's life, and the signals meanwhile."""
+    """The program from its start to its end, and the signals in that time."""
 
     def __init__(self, keeper: Keeper, heir: Heir, watcher: Watcher) -> None:
         loop = asyncio.get_running_loop()
         self._keeper = keeper
         self._heir = heir
         self._watcher = watcher
-        self.whole = True  # nothing was cut short
-        self._last: asyncio.Future[None] | None = None  # what is waited for after the program
+        self.whole = True  # whether no connection was cut short
+        self._last: asyncio.Future[None] | None = None  # the task to wait for after the program
         self.over: asyncio.Future[int] = loop.create_future()
         loop.add_reader(keeper, self._ended)
         for number in PASSED_ON:
             loop.add_signal_handler(number, self._pass_on, number)
 
     async def lasting(self, work: Coroutine[Any, Any, None]) -> None:
-        """Wait for something after the program's end, unless a signal says to end."""
+        """Wait for a task after the program's end, or until a signal asks to end."""
         self._last = asyncio.ensure_future(work)
         await self._last
 
@@ -170,7 +171,7 @@ class _Session:
         self.over.set_result(-signal.SIGKILL if status is None else status)
 
     def _pass_on(self, number: int) -> None:
-        """Pass a signal on to the program; once it has ended, end what it has left behind."""
+        """Pass a signal on to the program. After its end, kill the processes that it has left."""
         if not self.over.done():
             self._keeper.send(number)
             return
@@ -181,9 +182,10 @@ class _Session:
 
 
 def _allow_descriptors() -> None:
-    """Let this process, not the program, have as many descriptors as it may.
+    """Raise the descriptor limit of this process, but not of the program, to its maximum.
 
-    Each connection takes two: our end of the pair, and the one that keeps its port from the kernel.
+    Each connection takes two descriptors: our end of the pair, and the one that reserves its port
+    in the kernel.
     """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -191,7 +193,7 @@ def _allow_descriptors() -> None:
 
 @contextlib.contextmanager
 def _ignoring() -> Iterator[None]:
-    """Leave Ctrl-C to the program: a terminal sends it to all of us."""
+    """Leave Ctrl-C to the program. A terminal sends it to all processes."""
     before = [(number, signal.signal(number, signal.SIG_IGN)) for number in IGNORED]
     try:
         yield

@@ -1,7 +1,6 @@
-"""seccomp(2) with user notification: installing a filter, and answering what it asks.
+"""seccomp(2) with user notification: installs a filter, and answers its notifications.
 
-The structures and numbers are those of ``linux/seccomp.h``; seccomp_unotify(2) tells how they are
-used.
+The structures and numbers are those of ``linux/seccomp.h``. seccomp_unotify(2) describes their use.
 """
 
 from __future__ import annotations
@@ -41,12 +40,12 @@ class _Program(ctypes.Structure):
 
 
 def install(program: bytes) -> int:
-    """Filter the system calls of this thread and of its children to come; return the listener.
+    """Filter the system calls of this thread and its future children; return the listener.
 
-    The thread gets no new privileges any more, for example by programs that are setuid.
+    After that the thread cannot gain privileges, for example by a setuid program.
 
-    :raises OSError: EBUSY, a filter with a listener is there already; ENOSYS, EINVAL and EPERM, it
-        is not allowed, or the kernel does not have it.
+    :raises OSError: EBUSY: a filter with a listener exists already; ENOSYS, EINVAL, EPERM: the
+        filter is not allowed, or the kernel does not support it.
     """
     if _libc.prctl(_PR_SET_NO_NEW_PRIVS, *(ctypes.c_ulong(it) for it in (1, 0, 0, 0))):
         raise _error()
@@ -65,7 +64,7 @@ def install(program: bytes) -> int:
 class Notification(NamedTuple):
     """A system call that waits for its answer.
 
-    :param pid: the thread, as this process sees it.
+    :param pid: the ID of the thread in this process's PID namespace.
     """
 
     id: int
@@ -75,24 +74,24 @@ class Notification(NamedTuple):
 
 
 class Listener:
-    """Where the calls are asked about and answered.
+    """Receives notifications of system calls, and answers them.
 
-    An answer is not taken where the call is no more: its thread was killed, or a signal interrupted
-    it.  Each method that answers returns whether it was taken.
+    The kernel rejects an answer if the call no longer waits: its thread was killed, or a signal
+    interrupted it. Each method that answers returns whether the kernel accepted the answer.
     """
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._poll = select.poll()
         self._poll.register(fd, select.POLLIN)
-        self._can_send = True  # together with a descriptor, from Linux 5.14 on
+        self._can_send = True  # the answer together with a descriptor, since Linux 5.14
 
     def fileno(self) -> int:
         """Return the descriptor, which has input when a call waits."""
         return self._fd
 
     def close(self) -> None:
-        """Close it: calls that wait, and those to come, fail with ENOSYS."""
+        """Close the listener. Waiting and later calls fail with ENOSYS."""
         os.close(self._fd)
 
     @property
@@ -106,8 +105,8 @@ class Listener:
         return any(events & select.POLLHUP for _, events in self._poll.poll(0))
 
     def receive(self) -> Notification | None:
-        """Return the next call; ``None`` if it is no more."""
-        buffer = bytearray(_NOTIFICATION.size)  # the kernel wants it to be zero
+        """Return the next call; ``None`` if it no longer waits."""
+        buffer = bytearray(_NOTIFICATION.size)  # the kernel requires zeros
         try:
             fcntl.ioctl(self._fd, _RECV, buffer)
         except OSError as error:
@@ -118,7 +117,7 @@ class Listener:
         return Notification(number, pid, call, tuple(arguments))
 
     def is_valid(self, id_: int) -> bool:
-        """Tell whether a call still waits: then its process is the one it was."""
+        """Return whether a call still waits: then its process is still the same."""
         try:
             fcntl.ioctl(self._fd, _ID_VALID, struct.pack("=Q", id_))
         except OSError as error:
@@ -128,21 +127,21 @@ class Listener:
         return True
 
     def answer(self, id_: int, value: int = 0) -> bool:
-        """Let a call return a value."""
+        """Answer a call with a return value."""
         return self._send(id_, value, 0, 0)
 
     def fail(self, id_: int, number: int) -> bool:
-        """Let a call fail with an error number."""
+        """Answer a call with an error number."""
         return self._send(id_, 0, -number, 0)
 
     def proceed(self, id_: int) -> bool:
-        """Let the kernel carry out the call."""
+        """Let the kernel execute the call."""
         return self._send(id_, 0, 0, _CONTINUE)
 
     def give(self, id_: int, fd: int, *, cloexec: bool) -> bool:
-        """Put a copy of a descriptor into the process; the call returns its number there.
+        """Add a copy of a descriptor to the process. The call returns its number there.
 
-        :raises OSError: EMFILE, the process may have no more.
+        :raises OSError: EMFILE: the process has reached its descriptor limit.
         """
         flags = os.O_CLOEXEC if cloexec else 0
         if self._can_send:
@@ -156,7 +155,7 @@ class Listener:
         return there is not None and self.answer(id_, there)
 
     def replace(self, id_: int, fd: int, at: int, *, cloexec: bool) -> bool:
-        """Put a copy of a descriptor in another one's place; the call still waits."""
+        """Replace a descriptor of the process by a copy of ours. The call still waits."""
         return self._add(id_, fd, _SETFD, at, os.O_CLOEXEC if cloexec else 0) is not None
 
     def _add(self, id_: int, fd: int, flags: int, at: int, fd_flags: int) -> int | None:
@@ -176,7 +175,7 @@ class Listener:
 
 
 def _ioctl(fd: int, request: bytes) -> int:
-    """Call ioctl(2) for its result, which :mod:`fcntl` does not return beside a buffer."""
+    """Call ioctl(2), and return its result. With a buffer, :mod:`fcntl` does not return it."""
     result = int(_libc.ioctl(fd, ctypes.c_ulong(_ADDFD), request))
     if result < 0:
         raise _error()

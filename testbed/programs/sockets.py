@@ -1,4 +1,4 @@
-"""The TCP sockets of the programs: what each is, by the Unix socket that stands for it."""
+"""The TCP sockets of the programs, found by the Unix socket that represents each."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from testbed.programs.options import NO_PORT, REUSEADDR, REUSEPORT, V6ONLY, Opti
 from testbed.programs.relay import BUFFER, Relay
 
 _UNIX: Final = Path("/proc/self/net/unix")
-# Up to the inode; a name comes behind it, which may hold anything, ends of lines, too.
+# Up to the inode. A name follows, which may contain any characters, also newlines.
 _LINE: Final = re.compile(
     rb"^[0-9a-f]+: (?:[0-9A-F]{8} ){3}[0-9A-F]+ [0-9A-F]+ +(\d+)", re.MULTILINE
 )
 
 
-# What shutdown(2) closes: 1 is reading, 2 is writing.
+# The sides that shutdown(2) closes: 1 is reading, 2 is writing.
 SHUT: Final = {socket.SHUT_RD: 1, socket.SHUT_WR: 2, socket.SHUT_RDWR: 3}
 
 
 class Phase(enum.Enum):
-    """How far a socket is."""
+    """The state of a socket."""
 
     NEW = enum.auto()
     CONNECTING = enum.auto()
     CONNECTED = enum.auto()
-    FAILED = enum.auto()  # the connection, or the attempt to open it
+    FAILED = enum.auto()  # of the connection, or of the attempt to open it
     LISTENING = enum.auto()
 
 
 class Socket:
-    """One TCP socket of a program, however many descriptors and processes share it.
+    """A TCP socket of a program. Several descriptors and processes may share it.
 
-    :param protocol: as getsockopt(2) tells it, IPPROTO_TCP or IPPROTO_MPTCP.
+    :param protocol: the SO_PROTOCOL of the socket: IPPROTO_TCP or IPPROTO_MPTCP.
     """
 
     def __init__(self, inode: int, family: int, protocol: int, options: Options) -> None:
@@ -49,70 +49,70 @@ class Socket:
         self.protocol = protocol
         self.options = options
         self.phase = Phase.NEW
-        self.local: Address | None = None  # as bound or connected
+        self.local: Address | None = None  # the address of bind(2) or of the connection
         self.remote: Address | None = None
         self.holds_port = False
-        self.named = False  # its local address is what bind(2) has said
-        self.dissolved = False  # by connect(2): its connection is to be reset
+        self.named = False  # whether bind(2) has set the local address
+        self.dissolved = False  # whether connect(2) has ended the connection, to reset it
         self.relay: Relay | None = None
         self.error = 0  # SO_ERROR
-        self.shut = 0  # sides that are closed: see SHUT
-        self.told = True  # connect(2) has said how the attempt went
-        self.seen = (0, -1)  # the thread that used it last, and its descriptor there
+        self.shut = 0  # the closed sides: see SHUT
+        self.told = True  # whether connect(2) has reported the result of the attempt
+        self.seen = (0, -1)  # the last thread that used the socket, and the descriptor there
 
     @property
     def name(self) -> Address:
-        """Its local address as getsockname(2) tells it."""
+        """The local address for getsockname(2)."""
         return self.local or Address(addresses.ANY[self.family], 0)
 
     @property
     def bound(self) -> Address | None:
-        """The local address of a socket that is not connected, if it has one."""
+        """The local address of an unconnected socket, if it has one."""
         return self.local if self.phase in (Phase.NEW, Phase.LISTENING) else None
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """The addresses on which it hears: any IPv6 address may mean any of IPv4, too."""
+        """The addresses to listen on. The unspecified IPv6 address may include that of IPv4."""
         host = unmapped(self.name.host)
         if host == addresses.ANY[socket.AF_INET6] and not self.options.flag(V6ONLY):
             return (host, addresses.ANY[socket.AF_INET])
         return (host,)
 
     def has_level(self, level: int) -> bool:
-        """Tell whether it can have options of a level: those of IPv6 are not for IPv4."""
+        """Return whether it can have options of a level: an IPv4 socket has none of IPv6."""
         return level != socket.IPPROTO_IPV6 or self.family == socket.AF_INET6
 
     def successor(self, inode: int) -> Socket:
-        """Return one with its options that is not connected, and is bound where it is."""
+        """Return an unconnected socket with the same options and the same bound address."""
         found = Socket(inode, self.family, self.protocol, self.options)
         if self.named:
             found.local, found.named = self.local, True
         return found
 
     def take_error(self) -> int:
-        """Return what SO_ERROR says, which is 0 from then on."""
+        """Return the value of SO_ERROR, and reset it to 0."""
         error, self.error = self.error, 0
         return error
 
 
 class Ports(Protocol):
-    """The host, which has ports and addresses (:class:`testbed.host.driver.Host`)."""
+    """The host's ports and addresses (:class:`testbed.host.driver.Host`)."""
 
     def hold_port(self, port: int = 0) -> int:
-        """Keep a port from others."""
+        """Reserve a port."""
 
     def let_go_port(self, port: int) -> None:
-        """Give it back."""
+        """Release a port."""
 
     def is_local(self, host: str) -> bool:
-        """Tell whether an address is this host's."""
+        """Return whether an address belongs to this host."""
 
 
 class Table:
-    """All sockets, by the inode of the Unix socket; and their ports.
+    """All sockets, by the inode of the Unix socket, and their ports.
 
-    Nothing tells when a program closes a socket that has no connection.  So those are looked for in
-    the kernel's table now and then, and where a port is wanted.
+    There is no notification when a program closes a socket without a connection. So the supervisor
+    looks for closed sockets in the kernel's table at intervals, and when it needs a port.
     """
 
     def __init__(self, ports: Ports) -> None:
@@ -126,15 +126,15 @@ class Table:
         return len(self._sockets)
 
     def add(self, sock: Socket) -> None:
-        """Take a further one."""
+        """Add a socket."""
         self._sockets[sock.inode] = sock
 
     def find(self, inode: int | None) -> Socket | None:
-        """Return the socket that a Unix socket stands for; ``None``: it is none of ours."""
+        """Return the socket that a Unix socket represents; ``None`` if there is none."""
         return None if inode is None else self._sockets.get(inode)
 
     def renew(self, sock: Socket, inode: int) -> None:
-        """Take that another Unix socket stands for it, which is not connected yet."""
+        """Record that another, unconnected Unix socket represents a socket."""
         self._sockets.pop(sock.inode, None)
         sock.inode = inode
         sock.phase = Phase.NEW
@@ -144,7 +144,7 @@ class Table:
         self.add(sock)
 
     def replace(self, sock: Socket, inode: int) -> None:
-        """Take that a Unix socket stands for a successor of one that is not connected any more."""
+        """Record that a Unix socket represents the successor of a disconnected socket."""
         successor = sock.successor(inode)
         if successor.local is not None and sock.holds_port:
             self._ports.hold_port(successor.local.port)
@@ -152,7 +152,7 @@ class Table:
         self.add(successor)
 
     def remove(self, sock: Socket) -> None:
-        """Forget one that is closed."""
+        """Remove a closed socket."""
         if self._sockets.get(sock.inode) is sock:
             del self._sockets[sock.inode]
             if sock.holds_port:
@@ -160,7 +160,7 @@ class Table:
                 self._ports.let_go_port(sock.name.port)
 
     def closed(self) -> tuple[Socket, ...]:
-        """Return those without a connection that no program has any more; they stay here."""
+        """Return the unconnected sockets that no program has any more. They stay in the table."""
         idle = [it for it in self if it.relay is None or it.relay.over]
         if not idle:
             return ()
@@ -168,10 +168,10 @@ class Table:
         return tuple(it for it in idle if it.inode not in there)
 
     def bind(self, sock: Socket, address: Address) -> None:
-        """Give a socket its local address, and a port if it asks for any.
+        """Set a socket's local address. If its port is 0, choose a port.
 
-        :raises OSError: EADDRNOTAVAIL, the address is not this host's; EADDRINUSE, another socket
-            has it; EACCES, the port is privileged.
+        :raises OSError: EADDRNOTAVAIL: the address is not one of this host; EADDRINUSE: another
+            socket has it; EACCES: the port is privileged.
         """
         host = unmapped(address.host)
         if not addresses.is_any(host) and not self._ports.is_local(host):
@@ -185,16 +185,16 @@ class Table:
         sock.holds_port = True
 
     def require_free(self, sock: Socket) -> None:
-        """Refuse to let a socket listen where another one does (``inet_csk_listen_start``).
+        """Check that no other socket listens on the address (``inet_csk_listen_start``).
 
-        :raises OSError: EADDRINUSE.
+        :raises OSError: EADDRINUSE: another socket listens there.
         """
         listening = [other for other in self if other.phase is Phase.LISTENING]
         if any(self._conflict(sock, sock.name, other) for other in listening):
             raise _error(errno.EADDRINUSE)
 
     def _conflict(self, sock: Socket, address: Address, other: Socket) -> bool:
-        """Tell whether an address is another socket's already (socket(7), SO_REUSEADDR)."""
+        """Return whether another socket has an address already (socket(7), SO_REUSEADDR)."""
         if other is sock or not other.holds_port or other.name.port != address.port:
             return False
         mine, theirs = {unmapped(address.host)}, set(other.hosts)
@@ -210,7 +210,7 @@ class Table:
 
 
 def _covers(wide: set[str], narrow: set[str]) -> bool:
-    """Tell whether any address of a family, if it is in ``wide``, is one of ``narrow``."""
+    """Return whether ``wide`` has the unspecified address of a family of ``narrow``."""
     return any(
         any_ in wide and any((":" in it) == (":" in any_) for it in narrow)
         for any_ in addresses.ANY.values()
@@ -218,14 +218,14 @@ def _covers(wide: set[str], narrow: set[str]) -> bool:
 
 
 def unix_socket() -> socket.socket:
-    """Return a Unix socket that a program gets for a TCP socket."""
+    """Return a new Unix socket that represents a TCP socket in a program."""
     found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
     return found
 
 
 def inode_of(sock: socket.socket) -> int:
-    """Return the number by which the kernel knows a socket."""
+    """Return the inode number of a socket."""
     return os.fstat(sock.fileno()).st_ino
 
 

@@ -1,4 +1,4 @@
-"""Answers the system calls about TCP sockets of programs, out of the userspace stack."""
+"""Answers the system calls about TCP sockets of programs with the userspace stack."""
 
 from __future__ import annotations
 
@@ -27,28 +27,27 @@ from testbed.stack.connection import Connection, Endpoint
 from testbed.stack.mptcp.endpoint import MptcpEndpoint
 from testbed.stack.tcp.endpoint import TcpEndpoint
 
-_SWEEP_S: Final = 0.25  # how often sockets are looked for that no program has any more
+_SWEEP_S: Final = 0.25  # interval of the search for sockets that no program has any more
 _INT: Final = struct.Struct("=i")
-_MOST: Final = 1 << 16  # octets of an option or an address
-_AT_ONCE: Final = 64  # calls, before the stack gets its turn
+_MOST: Final = 1 << 16  # maximum octets of an option or an address
+_AT_ONCE: Final = 64  # maximum calls before the stack runs again
 
 
 class Observer(Protocol):
     """An observer of connections."""
 
     def closing(self, connection: Connection) -> None:
-        """Take that a program has closed a connection, or that it has failed."""
+        """Handle that a program has closed a connection, or that the connection has failed."""
 
 
 class Proceed(Exception):  # noqa: N818 - it is no error
-    """The kernel is to carry out the call: it is about no socket of ours."""
+    """The kernel is to execute the call: its socket is not in the table."""
 
 
 class Supervisor:
-    """Answers what a listener asks, as long as it is open.
+    """Answers the notifications of a listener, as long as it is open.
 
-    Make it where an event loop runs, and close it in the end.
-
+    Create it while an event loop runs, and close it at the end.
     """
 
     def __init__(self, listener: Listener, host: Host, observer: Observer) -> None:
@@ -91,12 +90,12 @@ class Supervisor:
         self._sweeping = loop.call_later(_SWEEP_S, self._sweep)
 
     async def finished(self) -> None:
-        """Wait until no program is left, and the stack has taken all that they have written."""
+        """Wait until no program is left, and the stack has taken all their data."""
         await self._abandoned.wait()
         await self._edges.idle()
 
     def close(self) -> None:
-        """Answer nothing any more: calls wait until their programs are killed."""
+        """Stop answering. Calls wait until their programs are killed."""
         asyncio.get_running_loop().remove_reader(self._listener)
         self._sweeping.cancel()
         self._connector.close()
@@ -127,7 +126,7 @@ class Supervisor:
     def _carry_out(self, call: Call) -> int | None:
         if call.name == "socket":
             self._socket(call)
-            return LATER  # it is answered
+            return LATER  # the call is answered already
         sock = self._table.find(call.inode())
         if sock is None:
             raise Proceed
@@ -150,7 +149,7 @@ class Supervisor:
             )
         self._listener.fail(call.id, getattr(error, "errno", None) or errno.EIO)
 
-    # One method for each call; it returns the call's value, or LATER.
+    # One method for each call. It returns the value of the call, or LATER.
 
     def _socket(self, call: Call) -> None:
         family, kind, protocol = (call.signed(index) for index in range(3))
@@ -260,10 +259,10 @@ class Supervisor:
         del sock
         raise _error(errno.EINVAL if call.name.startswith("recv") else errno.EOPNOTSUPP)
 
-    # What the calls have in common
+    # Common parts of the calls
 
     def _address(self, call: Call, sock: Socket) -> Address:
-        """Return the address that is the second argument, of the size that is the third one."""
+        """Return the address: the second argument points to it, the third one is its size."""
         return addresses.decode(self._given(call), sock.family)
 
     def _given(self, call: Call) -> bytes:
@@ -273,7 +272,7 @@ class Supervisor:
         return call.read(call.arguments[1], size)
 
     def _tell(self, call: Call, address: Address, family: int) -> None:
-        """Write an address to where the second and the third argument point."""
+        """Write an address and its size to where the second and the third argument point."""
         data, where, room_at = addresses.encode(address, family), *call.arguments[1:3]
         (room,) = _INT.unpack(call.read(room_at, _INT.size))
         if room < 0:
@@ -282,28 +281,28 @@ class Supervisor:
         call.write(room_at, _INT.pack(len(data)))
 
     def _tell_peer(self, call: Call, address: Address, family: int) -> None:
-        """Write the address of a peer, if the program wants to know it."""
+        """Write the address of a peer, if the program passed a pointer for it."""
         if call.arguments[1]:
             self._tell(call, address, family)
 
-    # What happens to connections
+    # Events of connections
 
     def _hung_up(self, sock: Socket) -> bool:
-        """Take that a relay has nothing to carry any more; tell whether to reset the connection."""
+        """Handle the end of a relay; return whether to reset the connection."""
         self._connector.hung_up(sock)
         relay = sock.relay
         if relay is not None and relay.connection is not None:
             self._observer.closing(relay.connection)
             if relay.shut_both_ways or sock.shut == SHUT[socket.SHUT_RDWR]:
-                return False  # a program may have the socket still
+                return False  # a program may still have the socket
         self._remove(sock)
         return sock.options.resets or sock.dissolved
 
     def _failed(self, sock: Socket, error: OSError) -> None:
-        """Leave something unread in our end of a pair: the program's reads fail with ECONNRESET."""
+        """Leave unread data in our end of a pair: the program's reads fail with ECONNRESET."""
         relay = sock.relay
         if relay is None or relay.connection is None:
-            return  # the junk is unread
+            return  # the junk is unread data
         self._observer.closing(relay.connection)
         sock.phase, sock.error = Phase.FAILED, error.errno or errno.EIO
         if not unread(relay):
@@ -317,7 +316,7 @@ class Supervisor:
             return self._hung_up(sock)
         if relay.connection is not None:
             self._observer.closing(relay.connection)
-        return True  # it has not been accepted
+        return True  # no program has accepted it
 
     def _accepted_failed(self, sock: Socket | None, relay: Relay, error: OSError) -> None:
         if sock is not None:
@@ -331,7 +330,7 @@ class Supervisor:
         self._sweeping = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
 
     def _remove_closed(self) -> bool:
-        """Forget sockets that no program has any more; tell whether there were some."""
+        """Remove sockets that no program has any more; return whether there were any."""
         found = self._table.closed()
         for sock in found:
             self._remove(sock)
@@ -343,7 +342,7 @@ class Supervisor:
 
 
 def _spoken(endpoint: Endpoint) -> tuple[bool, str]:
-    """Return whether a stack speaks MPTCP, and the name of its congestion control."""
+    """Return whether a stack supports MPTCP, and the name of its congestion control."""
     if isinstance(endpoint, MptcpEndpoint):
         return True, endpoint.config.tcp.congestion
     assert isinstance(endpoint, TcpEndpoint)  # noqa: S101 - there are no others
@@ -359,7 +358,7 @@ class _HostPorts:
         self.let_go_port = host.let_go_port
 
     def is_local(self, host: str) -> bool:
-        """Tell whether an address is this host's."""
+        """Return whether an address belongs to this host."""
         return self._host.is_local(host)
 
 

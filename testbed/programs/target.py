@@ -1,8 +1,9 @@
-"""A thread whose system call waits: its memory and its descriptors.
+"""The memory and the descriptors of a thread whose system call waits.
 
-Between the call and our look at it the thread can be killed, and its number be another's.  So what
-was read counts only if the call is still valid afterwards, and nothing is written unless it is
-(seccomp_unotify(2), "Design goals; use of SECCOMP_USER_NOTIF_FLAG_CONTINUE" and the notes there).
+After the call the thread may be killed, and another thread may get its ID. So data that was read
+counts only if the call is still valid after the read, and data is written only while the call is
+valid (seccomp_unotify(2), "Design goals; use of SECCOMP_USER_NOTIF_FLAG_CONTINUE" and the notes
+there).
 """
 
 from __future__ import annotations
@@ -49,13 +50,13 @@ _libc.process_vm_readv.restype = _libc.process_vm_writev.restype = ctypes.c_ssiz
 
 
 class GoneError(OSError):
-    """The call is no more: no process waits for an answer."""
+    """The call no longer waits for an answer."""
 
 
 class Call:
-    """One system call of a program, with what belongs to its thread.
+    """One system call of a program, with access to its thread.
 
-    :param name: of the system call.
+    :param name: the name of the system call.
     """
 
     def __init__(self, listener: Listener, notification: Notification, name: str) -> None:
@@ -80,14 +81,14 @@ class Call:
         return ctypes.c_int(self.arguments[index] & 0xFFFF_FFFF).value
 
     def require_valid(self) -> None:
-        """Raise GoneError if the call waits no more."""
+        """Check that the call still waits. Raises GoneError."""
         if not self._listener.is_valid(self.id):
             raise GoneError(errno.ESRCH, os.strerror(errno.ESRCH))
 
     def read(self, address: int, size: int) -> bytes:
-        """Return octets of its memory.
+        """Return octets of the thread's memory.
 
-        :raises OSError: EFAULT: they are not all there.
+        :raises OSError: EFAULT: not all of them can be read.
         """
         if size == 0:
             return b""
@@ -99,9 +100,9 @@ class Call:
         return buffer.raw
 
     def write(self, address: int, data: bytes) -> None:
-        """Write octets to its memory.
+        """Write octets to the thread's memory.
 
-        :raises OSError: EFAULT: they cannot all be written.
+        :raises OSError: EFAULT: not all of them can be written.
         """
         if not data:
             return
@@ -113,10 +114,10 @@ class Call:
     def _move(
         self, how: ctypes._NamedFuncPointer, by_file: _ByFile, buffer: _Buffer, there: int
     ) -> int:
-        """Return how many octets were moved between a buffer and the program's memory.
+        """Copy octets between a buffer and the program's memory; return their number.
 
-        :param by_file: how it is done on a kernel without CONFIG_CROSS_MEMORY_ATTACH, with
-            /proc/PID/mem.  That can write to pages which the program itself only reads.
+        :param by_file: the same operation with /proc/PID/mem, for a kernel without
+            CONFIG_CROSS_MEMORY_ATTACH. It can write to pages that are read-only to the program.
         """
         here = _Vector(ctypes.addressof(buffer), len(buffer))
         remote = _Vector(there, len(buffer))
@@ -130,16 +131,16 @@ class Call:
             return -1
 
     def inode(self) -> int | None:
-        """Return the number of the socket that its descriptor is; ``None``: it is no socket."""
+        """Return the inode of the socket of the call; ``None`` if its descriptor is no socket."""
         try:
             link = str(Path(f"/proc/{self.pid}/fd/{self.fd}").readlink())
-        except OSError:  # no such descriptor: let the kernel say so
+        except OSError:  # no such descriptor: let the kernel report it
             return None
         found = _SOCKET.fullmatch(link)
         return None if found is None else int(found[1])
 
     def is_ours(self) -> bool:
-        """Tell whether its thread is in the network namespace that this process is in."""
+        """Return whether the thread is in the network namespace of this process."""
         try:
             there = Path(_NETWORK.format(self.pid)).stat().st_ino
         except OSError:
@@ -147,18 +148,18 @@ class Call:
         return there == Path(_NETWORK.format("self")).stat().st_ino
 
     def socket(self) -> socket.socket:
-        """Return a copy of the socket that its descriptor is; the caller closes it."""
+        """Return a copy of the socket of the call. The caller closes it."""
         return copy_of(self.pid, self.fd)
 
     def is_cloexec(self) -> bool:
-        """Tell whether its descriptor is closed by execve(2)."""
+        """Return whether execve(2) closes the descriptor of the call."""
         text = Path(f"/proc/{self.pid}/fdinfo/{self.fd}").read_text(encoding="ascii")
         found = re.search(r"^flags:\s*(\d+)$", text, re.MULTILINE)
         return found is not None and bool(int(found[1], 8) & os.O_CLOEXEC)
 
 
 def copy_of(thread: int, fd: int) -> socket.socket:
-    """Return a copy of a socket of another process (pidfd_getfd(2)); the caller closes it."""
+    """Return a copy of a socket of another process (pidfd_getfd(2)). The caller closes it."""
     process = os.pidfd_open(_leader(thread))
     try:
         return socket.socket(fileno=pidfd_getfd(process, fd))
@@ -167,9 +168,9 @@ def copy_of(thread: int, fd: int) -> socket.socket:
 
 
 def find_socket(inode: int, seen: tuple[int, int]) -> socket.socket | None:
-    """Return a copy of a socket, from whatever process has it; the caller closes it.
+    """Return a copy of a socket from any process that has it. The caller closes it.
 
-    :param seen: a thread that has had it, and its descriptor there.
+    :param seen: a thread that had the socket, and the descriptor there.
     """
     wanted, likely = f"socket:[{inode}]", Path("/proc/{}/fd/{}".format(*seen))
     for path in itertools.chain((likely,), Path("/proc").glob("[0-9]*/fd/*")):
@@ -180,7 +181,7 @@ def find_socket(inode: int, seen: tuple[int, int]) -> socket.socket | None:
 
 
 def _leader(thread: int) -> int:
-    """Return the process of a thread: the descriptor of a process is of its first thread."""
+    """Return the process of a thread: a pidfd refers to the first thread of a process."""
     status = Path(f"/proc/{thread}/status").read_text(encoding="utf-8", errors="replace")
     found = re.search(r"^Tgid:\s*(\d+)$", status, re.MULTILINE)
     if found is None:

@@ -1,4 +1,4 @@
-"""getsockopt(2): what a program's socket says, out of its options and its connection."""
+"""getsockopt(2): values from the options and the connection of a program's socket."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from testbed.programs import options
 from testbed.programs.sockets import Phase, Socket
 
 _INT: Final = struct.Struct("=i")
-_ULP: Final = b"mptcp".ljust(16, b"\0")  # TCP_ULP_NAME_MAX; as Linux names it
+_ULP: Final = b"mptcp".ljust(16, b"\0")  # TCP_ULP_NAME_MAX; the name that Linux returns
 _LISTENS, _CLOSED = 10, 7  # include/net/tcp_states.h
 
 
 def told(sock: Socket, key: options.Key, congestion: str) -> bytes:
     """Return the value of an option.
 
-    :param congestion: what the stack uses, unless the program has asked for another one.
-    :raises OSError: ENOPROTOOPT, EOPNOTSUPP: there is no such option of such a socket.
+    :param congestion: the stack's congestion control, for a program that has not chosen one.
+    :raises OSError: ENOPROTOOPT, EOPNOTSUPP: the socket does not have the option.
     """
     view = _view(sock)
     match key:
@@ -40,7 +40,7 @@ def told(sock: Socket, key: options.Key, congestion: str) -> bytes:
 
 
 def _of_kind(sock: Socket) -> dict[options.Key, bytes]:
-    """Return what a socket says from the beginning on."""
+    """Return the options that are fixed when a socket is created."""
     return {
         options.DOMAIN: _INT.pack(sock.family),
         options.PROTOCOL: _INT.pack(sock.protocol),
@@ -55,7 +55,7 @@ def _view(sock: Socket) -> dict[str, Any]:
 
 
 def _of_tcp(view: dict[str, Any]) -> dict[str, Any]:
-    """Return TCP_INFO of a connection; of MPTCP's, that of the first subflow."""
+    """Return TCP_INFO of a connection; for MPTCP, that of the first subflow."""
     if "subflows" not in view:
         return view
     there = view["subflows"] or view["ended"]
