@@ -1,5 +1,5 @@
-"""What stands between hosts and changes their segments (RFC 8684, section 6).
+"""Middleboxes: they change the segments between hosts (RFC 8684, section 6).
 
-Boxes are sans-IO: they are given segments, the time and chances, and give segments back.  The
-emulator of real wires and the simulator have the very same ones.
+Boxes are sans-IO: they get segments, the time and a random source, and return segments. The
+emulator of real wires and the simulator use the same boxes.
 """

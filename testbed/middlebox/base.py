@@ -1,4 +1,4 @@
-"""The shape of a middlebox: sans-IO, like an endpoint."""
+"""The interface of middleboxes: sans-IO, like that of endpoints."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from testbed.packet.segment import Segment
 
 
 class Chance(Protocol):
-    """The source of a box's randomness: a seeded ``random.Random`` of its wire or simulation."""
+    """The random source of a box: a seeded ``random.Random`` of its wire or simulation."""
 
     def random(self) -> float:
         """Return a number from 0 to less than 1."""
@@ -19,29 +19,29 @@ class Chance(Protocol):
 
 
 class Middlebox:
-    """Lets everything pass.
+    """A middlebox. This base class passes all segments.
 
     The direction of a segment, ``toward``, is the end of the link, ``a`` or ``b``, to which it
-    travels.  Times are nanoseconds of any clock that does not go back.
+    travels. Times are nanoseconds of a monotonic clock.
 
-    :ivar toward: the box sees segments of this direction only; ``None``: of both.
+    :ivar toward: the direction of the segments that the box sees, or ``None`` for both directions.
     """
 
     toward: str | None = None
 
     def process(self, segment: Segment, toward: str, now: int) -> Iterable[Segment]:
-        """Return what a segment becomes: nothing, itself, another or several."""
+        """Return the segments that replace a segment: none, itself, another one or several."""
         return (segment,)
 
     def next_timer(self) -> int | None:
-        """Return when ``handle_timer`` has something to do, or ``None``: never."""
+        """Return the time to call ``handle_timer``, or ``None`` if there is no timer."""
         return None
 
     def handle_timer(self, now: int) -> Iterable[tuple[str, Segment]]:
-        """Return segments that leave by themselves, each with its ``toward``."""
+        """Return the segments that the box sends by itself, each with its ``toward``."""
         return ()
 
 
 def other_end(end: str) -> str:
-    """Return ``b`` for ``a``, and the other way round."""
+    """Return ``b`` for ``a``, and ``a`` for ``b``."""
     return "b" if end == "a" else "a"

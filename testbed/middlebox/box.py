@@ -1,4 +1,4 @@
-"""A middlebox as a topology has it: what was written, and what it has done."""
+"""A middlebox in a topology: its options, and the counters of its work."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import msgspec
 
 
 class Box(msgspec.Struct, frozen=True, kw_only=True):
-    """A middlebox on a link: its kind, and what was written of it.
+    """A middlebox on a link: its kind and its options.
 
-    What kinds there are, and which options each has, :mod:`testbed.middlebox.kinds` knows.
+    :mod:`testbed.middlebox.kinds` defines the kinds and their options.
     """
 
     kind: str
     options: dict[str, Any] = {}
 
     def __str__(self) -> str:
-        """Return it as a topology may have it: ``split(size=500)``."""
+        """Return the box in the form of a topology file: ``split(size=500)``."""
         if not self.options:
             return self.kind
         options = ", ".join(f"{name}={_words(value)}" for name, value in self.options.items())
@@ -25,9 +25,10 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
-    """What a box has done: segments that came to it, that left it, and that are not as they came.
+    """The work of a box: how many segments came, how many left, and how many of these are changed.
 
-    A segment that a box makes or puts together is not as it came; of one that it cuts, all pieces.
+    A segment that a box creates or merges counts as changed. If a box splits a segment, all pieces
+    count as changed.
     """
 
     kind: str

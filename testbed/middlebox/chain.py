@@ -1,4 +1,4 @@
-"""Middleboxes in a row on one link, whatever carries its frames."""
+"""Middleboxes in a row on one link. The type of the link does not matter."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ C = TypeVar("C")
 
 
 class Leaving(NamedTuple, Generic[C]):
-    """A segment that leaves the boxes ``toward`` an end of the link, in such a ``carrier``."""
+    """A segment that leaves the boxes ``toward`` an end of the link, in a ``carrier``."""
 
     toward: str
     segment: Segment
@@ -22,7 +22,7 @@ class Leaving(NamedTuple, Generic[C]):
 
 
 class _Stage:
-    """A box and its count."""
+    """A box and its counters."""
 
     __slots__ = ("box", "came", "changed", "left")
 
@@ -49,15 +49,15 @@ class _Stage:
 class Chain(Generic[C]):
     """Passes segments through boxes.
 
-    A *carrier* is what a segment came in, for example an Ethernet header.  What a box sends by
-    itself leaves in the carrier of the last segment that went to the same host, or in that of the
-    last one from there, turned round.
+    A *carrier* encloses a segment, for example an Ethernet header. A segment that a box sends by
+    itself gets the carrier of the last segment to the same host, or the turned carrier of the last
+    segment from that host.
 
-    Large segments, which hosts leave to the network card to cut, are cut before the first box: each
-    box sees what would be on the wire.
+    Large segments, which hosts leave to the network card to split, are split before the first box.
+    So each box sees the segments of the wire.
 
-    :param boxes: the first one stands nearest to the link's end ``a``.
-    :param turned: returns the carrier for an answer to what came in another one.
+    :param boxes: the boxes in order; the first one is nearest to the link's end ``a``.
+    :param turned: a function that returns the carrier for an answer to a segment in a carrier.
     """
 
     def __init__(self, boxes: Sequence[Middlebox], turned: Callable[[C], C]) -> None:
@@ -65,17 +65,17 @@ class Chain(Generic[C]):
         self._ways = {"b": self._stages, "a": self._stages[::-1]}
         self._timed = tuple(each for each in self._stages if _has_timers(each.box))
         self._turned = turned
-        self._to: dict[tuple[str, str], C] = {}  # of what went toward an end, to a host
+        self._to: dict[tuple[str, str], C] = {}  # of the last segment toward an end, to a host
         self._from: dict[tuple[str, str], C] = {}  # ... and from a host
         self._last: dict[str, C] = {}
 
     def looks(self, toward: str) -> bool:
-        """Tell whether some box sees the segments of a direction."""
+        """Return whether any box sees the segments of a direction."""
         return any(stage.box.toward in (None, toward) for stage in self._stages)
 
     def enter(self, toward: str, segment: Segment, carrier: C, now: int) -> list[Leaving[C]]:
-        """Take a segment that has come onto the link, and return what leaves the boxes now."""
-        if self._timed:  # nothing else leaves by itself
+        """Process a segment that enters the link; return the segments that leave the boxes now."""
+        if self._timed:  # only boxes with timers send by themselves
             self._remember(toward, segment, carrier)
         segments: Sequence[Segment] = [segment]
         if segment.gso_size:
@@ -88,12 +88,12 @@ class Chain(Generic[C]):
         return out if due is None or due > now else out + self.handle_timer(now)
 
     def next_timer(self) -> int | None:
-        """Return when :meth:`handle_timer` has something to do, or ``None``: never."""
+        """Return the time to call :meth:`handle_timer`, or ``None`` if there is no timer."""
         times = [at for stage in self._timed if (at := stage.box.next_timer()) is not None]
         return min(times, default=None)
 
     def handle_timer(self, now: int) -> list[Leaving[C]]:
-        """Return what leaves the boxes by itself."""
+        """Return the segments that the boxes send by themselves."""
         out: list[Leaving[C]] = []
         for stage in self._timed:
             due = stage.box.next_timer()
@@ -111,7 +111,7 @@ class Chain(Generic[C]):
         return out
 
     def work(self, kinds: Sequence[str]) -> tuple[Work, ...]:
-        """Return what each box has done.
+        """Return the work of each box.
 
         :param kinds: the names of the boxes.
         """
@@ -133,7 +133,7 @@ class Chain(Generic[C]):
         self._last[toward] = carrier
 
     def _carrier(self, toward: str, segment: Segment) -> C | None:
-        """Return what a segment of a box's own leaves in; ``None``: nothing was ever seen."""
+        """Return the carrier for a box's own segment, or ``None`` if no segment was seen before."""
         found = self._to.get((toward, segment.destination.host))
         if found is not None:
             return found

@@ -1,4 +1,4 @@
-"""A box that drops segments with options it does not know (RFC 8684, section 6)."""
+"""A box that drops segments with unknown options (RFC 8684, section 6)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Firewall(selecting.Selecting):
     """Drops segments with options of some classes."""
 
     def process(self, segment: Segment, toward: str, now: int) -> Iterable[Segment]:
-        """Return the segment, or nothing."""
+        """Return the segment unless it is dropped."""
         kinds = self._kinds
         if any(isinstance(each, kinds) for each in segment.options) and self._where(segment):
             return ()

@@ -1,4 +1,4 @@
-"""What a kind of middlebox is: its options, and how one is made of them."""
+"""A kind of middlebox: its options, and the function that creates a box from them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from testbed.middlebox.base import Chance, Middlebox
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of what can be said of a box: the keys of its mapping in the topology."""
+    """Base class of the options of a box: the keys of its mapping in the topology."""
 
 
 Toward = Annotated[
@@ -23,11 +23,11 @@ Toward = Annotated[
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a box stands.
+    """The place of a box.
 
     :param a: the node at the first end of the link, ``b`` the one at the second.
-    :param mtu: of the link: octets of an IP packet.
-    :param random: seeded, of this box alone.
+    :param mtu: the MTU of the link: octets of an IP packet.
+    :param random: the seeded random source of this box.
     """
 
     a: str
@@ -38,7 +38,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     def end(self, node: str) -> str:
         """Return ``a`` or ``b``: the end of the link that is at a node.
 
-        :raises InputError: neither is.
+        :raises InputError: the node is at neither end.
         """
         if node not in (self.a, self.b):
             raise InputError(
@@ -50,7 +50,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     def toward(self, node: str | None) -> str | None:
         """Return the end of the link that is at a node; ``None`` for ``None``.
 
-        :raises InputError: neither is.
+        :raises InputError: the node is at neither end.
         """
         return None if node is None else self.end(node)
 
@@ -63,10 +63,10 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """A kind of middlebox.
 
     :param options: a subclass of :class:`Options`.
-    :param make: returns a box with such options at a site, or raises InputError.
-    :param addresses: yields the addresses that are nobody's, and that the box takes packets for:
-        the end of the link, ``a`` or ``b``, where they are known, and the address.  It is asked
-        after ``make``.
+    :param make: a function that returns a box with given options at a site, or raises InputError.
+    :param addresses: a function that yields addresses that belong to no host and for which the box
+        receives packets: the end of the link, ``a`` or ``b``, where the address is known, and the
+        address. It is called after ``make``.
     """
 
     options: type[Options]

@@ -1,7 +1,7 @@
-"""Middleboxes by name, as topologies write them.
+"""Middleboxes by their names in topologies.
 
-Adding one is adding a module with its class, its options and its :class:`Kind`, and its line here;
-another package adds one by an entry point of the group ``testbed.middleboxes`` that names its
+To add one, add a module with its class, its options and its :class:`Kind`, and a line here. Another
+package adds one by an entry point of the group ``testbed.middleboxes`` that names its
 :class:`Kind`.
 """
 
@@ -59,10 +59,10 @@ def boxes(
     """Return the boxes of a link, the one nearest to its end ``a`` first.
 
     :param ends: the nodes at ``a`` and ``b``.
-    :param mtu: of the link, in octets.
-    :param seed: of everything random in them.
-    :param chance: returns the randomness of a box, given its seed: ``random.Random``.
-    :raises InputError: there is no such box, or it cannot be what was written.
+    :param mtu: the MTU of the link in octets.
+    :param seed: the seed of the random sources of the boxes.
+    :param chance: a function that returns the random source for a seed: ``random.Random``.
+    :raises InputError: the kind of a box is unknown, or its options are invalid.
     """
     a, b = ends
     return tuple(
@@ -72,7 +72,7 @@ def boxes(
 
 
 def check(box: Box, ends: tuple[str, str], mtu: int) -> None:
-    """Check that a box can be what was written.
+    """Check the kind and the options of a box.
 
     :raises InputError: as :func:`boxes`.
     """
@@ -80,7 +80,7 @@ def check(box: Box, ends: tuple[str, str], mtu: int) -> None:
 
 
 def addresses(box: Box, ends: tuple[str, str], mtu: int) -> Iterator[tuple[str, str]]:
-    """Yield addresses that belong to no host, for which a box takes packets.
+    """Yield addresses that belong to no host, for which a box receives packets.
 
     :returns: the end of the link where an address is known, ``a`` or ``b``, and the address.
     """
@@ -89,7 +89,7 @@ def addresses(box: Box, ends: tuple[str, str], mtu: int) -> Iterator[tuple[str, 
 
 
 class _Certainty:
-    """No chance: for boxes that never see a segment."""
+    """A constant random source, for boxes that never see a segment."""
 
     def random(self) -> float:
         return 0.0

@@ -1,4 +1,4 @@
-"""A box that lowers the MSS which hosts announce, as routers in front of a tunnel do."""
+"""A box that lowers the MSS of hosts, as routers in front of a tunnel do."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class ClampMssOptions(Options, frozen=True, kw_only=True):
 
 
 class ClampMss(Middlebox):
-    """Lets no greater MSS pass.
+    """Lowers a greater MSS to its own.
 
-    :param toward: in one direction only.
+    :param toward: the only direction in which the box acts, or ``None`` for both.
     """
 
     def __init__(self, mss: int, toward: str | None = None) -> None:
@@ -33,7 +33,7 @@ class ClampMss(Middlebox):
         self.toward = toward
 
     def process(self, segment: Segment, toward: str, now: int) -> Iterable[Segment]:
-        """Return the segment with an MSS that is not greater."""
+        """Return the segment with the lower of both MSS."""
         if not segment.flags & SYN:
             return (segment,)
         options = tuple(map(self._lowered, segment.options))

@@ -17,7 +17,7 @@ from testbed.units import parse_time
 
 FIRST_PORT: Final = 20_000
 _LAST_PORT: Final = 65_535
-_TIMEOUT: Final = "7440s"  # RFC 5382, REQ-5: not less than 2 hours and 4 minutes
+_TIMEOUT: Final = "7440s"  # RFC 5382, REQ-5: at least 2 hours and 4 minutes
 _TIMEOUT_NS: Final = parse_time(_TIMEOUT)
 
 
@@ -61,7 +61,7 @@ class NatOptions(Options, frozen=True, kw_only=True):
 
 
 class _Translation:
-    """An inner address and port, and the one outside that stands for it."""
+    """An inner address and port, and the outer address and port that replace it."""
 
     __slots__ = ("inner", "outer", "used")
 
@@ -72,15 +72,14 @@ class _Translation:
 
 
 class Nat(Middlebox):
-    """Gives everything from the inside one public address and a port for each inner one.
+    """Gives all inner hosts one public address, with a port for each inner address and port.
 
-    The port is the same whatever an inner address and port talks to (RFC 5382, REQ-1).  Of what
-    comes from outside, only segments to such a port pass.  What is of the other address family
-    passes as it is.
+    The port does not depend on the destination (RFC 5382, REQ-1). Of the segments from outside,
+    only those to such a port pass. Segments of the other address family pass unchanged.
 
-    :param public: an address outside, which routes lead to this link.
+    :param public: an outer address, with routes to this link.
     :param outside: the end of the link, ``a`` or ``b``, that is outside.
-    :param timeout_ns: how long a translation is kept that no segment uses.
+    :param timeout_ns: how long to keep a translation that no segment uses.
     """
 
     def __init__(
@@ -94,13 +93,13 @@ class Nat(Middlebox):
         self._public = public
         self._outside = outside
         self._ports = range(first_port, _LAST_PORT + 1)
-        self._next = 0  # index of the port that is tried next
+        self._next = 0  # index of the next port to try
         self._timeout_ns = timeout_ns
         self._outer: dict[Address, _Translation] = {}
         self._inner: dict[Address, _Translation] = {}
 
     def process(self, segment: Segment, toward: str, now: int) -> Iterable[Segment]:
-        """Return the segment translated; nothing if its port is of no inside host."""
+        """Return the translated segment, or nothing if it has no translation."""
         if (":" in segment.source.host) != (":" in self._public):
             return (segment,)
         if toward == self._outside:
@@ -127,7 +126,7 @@ class Nat(Middlebox):
         return found
 
     def _new(self, inner: Address, now: int) -> _Translation | None:
-        """Return a translation with a free port; ``None``: all are in use."""
+        """Return a translation with a free port, or ``None`` if all ports are in use."""
         for _ in self._ports:
             outer = Address(self._public, self._ports[self._next])
             self._next = (self._next + 1) % len(self._ports)

@@ -1,4 +1,4 @@
-"""Boxes that take options out of segments, as cautious firewalls do."""
+"""A box that removes options from segments, as cautious firewalls do."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class StripOptionsOptions(selecting.Selection, frozen=True, kw_only=True):
 
 
 class StripOptions(selecting.Selecting):
-    """Takes all options of some classes out."""
+    """Removes all options of some classes."""
 
     def process(self, segment: Segment, toward: str, now: int) -> Iterable[Segment]:
-        """Return the segment without them."""
+        """Return the segment without these options."""
         if not self._where(segment):
             return (segment,)
         left = tuple(each for each in segment.options if not isinstance(each, self._kinds))

@@ -1,4 +1,4 @@
-"""A box that edits what applications say, as gateways for FTP or SIP do (RFC 2663, section 2.9)."""
+"""A box that edits application data, as gateways for FTP or SIP do (RFC 2663, section 2.9)."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ class RewritePayloadOptions(Options, frozen=True, kw_only=True):
 
 
 class RewritePayload(Middlebox):
-    """Puts one string in place of another where a segment of new data has it as a whole.
+    """Replaces a string by another one, if a segment of new data has it as a whole.
 
-    It keeps both ends' sequence numbers together when that makes the stream longer or shorter, and
-    makes the same of octets that are sent again, however they are cut then.
+    If that changes the length of the stream, the box translates the sequence numbers for both ends.
+    It changes retransmitted octets in the same way, also if their segments have other borders.
 
-    :param toward: in this direction only.
-    :param after: octets of the stream that pass as they are.
-    :param mtu: a packet that has become larger is cut, and its pieces have the same options;
-        ``None``: it is not.
+    :param toward: the only direction of which the data is changed.
+    :param after: how many octets of the stream pass unchanged.
+    :param mtu: the size above which a changed packet is split to pieces with the same options, or
+        ``None`` if there is no limit.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class RewritePayload(Middlebox):
         self._streams: dict[Flow, _Stream] = {}
 
     def process(self, segment: Segment, toward: str, now: int) -> Iterable[Segment]:
-        """Return the segment with another payload, or an answer to such with other numbers."""
+        """Return the segment with the changed payload, or with translated acknowledgments."""
         there = toward == self._changed
         ends = (segment.source, segment.destination)
         stream = self._streams.get(Flow(*(ends if there else ends[::-1])))
@@ -78,17 +78,17 @@ class RewritePayload(Middlebox):
 
 
 class _Stream:
-    """Octets of one direction of a connection: a position is one of the original stream.
+    """One direction of a connection. Positions are those of the original stream.
 
-    :param first: sequence number of its first octet.
+    :param first: the sequence number of the first octet.
     """
 
     def __init__(self, first: int, find: bytes, replace: bytes, after: int) -> None:
         self.first = first
         self._find = find
         self._replace = replace
-        self._edits: list[int] = []  # where the string was found
-        self._seen = after  # position before which nothing more is looked for
+        self._edits: list[int] = []  # positions of the string
+        self._seen = after  # the search continues at this position
 
     def there(self, segment: Segment) -> Segment:
         start = expand((segment.seq - self.first) & BITS_32, self._seen)
@@ -114,7 +114,7 @@ class _Stream:
         return msgspec.structs.replace(segment, ack=ack, options=options)
 
     def _edited(self, start: int, payload: bytes) -> bytes:
-        """Return what becomes of octets; an edit may begin before them, or end after them."""
+        """Return the changed octets. An edit may begin before them, or end after them."""
         parts, at = [], start
         end = start + len(payload)
         for edit in self._edits:
@@ -128,12 +128,12 @@ class _Stream:
         return b"".join((*parts, payload[at - start :]))
 
     def _made(self, octets: int) -> int:
-        """Return how many octets come out for the first octets of the string that is found."""
+        """Return how many octets replace the first octets of the string."""
         whole = octets >= len(self._find)
         return len(self._replace) if whole else min(octets, len(self._replace))
 
     def _moved(self, position: int) -> int:
-        """Return where an original position is in the stream that comes out."""
+        """Return the position in the changed stream for an original position."""
         moved = position
         for edit in self._edits:
             octets = min(position - edit, len(self._find))
@@ -142,9 +142,9 @@ class _Stream:
         return moved
 
     def _original(self, number: int, *, up: bool) -> int:
-        """Return the sequence number of the sender's that a receiver's stands for.
+        """Return the sender's sequence number for one of the receiver.
 
-        :param up: of several, the last: nothing came out between them.
+        :param up: whether to return the last of several possible numbers, not the first.
         """
         wanted = expand((number - self.first) & BITS_32, self._moved(self._seen))
         growth = len(self._edits) * abs(len(self._replace) - len(self._find))

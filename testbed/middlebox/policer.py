@@ -1,4 +1,4 @@
-"""A box that drops what exceeds a rate, without a queue (RFC 2475, section 2.3.3.3)."""
+"""A box that drops segments above a rate, without a queue (RFC 2475, section 2.3.3.3)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from testbed.packet.codec import header_length
 from testbed.packet.segment import Segment
 from testbed.units import parse_rate, parse_size
 
-_NS_BITS: Final = 8 * 10**9  # what a token of an octet costs at 1 bit/s, in nanoseconds
+_NS_BITS: Final = 8 * 10**9  # the time for a token of one octet at 1 bit/s, in nanoseconds
 
 
 class PolicerOptions(Options, frozen=True, kw_only=True):
@@ -46,21 +46,21 @@ class PolicerOptions(Options, frozen=True, kw_only=True):
 class Policer(Middlebox):
     """A token bucket for each direction.
 
-    :param bits_per_second: at which it fills.
-    :param burst: the octets that it holds.
-    :param toward: in one direction only.
+    :param bits_per_second: the rate at which a bucket fills.
+    :param burst: the size of a bucket in octets.
+    :param toward: the only direction in which the box acts, or ``None`` for both.
     """
 
     def __init__(self, bits_per_second: int, burst: int, toward: str | None = None) -> None:
         self.toward = toward
         self._rate = bits_per_second
-        # Tokens are kept as the time in which they come, so that nothing is rounded.
+        # Tokens are counted in units of time, so that there is no rounding.
         self._depth = burst * _NS_BITS
         self._level = {"a": self._depth, "b": self._depth}
         self._seen = {"a": 0, "b": 0}
 
     def process(self, segment: Segment, toward: str, now: int) -> Iterable[Segment]:
-        """Return the segment if there are tokens for it."""
+        """Return the segment if there are enough tokens for it."""
         come = (now - self._seen[toward]) * self._rate
         self._seen[toward] = now
         level = min(self._depth, self._level[toward] + come)

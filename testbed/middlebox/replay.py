@@ -1,4 +1,4 @@
-"""A box that sends again what it has seen before."""
+"""A box that sends segments again."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class ReplayOptions(Options, frozen=True, kw_only=True):
 
 
 class Replay(Middlebox):
-    """Sends a copy of some segments again, later.
+    """Sends copies of some segments later.
 
-    :param random: decides which.
-    :param chance: of each segment, from 0 to 1.
-    :param delays_ns: for each copy, how long after the original it is sent.
-    :param where: of which segments.
-    :param toward: in one direction only.
+    :param random: the random source that selects the segments.
+    :param chance: the probability for each segment, from 0 to 1.
+    :param delays_ns: the delay of each copy after the original.
+    :param where: a function that returns whether a segment may be copied.
+    :param toward: the only direction in which the box acts, or ``None`` for both.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Replay(Middlebox):
         self._order = 0
 
     def process(self, segment: Segment, toward: str, now: int) -> Iterable[Segment]:
-        """Return the segment, and remember it."""
+        """Return the segment, and schedule its copies."""
         if self._where(segment) and self._random.random() < self._chance:
             for delay_ns in self._delays_ns:
                 self._order += 1
@@ -65,7 +65,7 @@ class Replay(Middlebox):
         return (segment,)
 
     def next_timer(self) -> int | None:
-        """Return when the next copy is due."""
+        """Return the time of the next copy."""
         return self._due[0][0] if self._due else None
 
     def handle_timer(self, now: int) -> Iterable[tuple[str, Segment]]:

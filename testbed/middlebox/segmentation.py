@@ -1,4 +1,4 @@
-"""Boxes that do not respect the borders of segments."""
+"""Boxes that change the borders of segments."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from testbed.packet import codec
 from testbed.packet.address import Flow
 from testbed.packet.segment import ACK, FIN, PSH, Segment
 
-_MERGEABLE: Final = ACK | PSH | FIN  # no segment with other bits is put together with another
+_MERGEABLE: Final = ACK | PSH | FIN  # segments with other bits are not merged
 HOLD_NS: Final = 1_000_000
-_HEADERS: Final = 40  # octets, the least that an IPv4 and a TCP header take
+_HEADERS: Final = 40  # octets: the minimum size of an IPv4 and a TCP header
 
 
 class SegmentOptions(Options, frozen=True, kw_only=True):
@@ -32,7 +32,7 @@ class SegmentOptions(Options, frozen=True, kw_only=True):
 
 
 class Split(Middlebox):
-    """Cuts payloads into pieces of at most ``size`` octets; each has the options of the whole."""
+    """Splits payloads into pieces of at most ``size`` octets. Each has the options of the whole."""
 
     def __init__(self, size: int, toward: str | None = None) -> None:
         self._size = size
@@ -46,13 +46,13 @@ class Split(Middlebox):
 
 
 class Coalesce(Middlebox):
-    """Puts payloads that follow one another together, with the options of the first.
+    """Merges consecutive payloads, with the options of the first segment.
 
-    A segment waits for the next for at most a millisecond.
+    A segment waits for the next one for at most a millisecond.
 
-    :param limit: octets of payload that go into one segment.
-    :param toward: in one direction only.
-    :param mtu: of the link: no packet becomes larger.
+    :param limit: the maximum octets of payload of one segment.
+    :param toward: the only direction in which the box acts, or ``None`` for both.
+    :param mtu: the MTU of the link, the maximum size of a packet.
     """
 
     def __init__(self, limit: int, toward: str | None = None, mtu: int | None = None) -> None:
@@ -62,7 +62,7 @@ class Coalesce(Middlebox):
         self._held: dict[Flow, tuple[int, str, Segment]] = {}
 
     def process(self, segment: Segment, toward: str, now: int) -> Iterable[Segment]:
-        """Return what need not wait: the one held before, if the next does not fit to it."""
+        """Return the segments that need not wait, such as one that the next does not continue."""
         flow = Flow(segment.source, segment.destination)
         out: list[Segment] = []
         held = self._held.pop(flow, None)
@@ -84,7 +84,7 @@ class Coalesce(Middlebox):
         return out
 
     def next_timer(self) -> int | None:
-        """Return when the segment held longest must go on."""
+        """Return the time to send the segment that was held longest."""
         return min((due for due, _, _ in self._held.values()), default=None)
 
     def handle_timer(self, now: int) -> Iterable[tuple[str, Segment]]:
@@ -104,7 +104,7 @@ class Coalesce(Middlebox):
         )
 
     def _room(self, before: Segment) -> int:
-        """Return how many octets go into a segment beside those that it has."""
+        """Return how many more octets fit into a segment."""
         limit = self._limit
         if self._mtu is not None:  # options take room, too
             limit = min(limit, self._mtu - codec.header_length(before))

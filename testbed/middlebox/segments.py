@@ -1,4 +1,4 @@
-"""Which segments and which options a box looks at, by the names that topologies have for them."""
+"""The segments and options for a box to select, by their names in topologies."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ OptionKinds = tuple[type[options.Option], ...]
 
 
 def on_syn(segment: Segment) -> bool:
-    """Tell whether a segment has SYN and no ACK: the first of a connection or subflow."""
+    """Return whether a segment has SYN and no ACK: the first of a connection or subflow."""
     return segment.flags & (SYN | ACK) == SYN
 
 
 def on_syn_ack(segment: Segment) -> bool:
-    """Tell whether a segment answers a SYN."""
+    """Return whether a segment is a SYN/ACK."""
     return segment.flags & (SYN | ACK) == SYN | ACK
 
 
 def on_handshake(segment: Segment) -> bool:
-    """Tell whether a segment has SYN, with or without ACK."""
+    """Return whether a segment has SYN, with or without ACK."""
     return bool(segment.flags & SYN)
 
 
 def on_data(segment: Segment) -> bool:
-    """Tell whether a segment has no SYN."""
+    """Return whether a segment has no SYN."""
     return not segment.flags & SYN
 
 
@@ -56,7 +56,7 @@ Where = Annotated[
     ),
 ]
 
-# Each option that a cautious firewall of the time before MPTCP does not know is `unknown`.
+# `unknown` are the options that a cautious firewall from before MPTCP does not know.
 OPTIONS: Final[dict[str, OptionKinds]] = {
     "mptcp": (mptcp.MptcpOption,),
     "mp_capable": (mptcp.MpCapable,),
@@ -91,7 +91,7 @@ OptionNames = Annotated[
 def check_options(names: Iterable[str]) -> None:
     """Check the names of options.
 
-    :raises InputError: there is no such option.
+    :raises InputError: no option has the name.
     """
     for name in names:
         if name not in OPTIONS:
@@ -99,5 +99,5 @@ def check_options(names: Iterable[str]) -> None:
 
 
 def option_kinds(names: Iterable[str]) -> OptionKinds:
-    """Return the classes of the options that have these names."""
+    """Return the classes of the options with these names."""
     return tuple(kind for name in names for kind in OPTIONS[name])

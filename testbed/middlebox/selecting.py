@@ -1,4 +1,4 @@
-"""What boxes have in common that look for TCP options: which ones, on which segments, whither."""
+"""Common parts of the boxes that look for TCP options."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from testbed.packet.options import Option
 
 
 class Selection(Options, frozen=True, kw_only=True):
-    """Base of their options."""
+    """Base class of the options of these boxes."""
 
     options: OptionNames
     where: Where = "all"
@@ -30,11 +30,11 @@ class Selection(Options, frozen=True, kw_only=True):
 
 
 class Selecting(Middlebox):
-    """Base of such boxes.
+    """Base class of these boxes.
 
-    :param kinds: the classes of options.
-    :param where: on which segments.
-    :param toward: in one direction only.
+    :param kinds: the classes of the options to look for.
+    :param where: a function that returns whether to look at a segment.
+    :param toward: the only direction in which the box acts, or ``None`` for both.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Selecting(Middlebox):
 
 
 def kind(options: type[Selection], box: Callable[..., Selecting]) -> Kind:
-    """Return the kind of a box, given its options and its class."""
+    """Return the kind of a box for its options and its class."""
 
     def make(chosen: Selection, site: Site) -> Middlebox:
         kinds = option_kinds(chosen.options)

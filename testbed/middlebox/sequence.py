@@ -22,18 +22,18 @@ class RewriteSequenceOptions(Options, frozen=True, kw_only=True):
 
 
 class RewriteSequence(Middlebox):
-    """Shifts all sequence numbers of each direction of a connection by a number of its own.
+    """Shifts the sequence numbers of each direction of a connection by its own number.
 
     Acknowledgments and SACK blocks are shifted back.
 
-    :param seed: of the numbers.
+    :param seed: the seed of the numbers.
     """
 
     def __init__(self, seed: int = 0) -> None:
         self._seed = seed
 
     def process(self, segment: Segment, toward: str, now: int) -> Iterable[Segment]:
-        """Return the segment with other numbers."""
+        """Return the segment with shifted numbers."""
         there = self._shift(segment.source, segment.destination)
         back = self._shift(segment.destination, segment.source)
         options = segment.options

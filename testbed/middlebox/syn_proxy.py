@@ -1,9 +1,9 @@
-"""A box that answers SYNs for a server, and connects to it only for clients that are really there.
+"""A box that answers SYNs for a server, and connects to it after the client has answered.
 
-It does what Linux's target SYNPROXY does (iptables-extensions(8)), but keeps what it knows of each
-connection instead of hiding it in a cookie.  It has to answer before it knows what the server
-would, so it offers only what it can keep: the MSS, window scaling and SACK, but no timestamps, and
-nothing of MPTCP.
+It does what Linux's target SYNPROXY does (iptables-extensions(8)), but it keeps the state of each
+connection in memory instead of a cookie. It has to answer before it knows the server's options. So
+it offers only options that it can translate or relay: the MSS, window scaling and SACK, but no
+timestamps, and no option of MPTCP.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from testbed.packet.options import (
 from testbed.packet.segment import ACK, RST, SYN, Segment
 from testbed.packet.sequence import BITS_32
 
-_KEPT: Final = (MaximumSegmentSize, WindowScale, SackPermitted)  # of the client's options
-_MOST: Final = 0xFFFF  # of a window in the header
+_KEPT: Final = (MaximumSegmentSize, WindowScale, SackPermitted)  # options that the server gets
+_MOST: Final = 0xFFFF  # maximum window of the header field
 
 
 class SynProxyOptions(Options, frozen=True, kw_only=True):
@@ -45,17 +45,17 @@ class SynProxyOptions(Options, frozen=True, kw_only=True):
 
 
 class _Phase(enum.Enum):
-    ANSWERED = enum.auto()  # the client has got a SYN/ACK
-    ASKED = enum.auto()  # the client is there, and the server has got a SYN
+    ANSWERED = enum.auto()  # the client was sent a SYN/ACK
+    ASKED = enum.auto()  # the client has answered, and the server was sent a SYN
     OPEN = enum.auto()
 
 
 class SynProxy(Middlebox):
-    """The box.
+    """A SYN proxy.
 
-    :param random: of its initial sequence numbers.
+    :param random: the random source for initial sequence numbers.
     :param protects: the server's end of the link, ``a`` or ``b``.
-    :param mss: what it tells clients, as ``window_scale``.
+    :param mss: the MSS that it sends to clients, as ``window_scale``.
     """
 
     def __init__(self, random: Chance, *, protects: str, mss: int, window_scale: int) -> None:
@@ -68,13 +68,13 @@ class SynProxy(Middlebox):
         self._due: int | None = None
 
     def process(self, segment: Segment, toward: str, now: int) -> Iterable[Segment]:
-        """Return what goes on of a segment."""
+        """Return the segment to forward, if there is one."""
         if toward == self._protects:
             return self._from_client(segment, now)
         return self._from_server(segment, now)
 
     def next_timer(self) -> int | None:
-        """Return when the first answer leaves: at once."""
+        """Return the time to send the answers: at once."""
         return self._due
 
     def handle_timer(self, now: int) -> Iterable[tuple[str, Segment]]:
@@ -97,7 +97,7 @@ class SynProxy(Middlebox):
                 self._answer(other_end(self._protects), known.syn_ack(self._mss), now)
             return ()
         if known is None:
-            return (segment,)  # it is older than what the box knows
+            return (segment,)  # the connection is older than the box's state
         if segment.flags & RST:
             del self._connections[flow]
             return (known.there(segment),) if known.phase is _Phase.OPEN else ()
@@ -106,7 +106,7 @@ class SynProxy(Middlebox):
         if not known.proves(segment):
             return ()
         known.phase = _Phase.ASKED
-        return (known.syn_to_server(),)  # again for each segment, until the server answers
+        return (known.syn_to_server(),)  # repeated for each segment, until the server answers
 
     def _from_server(self, segment: Segment, now: int) -> Iterable[Segment]:
         flow = Flow(segment.destination, segment.source)
@@ -127,18 +127,18 @@ class SynProxy(Middlebox):
 
 
 class _Connection:
-    """What the box knows of a connection.
+    """The state of a connection.
 
-    :param syn: the client's.
-    :param isn: the initial sequence number that the client is given for the server's.
-    :param scale: what the client is told that windows of the server are shifted by.
+    :param syn: the client's SYN.
+    :param isn: the initial sequence number that the client gets in place of the server's.
+    :param scale: the window shift that the client gets in place of the server's.
     """
 
     def __init__(self, syn: Segment, isn: int, scale: int) -> None:
         self.syn = syn
         self.phase = _Phase.ANSWERED
         self._isn = isn
-        self._offset = 0  # what is added to the server's numbers, for the client
+        self._offset = 0  # from the server's numbers to those of the client
         offered = find(syn.options, WindowScale)
         self._told = scale if offered is not None else 0
         self._client_shift: int = offered.shift if offered is not None else 0
@@ -146,7 +146,7 @@ class _Connection:
         self._server_scales = False
 
     def syn_ack(self, mss: int) -> Segment:
-        """Return the answer to the SYN; its window is closed until the server is there."""
+        """Return the answer to the SYN, with a window of 0 until the server has answered."""
         options: list[Option] = [MaximumSegmentSize(mss)]
         if find(self.syn.options, SackPermitted) is not None:
             options.append(SackPermitted())
@@ -162,7 +162,7 @@ class _Connection:
         )
 
     def proves(self, segment: Segment) -> bool:
-        """Tell whether a segment shows that its sender has got the SYN/ACK."""
+        """Return whether a segment shows that its sender has received the SYN/ACK."""
         return bool(segment.flags & ACK) and segment.ack == self._isn + 1 & BITS_32
 
     def syn_to_server(self) -> Segment:
@@ -188,22 +188,24 @@ class _Connection:
         )
 
     def window_update(self, syn_ack: Segment) -> Segment:
-        """Return what tells the client that the server is there: the window of its SYN/ACK."""
+        """Return a segment for the client with the window of the server's SYN/ACK."""
         return Segment(
             source=syn_ack.source,
             destination=syn_ack.destination,
             seq=self._isn + 1 & BITS_32,
             ack=self.syn.seq + 1 & BITS_32,
             flags=ACK,
-            window=min(_MOST, syn_ack.window >> self._told),  # that of a SYN/ACK is not scaled
+            window=min(
+                _MOST, syn_ack.window >> self._told
+            ),  # the window of a SYN/ACK is not scaled
         )
 
     def refused(self, segment: Segment) -> Segment:
-        """Return the server's RST as one that the client takes."""
+        """Return the server's RST with a number that the client accepts."""
         return msgspec.structs.replace(segment, seq=self._isn + 1 & BITS_32)
 
     def there(self, segment: Segment) -> Segment:
-        """Return a client's segment with the server's numbers."""
+        """Return a client's segment with the numbers of the server."""
         return msgspec.structs.replace(
             segment,
             ack=segment.ack - self._offset & BITS_32 if segment.flags & ACK else segment.ack,
@@ -212,7 +214,7 @@ class _Connection:
         )
 
     def back(self, segment: Segment) -> Segment:
-        """Return a server's segment with the numbers that the client knows."""
+        """Return a server's segment with the numbers of the client."""
         return msgspec.structs.replace(
             segment,
             seq=segment.seq + self._offset & BITS_32,
@@ -220,7 +222,7 @@ class _Connection:
         )
 
     def _to_server(self, window: int) -> int:
-        """Return a client's window as the server reads it, who may know of no shift."""
+        """Return a client's window for the server, which may not support window scaling."""
         return window if self._server_scales else min(_MOST, window << self._client_shift)
 
     def _sacked(self, option: Option) -> Option:
