@@ -1,4 +1,4 @@
-"""Measurements while a workload runs, by one sampler process for each run.
+"""Measurements during a workload, by one sampler process for each run.
 
-The way in is :class:`testbed.probe.client.Sampler`; each probe is one module of ``probe.probes``.
+The entry is :class:`testbed.probe.client.Sampler`. Each probe is a module of ``probe.probes``.
 """

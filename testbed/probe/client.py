@@ -1,4 +1,4 @@
-"""The near end of the sampler process: start it, stop it, and get all it has seen."""
+"""The client of the sampler process: starts and stops it, and receives its summary."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["Job", "Sampler", "Summary", "command"]
 
 M = TypeVar("M", Ready, Stopped)
 
-LIMIT_S: Final = 30.0  # for it to start, and to stop
+LIMIT_S: Final = 30.0  # limit for its start and for its stop
 
 
 class Input(Protocol):
-    """A standard input (an :class:`asyncio.StreamWriter` is one)."""
+    """The interface of a standard input, for example of an :class:`asyncio.StreamWriter`."""
 
     def write(self, data: bytes) -> None:
         """Queue ``data``."""
@@ -30,15 +30,15 @@ class Input(Protocol):
 
 
 class Process(Protocol):
-    """A sampler that was started: standard input and output are pipes."""
+    """The process of a sampler. Its standard input and output are pipes."""
 
     @property
     def stdin(self) -> Input:
-        """Its standard input."""
+        """The standard input of the process."""
 
     @property
     def stdout(self) -> asyncio.StreamReader:
-        """Its standard output."""
+        """The standard output of the process."""
 
 
 def command(records_fd: int) -> tuple[str, ...]:
@@ -47,14 +47,14 @@ def command(records_fd: int) -> tuple[str, ...]:
 
 
 class Sampler:
-    """A running sampler.  Its records are complete once :meth:`stop` has returned."""
+    """A running sampler. Its records are complete after :meth:`stop` has returned."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
 
     @classmethod
     async def start(cls, process: Process, job: Job) -> Sampler:
-        """Give the process its job; return when every probe is at work and has a first sample.
+        """Send the job to the process; return after every probe has taken its first sample.
 
         :raises PlatformError: a probe cannot work here.
         :raises SandboxError: the process failed.
@@ -65,7 +65,7 @@ class Sampler:
         return sampler
 
     async def stop(self) -> Summary:
-        """Take a last sample, write everything and end.
+        """Take a last sample, write all records and end.
 
         :raises SandboxError: a probe or the writing of records failed while it ran.
         """

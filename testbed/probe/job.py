@@ -12,7 +12,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     :param probes: names in :data:`testbed.probe.probes.PROBES`.
     :param nodes: names of network namespaces bound in ``directory``.
-    :param options: per probe, what it lets one choose: ``{"pcap": {"folder": "/tmp/x"}}``.
+    :param options: the options of each probe: ``{"pcap": {"folder": "/tmp/x"}}``.
     """
 
     probes: tuple[str, ...]

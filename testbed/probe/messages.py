@@ -1,4 +1,4 @@
-"""The messages of the sampler on its standard output: JSON, one object a line."""
+"""The messages of the sampler on its standard output: one JSON object per line."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from testbed.failure import Failure
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """The sampler's account of its work, with its own cost.
+    """The counters of the sampler, and its own CPU time.
 
-    :param missed: samples that were due while an earlier one was still being taken.
-    :param cpu_s: user and system time, from its first instruction.
+    :param missed: how many samples were skipped because an earlier one took too long.
+    :param cpu_s: user and system time of the process since its start.
     """
 
     samples: int
@@ -21,11 +21,11 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
-    """Base of what it says."""
+    """Base class of the messages."""
 
 
 class Ready(Message, frozen=True, kw_only=True, tag="ready"):
-    """Every probe is at work, and the first sample is taken."""
+    """Every probe has started, and the first sample is taken."""
 
 
 class Stopped(Message, frozen=True, kw_only=True, tag="stopped"):
@@ -35,7 +35,7 @@ class Stopped(Message, frozen=True, kw_only=True, tag="stopped"):
 
 
 class Failed(Message, frozen=True, kw_only=True, tag="failed"):
-    """It cannot go on."""
+    """The sampler has failed."""
 
     failure: Failure
 

@@ -1,4 +1,4 @@
-"""Nodes as the sampler sees them: network namespaces, and the processes in them."""
+"""The nodes of the sampler: network namespaces, and the processes in them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PROC: Final = Path("/proc")
 class Process(msgspec.Struct, frozen=True):
     """A process of a node.
 
-    :param pidfd: refers to this very process, even when its number is used again.
+    :param pidfd: a descriptor of this process, valid also if its PID is reused.
     """
 
     pid: int
@@ -30,8 +30,8 @@ class Process(msgspec.Struct, frozen=True):
 class Nodes:
     """The nodes of a job.
 
-    :param names: names of namespaces.
-    :param directory: where they are bound, as by ip-netns(8).
+    :param names: the names of the namespaces.
+    :param directory: the folder in which they are bound, as ip-netns(8) does.
     """
 
     def __init__(self, names: Iterable[str], directory: Path) -> None:
@@ -44,12 +44,12 @@ class Nodes:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Their names."""
+        """The names of the nodes."""
         return tuple(self._namespaces)
 
     @contextlib.contextmanager
     def inside(self, node: str) -> Iterator[None]:
-        """Be in a node's network namespace: sockets, programs and /proc/thread-self/net are its."""
+        """Enter a node's network namespace for sockets, programs and /proc/thread-self/net."""
         setns(self._namespaces[node], CLONE_NEWNET)
         try:
             yield
@@ -57,10 +57,10 @@ class Nodes:
             setns(self._home, CLONE_NEWNET)
 
     def refresh(self) -> None:
-        """Look again which processes are in the nodes; our own never is.
+        """Search for the processes in the nodes. This process is never included.
 
-        Nothing is remembered from one look to the next: processes move into their node after
-        they are born, change their name when they execute a program, and numbers come again.
+        Nothing is cached between two searches: processes enter their node after their start, change
+        their name when they execute a program, and PIDs are reused.
         """
         self._forget()
         with os.scandir(_PROC) as entries:
@@ -69,7 +69,7 @@ class Nodes:
         self.processes = tuple(process for process in found if process is not None)
 
     def close(self) -> None:
-        """Let go of namespaces and processes."""
+        """Close the descriptors of namespaces and processes."""
         self._forget()
         for fd in (self._home, *self._namespaces.values()):
             os.close(fd)
@@ -82,7 +82,7 @@ class Nodes:
                 return None
             name = (folder / "comm").read_text().rstrip("\n")
             return Process(pid, node, name, os.pidfd_open(pid))
-        except OSError:  # it has ended, or is none of ours
+        except OSError:  # it has ended, or access is denied
             return None
 
     def _forget(self) -> None:

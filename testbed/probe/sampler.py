@@ -1,9 +1,9 @@
 """The sampler: ``python -m testbed.probe.sampler --records FD``.
 
-One process for a whole run, root in the sandbox.  Its standard input is one line, the job, and its
-end is the request to stop; its standard output is what it says about itself; records go to the
-descriptor it inherits.  It is one thread that sleeps until the next sample is due or an
-event comes.
+One process for a whole run, root in the sandbox. Its standard input has one line, the job, and the
+end of that input is the request to stop. Its standard output has its messages. Records go to the
+descriptor that it inherits. Its only thread sleeps until the next sample is due or an event
+arrives.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _messages = sys.stdout.buffer
 
 
 class Sampler:
-    """Probes at work.
+    """Runs the probes.
 
-    :param records: where records are written to.
+    :param records: the file to write records to.
     """
 
     def __init__(self, job: Job, records: BinaryIO) -> None:
@@ -62,7 +62,7 @@ class Sampler:
         self._sample()
 
     def run(self) -> None:
-        """Sample at every multiple of the interval until standard input ends."""
+        """Take a sample at every multiple of the interval until standard input ends."""
         self._selector.register(_CONTROL, selectors.EVENT_READ)
         self._selector.register(self._timer, selectors.EVENT_READ)
         due_ns = self._next()
@@ -79,13 +79,13 @@ class Sampler:
                     self._write(key.data())
 
     def _next(self) -> int:
-        """Set the timer to the next multiple, and return it."""
+        """Set the timer to the next multiple of the interval, and return that time."""
         due_ns = next_multiple(self._interval_ns)
         self._timer.set(due_ns)
         return due_ns
 
     def stop(self) -> Summary:
-        """Take a last sample, stop the probes and write everything out."""
+        """Take a last sample, stop the probes and write all records."""
         self._sample()
         for each in self._probes:
             self._write(each.stop())
@@ -113,8 +113,8 @@ class Sampler:
 
 
 def main() -> None:
-    """Sample from the job to the end of standard input."""
-    sys.stdout = sys.stderr  # what a plugin prints is no message
+    """Read the job, and take samples until the end of standard input."""
+    sys.stdout = sys.stderr  # so that the output of a plugin is not read as a message
     parser = argparse.ArgumentParser(prog="python -m testbed.probe.sampler")
     parser.add_argument("--records", type=int, required=True, metavar="FD")
     arguments = parser.parse_args()
@@ -128,7 +128,7 @@ def main() -> None:
             summary = sampler.stop()
     except TestbedError as error:
         _fail(error)
-    except Exception as error:  # whatever it is, the process that waits for us must hear of it
+    except Exception as error:  # the process that waits for us needs a message
         _fail(SandboxError(f"the sampler failed: {type(error).__name__}: {error}"))
     else:
         _say(Stopped(summary=summary))
@@ -140,7 +140,7 @@ def _fail(error: TestbedError) -> None:
 
 
 def _first_line() -> bytes:
-    """Read a line from standard input, and nothing of what follows it."""
+    """Read a line from standard input, and no octet after it."""
     line = io.BytesIO()
     while (octet := os.read(_CONTROL, 1)) not in (b"", b"\n"):
         line.write(octet)

@@ -1,8 +1,8 @@
-"""The sockets of other processes, looked at without their help.
+"""Reads the state of other processes' sockets without their help.
 
-pidfd_getfd(2) duplicates a descriptor of another process into ours; getsockopt(2) on it then tells
-what the owner could ask itself.  The duplicate is closed at once: a connection is not shut down
-before the last descriptor of it is closed, so one that we kept would hold back the owner's FIN.
+pidfd_getfd(2) duplicates a descriptor of another process into ours. getsockopt(2) on it returns the
+same values as for the owner. The duplicate is closed at once: a connection is shut down when its
+last descriptor is closed, so an open duplicate would delay the owner's FIN.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ def connected(
 ) -> Iterator[T]:
     """Describe every connected stream socket of a protocol that a process of a node has.
 
-    A socket that several processes share is described once; one that goes away meanwhile is left
-    out.
+    A socket that several processes share is described once. A socket that is closed during the
+    search is left out.
 
     :param protocol: ``IPPROTO_TCP`` or ``IPPROTO_MPTCP``.
-    :param describe: is given a duplicate of the socket and the fields of a SocketRecord.
+    :param describe: called with a duplicate of the socket and the fields of a SocketRecord.
     """
     done: set[int] = set()
     for process in nodes.processes:
@@ -69,10 +69,10 @@ def _described(
 
 
 def _descriptors(pid: int) -> Iterator[tuple[int, int]]:
-    """Give the number and inode of each descriptor of a process that is a socket."""
+    """Yield the number and inode of each descriptor of a process that is a socket."""
     with contextlib.suppress(OSError), os.scandir(f"/proc/{pid}/fd") as entries:
         for entry in entries:
-            with contextlib.suppress(OSError):  # it has closed this one
+            with contextlib.suppress(OSError):  # the process has closed this descriptor
                 status = entry.stat()
                 if stat.S_ISSOCK(status.st_mode):
                     yield int(entry.name), status.st_ino

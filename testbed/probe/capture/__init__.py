@@ -1,1 +1,1 @@
-"""Packets of interfaces, by packet sockets of our own (packet(7)): no other program, no root."""
+"""Captures packets of interfaces by packet sockets (packet(7)), without other programs or root."""

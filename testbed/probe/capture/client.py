@@ -1,4 +1,4 @@
-"""The near end of a capture: start it in a node, end it, and hear how much it was."""
+"""The client of a capture: starts and ends it in a node, and receives its result."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ async def capture(
     stop: asyncio.Event,
     on_listening: Callable[[tuple[str, ...]], object],
 ) -> Ended:
-    """Capture in a node until the job says that it is enough, or ``stop`` is set.
+    """Capture in a node until a limit of the job is reached, or ``stop`` is set.
 
-    :param output: a descriptor that packets are written to.
-    :param on_listening: is called with the interfaces when no packet is missed any more.
-    :raises TestbedError: there is no such node or interface, or packets cannot be written.
+    :param output: the descriptor to write packets to.
+    :param on_listening: called with the interfaces when the capture has started on all of them.
+    :raises TestbedError: the node or an interface does not exist, or packets cannot be written.
     """
     control, controlling = os.pipe()
     said, saying = os.pipe()
@@ -79,7 +79,7 @@ async def capture(
 
 
 async def _end(stop: asyncio.Event, control: int) -> None:
-    """Close the capture's standard input when it shall end."""
+    """Close the capture's standard input when ``stop`` is set."""
     try:
         await stop.wait()
     finally:

@@ -10,16 +10,16 @@ import msgspec
 from testbed.failure import Failure
 from testbed.probe.capture.selection import Selection
 
-MESSAGES_FD: Final = 3  # where it says what it does; packets go to its standard output
+MESSAGES_FD: Final = 3  # the descriptor for messages; packets go to standard output
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """The task of a capture.
 
-    :param interfaces: of its node; none: all of them but the loopback.
-    :param count: end after so many packets.
-    :param duration_s: end after so long.
-    :param form: what is written: a pcapng capture, or a line of text for each packet.
+    :param interfaces: interfaces of the node; if empty, all of them except the loopback.
+    :param count: the number of packets after which to end.
+    :param duration_s: the time after which to end.
+    :param form: the output format: a pcapng capture, or a line of text for each packet.
     """
 
     interfaces: tuple[str, ...] = ()
@@ -30,19 +30,19 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
-    """Base of what it says."""
+    """Base class of the messages."""
 
 
 class Listening(Message, frozen=True, kw_only=True, tag="listening"):
-    """From now on no packet is missed."""
+    """The capture has started on all interfaces."""
 
     interfaces: tuple[str, ...]
 
 
 class Ended(Message, frozen=True, kw_only=True, tag="ended"):
-    """Everything is written.
+    """All packets are written.
 
-    :param dropped: packets that came faster than they were read.
+    :param dropped: how many packets were lost because they were not read fast enough.
     """
 
     captured: int
@@ -50,7 +50,7 @@ class Ended(Message, frozen=True, kw_only=True, tag="ended"):
 
 
 class Failed(Message, frozen=True, kw_only=True, tag="failed"):
-    """It cannot go on."""
+    """The capture has failed."""
 
     failure: Failure
 
@@ -59,6 +59,6 @@ AnyMessage = Listening | Ended | Failed
 
 
 def command(job: Job) -> tuple[str, ...]:
-    """Return the command line of a capture; the end of its standard input ends it."""
+    """Return the command line of a capture. The end of its standard input ends it."""
     text = msgspec.json.encode(job).decode()
     return (sys.executable, "-m", "testbed.probe.capture.program", text)

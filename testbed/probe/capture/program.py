@@ -1,7 +1,7 @@
 """A capture in a node: ``python -m testbed.probe.capture.program JOB``.
 
-Packets go to standard output.  It ends when its standard input does, or when the job says so, and
-has then written everything that came before.
+Packets go to standard output. It ends at the end of its standard input, or when a limit of the job
+is reached. Before it ends it writes all packets that have arrived.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ _OUTPUT: Final = 1
 
 
 class _Closed(Exception):  # noqa: N818 - the reader has enough, which is no error
-    """The reader of the packets has gone."""
+    """The reader of the packets has closed the pipe."""
 
 
 class Output:
-    """Standard output, written as soon as it is flushed, also by several writes."""
+    """Standard output. A flush writes all data, if necessary by several calls."""
 
     def __init__(self) -> None:
         self._pending = bytearray()
 
     def write(self, data: bytes) -> None:
-        """Add some octets."""
+        """Add octets to the buffer."""
         self._pending += data
 
     def flush(self) -> None:
-        """Write what was added.  Raises _Closed, and SandboxError if the disk is full."""
+        """Write the buffer. Raises _Closed, and SandboxError if the disk is full."""
         view = memoryview(bytes(self._pending))
         self._pending.clear()
         try:
@@ -55,12 +55,12 @@ class Output:
             raise SandboxError(f"packets cannot be written: {error.strerror}") from error
 
     def close(self) -> None:
-        """Write what was added."""
+        """Write the buffer."""
         self.flush()
 
 
 class Writer:
-    """Packets in the form that is asked for."""
+    """Writes packets in the format of the job."""
 
     def __init__(self, job: Job, interfaces: tuple[str, ...]) -> None:
         self._job = job
@@ -74,11 +74,11 @@ class Writer:
 
     @property
     def full(self) -> bool:
-        """Whether there are as many packets as wanted."""
+        """Whether the packet limit is reached."""
         return self._job.count is not None and self.count >= self._job.count
 
     def write(self, interface: int, packets: Iterator[Packet]) -> None:
-        """Write packets, at most as many as wanted."""
+        """Write packets up to the packet limit."""
         for packet in packets:
             if self.full:
                 continue
@@ -98,7 +98,7 @@ class Writer:
 
 
 def capture(job: Job) -> Ended:
-    """Capture until the job, the one who reads or standard input says that it is enough."""
+    """Capture until a limit of the job is reached, the reader closes, or standard input ends."""
     names = job.interfaces or tuple(it for _, it in socket.if_nameindex() if it != "lo")
     if not names:
         raise SandboxError("there is no interface to capture on")
@@ -112,7 +112,7 @@ def capture(job: Job) -> Ended:
         writer = Writer(job, names)
         _say(Listening(interfaces=names))
         try:
-            writer.write(0, iter(()))  # a reader sees the head of the file at once
+            writer.write(0, iter(()))  # so that a reader sees the file header at once
             _follow(job, rings, writer)
             if not writer.full:
                 for index, ring in enumerate(rings):
@@ -123,7 +123,7 @@ def capture(job: Job) -> Ended:
 
 
 def _follow(job: Job, rings: list[Ring], writer: Writer) -> None:
-    """Write packets as they come."""
+    """Write packets as they arrive."""
     end = None if job.duration_s is None else time.monotonic() + job.duration_s
     with selectors.DefaultSelector() as selector:
         selector.register(_CONTROL, selectors.EVENT_READ, None)
@@ -146,7 +146,7 @@ def _say(message: AnyMessage) -> None:
 
 
 def main() -> None:
-    """Do the job on the command line."""
+    """Run the job of the command line."""
     job = msgspec.json.decode(sys.argv[1], type=Job)
     try:
         _say(capture(job))

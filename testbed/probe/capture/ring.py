@@ -1,7 +1,8 @@
-"""A packet socket whose packets the kernel writes to memory that it shares with us.
+"""A packet socket: the kernel writes the packets to memory that it shares with this process.
 
 TPACKET_V3 of packet(7) and Documentation/networking/packet_mmap.rst: the kernel fills blocks, and
-hands each over when it is full or a while after its first packet.  A packet costs no system call.
+releases each one when it is full or a timeout after its first packet. A packet costs no system
+call.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Final, NamedTuple
 from testbed.errors import SandboxError
 from testbed.host.devices.filters import NOTHING, Instruction, attach
 
-WHOLE: Final = 262_144  # octets of a packet that are kept: all, as with tcpdump's default
+WHOLE: Final = 262_144  # octets to keep of a packet: all, as tcpdump does by default
 
 _SOL_PACKET: Final = 263
 _ADD_MEMBERSHIP, _RX_RING, _STATISTICS, _VERSION = 1, 5, 6, 10  # PACKET_*
@@ -31,24 +32,26 @@ _BLOCK: Final = struct.Struct("=8xIII")  # of struct tpacket_block_desc: status,
 _PACKET: Final = struct.Struct("=IIIIIIHHIIH")  # struct tpacket3_hdr
 _TYPE: Final = 48 + 10  # sll_pkttype of the struct sockaddr_ll behind it
 _OUTGOING: Final = 4
-_STATUS: Final = 8  # where a block's status is
+_STATUS: Final = 8  # offset of a block's status
 _USER: Final = 1  # TP_STATUS_USER: the block is ours
 _VLAN, _VLAN_PROTOCOL = 1 << 4, 1 << 6  # TP_STATUS_VLAN_VALID, TP_STATUS_VLAN_TPID_VALID
 _DOT1Q: Final = 0x8100
 _ADDRESSES: Final = 12  # octets in front of a VLAN tag
 
 _BLOCK_SIZE: Final = 1 << 18
-_FRAME_SIZE: Final = 1 << 11  # the kernel wants one; version 3 does not use it
+_FRAME_SIZE: Final = 1 << 11  # required by the kernel, but version 3 does not use it
 _RETIRE_MS: Final = 50
-_SMALL: Final = 2048  # octets: with packets cut to so many, a ring a fourth as large will do
+_SMALL: Final = (
+    2048  # octets: for packets up to this size, a ring of a quarter of the size is enough
+)
 _DRAIN_S: Final = 10.0
 
 
 class Packet(NamedTuple):
     """A packet with its Ethernet header.
 
-    :param length: of the packet; ``data`` may be shorter.
-    :param time_ns: since the epoch, by the kernel.
+    :param length: the length of the packet; ``data`` may be shorter.
+    :param time_ns: the kernel's time stamp, since the epoch.
     """
 
     data: bytes
@@ -58,15 +61,15 @@ class Packet(NamedTuple):
 
 
 class Ring:
-    """The packets of one interface of the network namespace that the thread is in.
+    """The packets of one interface in the network namespace of the calling thread.
 
-    :param program: what it takes; the last instructions say how much of a packet is kept.
-    :param snaplen: octets of a packet, at most; chooses the size of the memory.
-    :raises SandboxError: there is no such interface.
+    :param program: the filter; its return value is the number of octets to keep of a packet.
+    :param snaplen: the maximum octets of a packet, which determines the size of the memory.
+    :raises SandboxError: the interface does not exist.
     """
 
     def __init__(self, interface: str, program: Sequence[Instruction], snaplen: int) -> None:
-        # Protocol 0 hears nothing: no packet comes in before all is set.
+        # Protocol 0 receives nothing, so no packet arrives before the socket is configured.
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
         self._blocks = 16 if snaplen <= _SMALL else 64
         self._next = self._read = self._taken = self._dropped = 0
@@ -83,11 +86,11 @@ class Ring:
             raise SandboxError(f"{interface} cannot be listened to: {why}") from error
 
     def fileno(self) -> int:
-        """Return the socket: it can be read when a block was handed over."""
+        """Return the socket, which is readable when a block was released."""
         return self._socket.fileno()
 
     def packets(self) -> Iterator[Packet]:
-        """Yield the packets that were handed over, and give their blocks back."""
+        """Yield the packets of released blocks, and return these blocks to the kernel."""
         while True:
             start = self._next * _BLOCK_SIZE
             status, count, first = _BLOCK.unpack_from(self._memory, start)
@@ -99,13 +102,13 @@ class Ring:
                 offset += following
                 self._read += 1
                 yield packet
-            struct.pack_into("=I", self._memory, start + _STATUS, 0)  # the kernel's again
+            struct.pack_into("=I", self._memory, start + _STATUS, 0)  # back to the kernel
             self._next = (self._next + 1) % self._blocks
 
     def rest(self) -> Iterator[Packet]:
-        """Take no more, and yield what has come until now and was not handed over yet.
+        """Stop receiving, and yield the packets that have arrived and are not yet read.
 
-        :raises SandboxError: the kernel does not hand it over.
+        :raises SandboxError: the kernel does not release them.
         """
         attach(self._socket, NOTHING)
         deadline = time.monotonic() + _DRAIN_S
@@ -122,16 +125,16 @@ class Ring:
             waiting.poll(min(left_ms, _RETIRE_MS))
 
     def counts(self) -> tuple[int, int]:
-        """Return how many packets were taken, and how many more there was no room for."""
+        """Return how many packets were received, and how many were dropped for lack of room."""
         packets, drops, _ = _STATS.unpack(
             self._socket.getsockopt(_SOL_PACKET, _STATISTICS, _STATS.size)
         )
-        self._taken += packets - drops  # the kernel begins anew each time
+        self._taken += packets - drops  # the kernel resets its counters each time
         self._dropped += drops
         return self._taken, self._dropped
 
     def close(self) -> None:
-        """Stop listening."""
+        """Close the socket and its memory."""
         self._memory.close()
         self._socket.close()
 
@@ -145,13 +148,13 @@ class Ring:
         return mmap.mmap(self._socket.fileno(), size)
 
     def _packet(self, offset: int) -> tuple[Packet, int]:
-        """Return the packet at a place, and how far the next one is."""
+        """Return the packet at an offset, and the distance to the next one."""
         memory = self._memory
         following, seconds, nanoseconds, kept, length, status, mac, _, _, tag, protocol = (
             _PACKET.unpack_from(memory, offset)
         )
         data = memory[offset + mac : offset + mac + kept]
-        if status & _VLAN and len(data) >= _ADDRESSES:  # the kernel has taken the tag out
+        if status & _VLAN and len(data) >= _ADDRESSES:  # the kernel has removed the tag
             kind = protocol if status & _VLAN_PROTOCOL else _DOT1Q
             data = data[:_ADDRESSES] + struct.pack("!HH", kind, tag) + data[_ADDRESSES:]
             length += 4

@@ -1,7 +1,7 @@
-"""Which packets a capture takes, as a classic BPF program (linux/filter.h).
+"""Selects the packets of a capture, by a classic BPF program (linux/filter.h).
 
-Offsets count from the Ethernet header.  IPv6 extension headers are not looked behind, and of an
-IPv4 packet in fragments only the first one has a port.
+Offsets count from the Ethernet header. The program does not parse IPv6 extension headers. Of an
+IPv4 packet in fragments only the first fragment has a port.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ _IPV4, _IPV6 = 0x0800, 0x86DD  # EtherTypes
 _TYPE, _IPV4_PROTOCOL, _IPV6_PROTOCOL, _IPV4_FRAGMENT = 12, 23, 20, 20
 _TCP, _UDP = 6, 17
 _LATER_FRAGMENT: Final = 0x1FFF
-_ADDRESSES: Final = {4: (26, 30), 6: (22, 38)}  # where source and destination are
+_ADDRESSES: Final = {4: (26, 30), 6: (22, 38)}  # offsets of source and destination
 _IPV6_PORTS: Final = 54
 
-# What a condition jumps to: the next instruction, or one of the two ends.
+# The targets of a conditional jump: the next instruction, or one of the two ends.
 _NEXT, _TAKE, _LEAVE = "next", "take", "leave"
-_Step = tuple[int, str, str, int]  # code, where to if true, where to if false, k
+_Step = tuple[int, str, str, int]  # code, target if true, target if false, k
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
-    """The packets that a capture takes; without any of these, all.
+    """The packets that a capture keeps. Without a host and a port, it keeps all.
 
-    :param host: an address that sends or receives.
-    :param port: a port of TCP or UDP that sends or receives.
-    :param snaplen: octets of a packet that are kept.
+    :param host: the source or destination address.
+    :param port: the source or destination port of TCP or UDP.
+    :param snaplen: how many octets to keep of a packet.
     """
 
     host: str | None = None
@@ -44,7 +44,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     snaplen: int = 262_144
 
     def program(self) -> tuple[Instruction, ...]:
-        """Return it as instructions.
+        """Return the BPF instructions.
 
         :raises InputError: the host is no address.
         """
@@ -58,7 +58,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
         return (*steps, (_RETURN, 0, 0, 0))
 
     def _of(self, version: int) -> list[_Step]:
-        """Return the steps for one version of IP; the last condition decides."""
+        """Return the steps for one version of IP. The last condition decides."""
         kind = _IPV4 if version == 4 else _IPV6
         steps: list[_Step] = [(_LOAD_HALF, "", "", _TYPE), (_JUMP_EQUAL, _NEXT, _LEAVE, kind)]
         if self.host is not None:
@@ -76,7 +76,7 @@ def _version(host: str) -> int:
 
 
 def _with_address(host: str, version: int, *, last: bool) -> list[_Step]:
-    """Return steps that compare source and then destination, a word at a time."""
+    """Return steps that compare first the source and then the destination, word by word."""
     octets = ipaddress.ip_address(host).packed
     words = [int.from_bytes(octets[at : at + 4], "big") for at in range(0, len(octets), 4)]
     source, destination = _ADDRESSES[version]
@@ -84,7 +84,7 @@ def _with_address(host: str, version: int, *, last: bool) -> list[_Step]:
     steps: list[_Step] = []
     for index, word in enumerate(words):
         final = index == len(words) - 1
-        # After the source's last word, what follows the destination's steps comes next.
+        # After a match of the source's last word, skip the destination's steps.
         found = (_TAKE if last else f"+{size + 1}") if final else _NEXT
         missed = f"+{size - 2 * index - 1}"
         steps += [
@@ -126,7 +126,7 @@ def _with_port(port: int, version: int) -> list[_Step]:
 
 
 def _assembled(steps: list[_Step], take: Instruction) -> list[Instruction]:
-    """Return instructions that end with one that takes; leaving leads behind it."""
+    """Return instructions with ``take`` at the end. A leave jumps behind it."""
     end = len(steps)
 
     def distance(at: int, target: str) -> int:

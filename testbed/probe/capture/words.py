@@ -1,4 +1,4 @@
-"""Packets in about the words of tcpdump(8), with every option of MPTCP spelt out."""
+"""Describes packets similarly to tcpdump(8), with every option of MPTCP."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from testbed.errors import PacketError
 from testbed.packet import codec
 from testbed.probe.capture.ring import Packet
 
-_HEADER: Final = 14  # octets of Ethernet
+_HEADER: Final = 14  # octets of the Ethernet header
 _NAMES: Final = {0x0800: "IPv4", 0x86DD: "IPv6", 0x0806: "ARP", 0x8100: "VLAN"}
 _PROTOCOLS: Final = {1: "ICMP", 6: "TCP", 17: "UDP", 58: "ICMPv6"}
 
@@ -36,7 +36,7 @@ def _content(packet: Packet) -> str:
 
 
 def _between(name: str, body: bytes) -> str:
-    """Return the protocol and the addresses of a packet that is not TCP, or is cut short."""
+    """Return the protocol and the addresses of a packet that is not TCP, or is truncated."""
     at, size, protocol = (12, 4, 9) if name == "IPv4" else (8, 16, 6)
     if len(body) < at + 2 * size:
         return ""

@@ -1,7 +1,7 @@
 """The probes, by name.
 
-Adding one is adding one module, and its line in :data:`PROBES`; another package adds one by an
-entry point.  What it writes is a subclass of :class:`~testbed.records.Record` whose tag is the name
+To add one, add a module, and a line in :data:`PROBES`. Another package adds one by an entry point.
+The records of a probe are of a subclass of :class:`~testbed.records.Record` whose tag is the name
 of the probe.
 """
 
@@ -18,13 +18,13 @@ from testbed.registry import Registry
 
 
 class Probe:
-    """Something that measures nodes, in the sampler's process.
+    """A probe: it measures nodes, in the sampler's process.
 
     ``start`` and ``stop`` are called once, ``sample`` at every interval and once more at the end,
-    before ``stop``.  All run in one thread: what takes long delays the others.
+    before ``stop``. All probes run in one thread, so a slow one delays the others.
 
-    :cvar record: what it writes.
-    :param nodes: the nodes to look at.
+    :cvar record: the class of its records.
+    :param nodes: the nodes to measure.
     :param options: this probe's part of the job.
     """
 
@@ -36,29 +36,29 @@ class Probe:
         self.nodes = nodes
 
     def start(self) -> Iterable[Record]:
-        """Begin.
+        """Start.
 
-        :raises PlatformError: it cannot work here.
+        :raises PlatformError: the probe cannot work on this system.
         """
         return ()
 
     def sample(self) -> Iterable[Record]:
-        """Return how things are now."""
+        """Return a sample."""
         return ()
 
     def stop(self) -> Iterable[Record]:
-        """Clean up, and return what is left to say."""
+        """Clean up, and return the last records."""
         return ()
 
     def watched(self) -> Mapping[int, Callable[[], Iterable[Record]]]:
-        """Return descriptors, and what to call when one can be read."""
+        """Return descriptors, and a function for each to call when it is readable."""
         return {}
 
 
 def _accept(name: str, found: Any) -> type[Probe]:
     if not isinstance(found, type) or not issubclass(found, Probe):
         raise TypeError(f"{found!r} is no subclass of Probe")
-    record_of(name, found)  # what it writes can be read back
+    record_of(name, found)  # so that its records can be read
     return found
 
 

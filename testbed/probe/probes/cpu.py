@@ -10,7 +10,7 @@ from testbed.records import CpuRecord
 
 
 class Cpu(Probe):
-    """Reads processes' CPU clocks: exact, where /proc/PID/stat counts in ticks of 10 ms."""
+    """Reads processes' CPU clocks. They are exact; /proc/PID/stat counts in ticks of 10 ms."""
 
     record = CpuRecord
 
@@ -31,5 +31,5 @@ class Cpu(Probe):
 
 
 def _cpu_clock(pid: int) -> int:
-    """Do what clock_getcpuclockid(3) does: the number of a process's CPU clock."""
-    return (~pid << 3) | 2  # CPUCLOCK_SCHED: what the scheduler has accounted, in nanoseconds
+    """Return the ID of a process's CPU clock, as clock_getcpuclockid(3) does."""
+    return (~pid << 3) | 2  # CPUCLOCK_SCHED: the scheduler's accounting, in nanoseconds

@@ -14,12 +14,12 @@ from testbed.probe.sockets import connected
 
 
 class MptcpInfo(Probe):
-    """MPTCP sockets, also those that fell back to TCP."""
+    """Samples MPTCP sockets, also those that fell back to TCP."""
 
     record = records.MptcpInfoRecord
 
     def sample(self) -> Iterator[records.MptcpInfoRecord]:
-        """Look at the sockets there are."""
+        """Sample all sockets."""
         return connected(self.nodes, sockinfo.IPPROTO_MPTCP, _record)
 
 

@@ -14,7 +14,7 @@ from testbed.records import NstatRecord
 
 
 class Nstat(Probe):
-    """Keeps the files of each node's /proc/net open: they stay bound to its namespace."""
+    """Keeps the files of each node's /proc/net open. They stay bound to its namespace."""
 
     record = NstatRecord
 
@@ -25,7 +25,7 @@ class Nstat(Probe):
         self._last: dict[str, dict[str, int]] = {}
 
     def start(self) -> Iterator[NstatRecord]:
-        """Note the counters of all nodes."""
+        """Record the counters of all nodes."""
         for node in self.nodes.names:
             with self.nodes.inside(node):
                 self._files[node] = [
@@ -38,7 +38,7 @@ class Nstat(Probe):
             yield NstatRecord(t_ns=time.monotonic_ns(), node=node, span="absolute", values=values)
 
     def sample(self) -> Iterator[NstatRecord]:
-        """Note what changed since the last time."""
+        """Record the changes since the last sample."""
         for node in self.nodes.names:
             values = self._read(node)
             changed = _difference(values, self._last[node])
@@ -49,7 +49,7 @@ class Nstat(Probe):
                 )
 
     def stop(self) -> Iterator[NstatRecord]:
-        """Note what changed since the start."""
+        """Record the changes since the start."""
         for node, first in self._first.items():
             changed = _difference(self._last[node], first)
             yield NstatRecord(t_ns=time.monotonic_ns(), node=node, span="total", values=changed)

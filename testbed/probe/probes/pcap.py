@@ -23,10 +23,10 @@ from testbed.sidefile import SideFile
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The options.
 
-    :param folder: where the files ``NODE-INTERFACE.pcapng`` go.
-    :param interfaces: which, per node; by default all but the loopbacks.
-    :param snaplen: octets of each packet that are kept; the default holds every header of a TCP
-        packet with the longest options.
+    :param folder: the folder for the files ``NODE-INTERFACE.pcapng``.
+    :param interfaces: the interfaces of each node; by default all except the loopbacks.
+    :param snaplen: how many octets to keep of each packet; the default is enough for all headers of
+        a TCP packet with the longest options.
     """
 
     folder: str
@@ -35,7 +35,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class _Capture:
-    """One interface and its file."""
+    """The capture of one interface, and its file."""
 
     def __init__(self, node: str, interface: str, options: Options) -> None:
         self.node = node
@@ -57,13 +57,13 @@ class _Capture:
         return ()
 
     def close(self) -> None:
-        """Stop listening and close the file.  Raises StoreError."""
+        """Close the ring and the file. Raises StoreError."""
         self.ring.close()
         self._writer.close()
 
 
 class Pcap(Probe):
-    """Captures on interfaces of the nodes."""
+    """Captures packets on interfaces of the nodes."""
 
     record = PcapRecord
 
@@ -76,7 +76,7 @@ class Pcap(Probe):
         self._captures: list[_Capture] = []
 
     def start(self) -> tuple[Record, ...]:
-        """Listen on every interface."""
+        """Start a capture on every interface."""
         for node in self.nodes.names:
             with self.nodes.inside(node):
                 there = [name for _, name in socket.if_nameindex() if name != "lo"]
@@ -86,14 +86,14 @@ class Pcap(Probe):
         return ()
 
     def watched(self) -> Mapping[int, Callable[[], Iterable[Record]]]:
-        """Write packets when the kernel hands some over."""
+        """Return the rings, each with a function that writes its packets."""
         return {
             each.ring.fileno(): functools.partial(_write_handed_over, each)
             for each in self._captures
         }
 
     def stop(self) -> Iterator[PcapRecord]:
-        """Write what has come until now, and say how much it was."""
+        """Write the remaining packets, and return the number of packets of each interface."""
         offset_ns = time.time_ns() - time.monotonic_ns()
         for capture in self._captures:
             capture.write(capture.ring.rest())

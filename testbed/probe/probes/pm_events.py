@@ -34,11 +34,11 @@ EVENTS: Final = {
     16: "listener_closed",
 }
 _RECEIVE: Final = 1 << 16
-_QUEUE: Final = 1 << 20  # octets of events the kernel may hold for us
+_QUEUE: Final = 1 << 20  # octets of events that the kernel may queue
 
 
 class PmEvents(Probe):
-    """One netlink socket per node, read as soon as something is there."""
+    """Reads events from one netlink socket per node as they arrive."""
 
     record = PmEventRecord
 
@@ -47,7 +47,7 @@ class PmEvents(Probe):
         self._sockets: dict[str, socket.socket] = {}
 
     def start(self) -> tuple[Record, ...]:
-        """Join the group of events in every node."""
+        """Join the multicast group of events in every node."""
         group = _group()
         for node in self.nodes.names:
             with self.nodes.inside(node):
@@ -62,11 +62,11 @@ class PmEvents(Probe):
         return ()
 
     def watched(self) -> dict[int, Callable[[], Iterable[Record]]]:
-        """Return the sockets."""
+        """Return the sockets, each with a function that reads its events."""
         return {sock.fileno(): partial(self._read, node) for node, sock in self._sockets.items()}
 
     def stop(self) -> Iterator[PmEventRecord]:
-        """Read what is left."""
+        """Read the remaining events."""
         for node, sock in self._sockets.items():
             yield from self._read(node)
             sock.close()
@@ -106,7 +106,7 @@ def event(data: bytes, *, t_ns: int, node: str) -> PmEventRecord:
 
 
 def _group() -> int:
-    """Return the number of the group, which is the same in every namespace."""
+    """Return the number of the multicast group, which is the same in every namespace."""
     with Netlink(NETLINK_GENERIC) as netlink:
         groups = mptcp.groups(netlink)
     if groups is None:

@@ -14,12 +14,12 @@ from testbed.probe.sockets import connected
 
 
 class TcpInfo(Probe):
-    """Plain TCP sockets; those under MPTCP are in ``mptcp_info``."""
+    """Samples plain TCP sockets. The probe ``mptcp_info`` samples subflows."""
 
     record = records.TcpInfoRecord
 
     def sample(self) -> Iterator[records.TcpInfoRecord]:
-        """Look at the sockets there are."""
+        """Sample all sockets."""
         return connected(self.nodes, socket.IPPROTO_TCP, _record)
 
 
