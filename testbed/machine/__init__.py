@@ -1,7 +1,7 @@
-"""Where runs happen: this host, QEMU with any kernel, user-mode Linux.
+"""Machines for runs: this host, QEMU with any kernel, and user-mode Linux.
 
-A machine runs programs of this host's file system, the same checkout and virtual environment
-included, on a kernel of its own.  :func:`machine` finds one by its name.
+A machine runs programs of this host's file system, from the same checkout and virtual environment,
+on its own kernel. :func:`machine` finds a machine by its name.
 """
 
 from testbed.machine.model import Availability, Machine, Program

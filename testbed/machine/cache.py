@@ -1,4 +1,4 @@
-"""The folder for kernels and what else is fetched or built once: never in the repository."""
+"""The cache folder, outside the repository, for kernels and other files to fetch or build once."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 
 
 def path(*names: str) -> Path:
-    """Return ``$XDG_CACHE_HOME/testbed/NAME/...``, whether or not it is there."""
+    """Return ``$XDG_CACHE_HOME/testbed/NAME/...``, which may not exist."""
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(home).expanduser().joinpath("testbed", *names)
 
 
 def folder(*names: str) -> Path:
-    """Return ``$XDG_CACHE_HOME/testbed/NAME/...``, made if it is not there."""
+    """Return ``$XDG_CACHE_HOME/testbed/NAME/...``, created if necessary."""
     made = path(*names)
     made.mkdir(parents=True, exist_ok=True)
     return made

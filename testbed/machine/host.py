@@ -13,16 +13,16 @@ from testbed.machine.model import HOST, VARIABLE, Availability, Machine, Program
 
 
 class Host:
-    """The kernel we run on; nothing is started and nothing is shared."""
+    """The running kernel. No guest is started and no directory is shared."""
 
     name = HOST
 
     def availability(self) -> Availability:
-        """Return that it works, and its kernel."""
+        """Return that the host works, and the name of its kernel."""
         return Availability(ok=True, why=f"the running kernel, {platform.release()}")
 
     def execute(self, program: Program, *, console: Path, limit_s: float | None = None) -> int:  # noqa: ARG002 - it has no console
-        """Run a program as our child; it may write wherever we may."""
+        """Run a program as a child process with the same write permissions."""
         try:
             child = _start(program)
         except OSError as error:
@@ -60,7 +60,7 @@ def _start(program: Program) -> subprocess.Popen[bytes]:
 def machine(kernel: str) -> Machine:
     """Return this host.
 
-    :raises InputError: it is asked for another kernel than its own.
+    :raises InputError: a kernel is named.
     """
     if kernel:
         raise InputError("this host has one kernel; write host", hint="or qemu:running for a guest")

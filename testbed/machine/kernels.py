@@ -1,4 +1,4 @@
-"""Kernels to boot: of this host, a path, a build tree, or the distribution's packages."""
+"""Kernels to boot: from this host, a path, a build tree, or the distribution's packages."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from testbed.errors import InputError, PlatformError
 from testbed.machine import cache, packages
 
 RUNNING: Final = "running"
-ARCHITECTURES: Final = {"x86_64": "amd64"}  # ours, and as Debian calls it
+ARCHITECTURES: Final = {"x86_64": "amd64"}  # our name, and Debian's
 _VERSION: Final = re.compile(r"\d+(\.\d+)+([-+.~\w]*)")
 _PACKAGE: Final = re.compile(r"linux-image-\S+")
 _SERIES: Final = re.compile(r"linux-image-(\d+\.\d+)")
-# Debian's and Ubuntu's flavours, the smallest first.
+# The flavours of Debian and Ubuntu, the smallest first.
 _FLAVOURS: Final = ("cloud-amd64", "virtual", "generic", "amd64")
 _IMAGES: Final = ("boot/vmlinuz-*", "usr/lib/modules/*/vmlinuz")
 # Documentation/arch/x86/boot.rst
@@ -30,11 +30,11 @@ _RELEASE_POINTER: Final = 0x20E
 
 
 class Kernel(msgspec.Struct, frozen=True, kw_only=True):
-    """A kernel one can boot.
+    """A bootable kernel.
 
     :param image: a bzImage.
-    :param release: as ``uname -r`` will say.
-    :param modules: its ``lib/modules/RELEASE``; ``None``: all it needs is built in.
+    :param release: the release that ``uname -r`` prints.
+    :param modules: its ``lib/modules/RELEASE``, or ``None`` if everything is built in.
     """
 
     image: Path
@@ -43,9 +43,9 @@ class Kernel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check(name: str) -> None:
-    """Refuse what names no kernel.
+    """Check that a name can be that of a kernel.
 
-    :raises InputError: saying what does.
+    :raises InputError: the name has no valid form, or its path does not exist.
     """
     path = Path(name)
     if name == RUNNING or _VERSION.fullmatch(name) or _PACKAGE.fullmatch(name):
@@ -60,10 +60,10 @@ def check(name: str) -> None:
 
 
 def at_hand(name: str) -> Kernel | None:
-    """Return a kernel if it is there already; ``None``: it would have to be fetched.
+    """Return a kernel, or ``None`` if it has to be fetched first.
 
-    :raises InputError: the path leads to no kernel.
-    :raises PlatformError: this host keeps no image of its running kernel.
+    :raises InputError: the path is no kernel.
+    :raises PlatformError: this host has no readable image of its running kernel.
     """
     if name == RUNNING:
         return _running()
@@ -75,9 +75,9 @@ def at_hand(name: str) -> Kernel | None:
 
 
 def fetch(name: str) -> Kernel:
-    """Return the newest kernel of that name in the package archives, from the cache if it is there.
+    """Return the newest kernel of a name in the package archives, from the cache if possible.
 
-    :raises InputError: there is none, or the name is a path's.
+    :raises InputError: no package matches, or the name is that of the running kernel or a path.
     :raises PlatformError: the archives cannot be reached.
     """
     if name == RUNNING or "/" in name:
@@ -95,7 +95,7 @@ def fetch(name: str) -> Kernel:
 
 
 def has_module(kernel: Kernel, name: str) -> bool:
-    """Tell whether a kernel has a module, built in or not; without modules all may be built in."""
+    """Return whether a kernel has a module. Without a module folder all are taken as built in."""
     if kernel.modules is None:
         return True
     lists = (kernel.modules / each for each in ("modules.dep", "modules.builtin"))
@@ -105,14 +105,14 @@ def has_module(kernel: Kernel, name: str) -> bool:
 
 
 def cached() -> list[str]:
-    """Return the versions whose kernels were fetched, oldest first: ``6.1``."""
+    """Return the versions of the fetched kernels, oldest first: ``6.1``."""
     return _series(path.name for path in cache.path("kernels").glob("linux-image-*"))
 
 
 def release(image: Path) -> str:
-    """Return what a bzImage says about its release.
+    """Return the release that a bzImage states.
 
-    :raises InputError: it is no bzImage.
+    :raises InputError: the file is no bzImage.
     """
     with image.open("rb") as file:
         start = file.read(0x8000)
@@ -125,7 +125,7 @@ def release(image: Path) -> str:
 
 
 def _pattern(name: str) -> str:
-    """Return the pattern of the packages meant: of ``6.1`` all with some 6.1 for this machine."""
+    """Return the pattern of package names: for ``6.1`` all packages of a 6.1 for this machine."""
     if _PACKAGE.fullmatch(name):
         return re.escape(name)
     flavours = "|".join(_FLAVOURS)
@@ -133,13 +133,13 @@ def _pattern(name: str) -> str:
 
 
 def _series(names: Iterable[str]) -> list[str]:
-    """Return the versions of packages, each once, oldest first: ``6.1``."""
+    """Return the distinct versions of packages, oldest first: ``6.1``."""
     versions = {found[1] for name in names if (found := _SERIES.match(name))}
     return sorted(versions, key=packages.natural)
 
 
 def _preferred(names: list[str]) -> str:
-    """Return the smallest flavour's newest."""
+    """Return the newest package of the smallest flavour."""
 
     def rank(name: str) -> int:
         return next(i for i, flavour in enumerate((*_FLAVOURS, "")) if name.endswith(flavour))
@@ -150,7 +150,7 @@ def _preferred(names: list[str]) -> str:
 
 def _unpacked(package: str) -> Kernel:
     tree = cache.folder("kernels") / package
-    # From 7.x on it lies beside its modules.
+    # Since 7.x the image is in the folder of its modules.
     image = next((path for it in _IMAGES for path in tree.glob(it)), None)
     if image is None:
         raise InputError(f"the package {package} holds no kernel")
@@ -189,7 +189,7 @@ def _modules(root: Path) -> Path | None:
 
 
 def _built(tree: Path) -> Kernel:
-    """Return the kernel of a build tree; its modules are installed into the cache."""
+    """Return the kernel of a build tree. Its modules are installed into the cache."""
     image = tree / "arch" / "x86" / "boot" / "bzImage"
     if not image.is_file():
         raise InputError(f"{tree} has no {image.relative_to(tree)}", hint="build it with make")
@@ -216,7 +216,7 @@ def _make_modules(tree: Path, into: Path) -> None:
 
 
 def _index_modules(modules: Path) -> None:
-    """Write modules.dep: packages leave that to their installation."""
+    """Write modules.dep, which packages only write on installation."""
     try:
         subprocess.run(
             ["depmod", "-b", str(modules.parents[2]), modules.name],

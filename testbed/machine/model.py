@@ -10,16 +10,16 @@ import msgspec
 
 HOST: Final = "host"
 VIRTUAL_TIME: Final = "+virtual-time"  # at the end of the name of a machine whose clock is virtual
-# By this variable a testbed that runs inside a machine learns the machine's name.
+# The environment variable with the machine's name for a testbed inside a machine.
 VARIABLE: Final = "TESTBED_MACHINE"
-# By this one that its processors are emulated, and slow: their speed says nothing.
+# The environment variable that marks emulated, slow processors: their speed means nothing.
 EMULATED: Final = "TESTBED_EMULATED"
 
 
 class Availability(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a machine works here.
 
-    :param why: the kernel that it has, or the reason why it does not work, in one sentence.
+    :param why: its kernel, or the reason why it does not work, in one sentence.
     :param remedy: how to make it work; empty if it works.
     """
 
@@ -29,16 +29,16 @@ class Availability(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Program(msgspec.Struct, frozen=True, kw_only=True):
-    """A program of this host's file system, to be run in a machine.
+    """A program of this host's file system to run in a machine.
 
     :param argv: the program and its arguments; a bare name is looked up in the PATH.
-    :param directory: where it starts, a path of this host.
-    :param environment: all of its variables.
-    :param writable: directories of this host that it may change for good.  What it writes
-        elsewhere is gone with the machine.
-    :param output: our descriptor on which its standard output appears; its errors are on 2.
-    :param terminal: it gets our terminal; otherwise its standard input is empty.
-    :param seed: of all entropy, where a machine has none but from a seed.
+    :param directory: its working directory, a path of this host.
+    :param environment: all its environment variables.
+    :param writable: directories of this host in which its changes are kept. Other changes are lost
+        when the machine ends.
+    :param output: our descriptor for its standard output; standard error goes to 2.
+    :param terminal: whether it gets our terminal; otherwise its standard input is empty.
+    :param seed: the seed of the entropy, for a machine whose only entropy is from a seed.
     """
 
     argv: Sequence[str]
@@ -51,23 +51,23 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Machine(Protocol):
-    """A place where programs run on some kernel."""
+    """A machine: runs programs on a kernel."""
 
     @property
     def name(self) -> str:
-        """The name that the user types: ``host``, ``qemu:6.1``, ``uml:7.3+virtual-time``."""
+        """The name for the user: ``host``, ``qemu:6.1``, ``uml:7.3+virtual-time``."""
 
     def availability(self) -> Availability:
-        """Find out whether it would work here, by trying what can be tried in a moment."""
+        """Return whether the machine works here, after quick checks only."""
 
     def execute(self, program: Program, *, console: Path, limit_s: float | None = None) -> int:
         """Run a program and return its exit status, as a shell reports it.
 
-        Its output appears on ours as it is written.  Ctrl-C reaches the program; a second one
-        ends the machine.  The machine dies with the thread that calls this.
+        The output of the program appears on ours as it is written. Ctrl-C reaches the program; a
+        second Ctrl-C ends the machine. The machine ends with the calling thread.
 
-        :param console: where what the kernel says goes; written from the first line on.
-        :param limit_s: end it after this many seconds.
-        :raises PlatformError: it cannot work here.
-        :raises MachineError: it ended, hung or was too slow before the program ended.
+        :param console: the file for the kernel's messages, written from the first line on.
+        :param limit_s: the time in seconds after which to end the machine.
+        :raises PlatformError: the machine cannot work here.
+        :raises MachineError: the machine ended, hung or was too slow before the program ended.
         """

@@ -1,8 +1,8 @@
-"""Packages of this and other releases of the distribution, unpacked without installing them.
+"""Unpacks packages of this and other releases of the distribution without installing them.
 
-apt does all of it, with a state of its own in the cache: the system's lists, sources and installed
-packages are left alone.  The system's own sources say where packages come from and which keys sign
-them.  Only names of further releases are added, so that other kernels are found.
+apt does all of it, with its own state in the cache. It does not change the system's lists, sources
+and installed packages. The archives and the keys are those of the system's sources. Only the names
+of other releases are added, so that their kernels are found.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Final
 from testbed.errors import PlatformError
 from testbed.machine import cache
 
-# Debian's, oldest first.  By code name: mirrors are slow to update aliases such as "stable".
+# Debian's releases by code name, oldest first. Mirrors are slow to update aliases like "stable".
 _RELEASES: Final = ("bookworm", "bookworm-backports", "trixie", "trixie-backports", "sid")
 _KEYRING: Final = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _LISTS_KEPT_S: Final = 24 * 3600
@@ -29,7 +29,7 @@ def search(pattern: str) -> list[str]:
     """Return the names of all packages that match, oldest version first.
 
     :param pattern: a regular expression for the whole name.
-    :raises PlatformError: this is no system with apt, or no package archive can be reached.
+    :raises PlatformError: the system has no apt, or no package archive can be reached.
     """
     _update()
     names = _apt("apt-cache", "pkgnames").split()
@@ -37,9 +37,9 @@ def search(pattern: str) -> list[str]:
 
 
 def unpack(names: Sequence[str], into: Path) -> None:
-    """Download packages and unpack them into one tree; ``into`` appears at once and whole.
+    """Download packages and unpack them into one tree. ``into`` only appears when it is complete.
 
-    :raises PlatformError: as :func:`search`, or the archives lack one of them.
+    :raises PlatformError: as :func:`search`, or the archives lack a package.
     """
     _update()
     into.parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ def unpack(names: Sequence[str], into: Path) -> None:
 
 
 def needed(name: str, pattern: str) -> list[str]:
-    """Return a package and those of its dependencies whose names match."""
+    """Return the names of a package and of its dependencies that match a pattern."""
     lines = _apt("apt-cache", "depends", "--important", name).splitlines()
     names = [line.partition(": ")[2].strip() for line in lines if "Depends: " in line]
     return [name, *filter(re.compile(pattern).fullmatch, names)]
@@ -65,7 +65,7 @@ def natural(name: str) -> list[tuple[int, str]]:
 
 
 def _update() -> None:
-    """Read the archives' lists, unless they are of today."""
+    """Update the package lists if they are older than a day."""
     state = _state()
     stamp = state / "updated"
     if stamp.exists() and time.time() - stamp.stat().st_mtime < _LISTS_KEPT_S:
@@ -77,7 +77,7 @@ def _update() -> None:
 
 
 def _sources() -> list[str]:
-    """Return lines for sources.list(5): the system's own archives, and those of other releases."""
+    """Return lines for sources.list(5): the system's archives, and those of other releases."""
     form = "$(REPO_URI) $(RELEASE) $(COMPONENT) $(ORIGIN)"
     text = _run(["apt-get", "indextargets", "--format", form, "Created-By: Packages"], Path("/"))
     found = [line.split(maxsplit=3) for line in text.splitlines()]
@@ -107,7 +107,7 @@ def _apt(program: str, *arguments: str, directory: Path = Path("/")) -> str:
         f"Dir::State::status={state}/status",
         f"Dir::Cache={state}",
         "Acquire::Languages=none",
-        "APT::Sandbox::User=",  # the cache is ours, no other user could write there
+        "APT::Sandbox::User=",  # the cache is ours: another user cannot write there
     )
     flags = [word for option in options for word in ("-o", option)]
     return _run([program, "-q", *flags, *arguments], directory)

@@ -14,7 +14,7 @@ from typing import IO, Final
 
 from testbed.sandbox import syscalls
 
-_GRACE_S: Final = 5.0  # for a group of processes to end in order
+_GRACE_S: Final = 5.0  # for the processes of a group to end after SIGTERM
 _TURN_S: Final = 0.02
 
 
@@ -31,17 +31,18 @@ def start(
     before: Callable[[], None] | None = None,
     death_signal: signal.Signals = signal.SIGKILL,
 ) -> subprocess.Popen[bytes]:
-    """Start a program that gets a signal when the calling thread ends, however it ends.
+    """Start a program that gets a signal when the calling thread ends, for any reason.
 
-    :param descriptors: those it inherits, under the same numbers.
-    :param numbers: its descriptor number (20 or above) -> a descriptor of ours.
-    :param output: where what it writes goes.
-    :param errors: where what it writes to standard error goes, if not there too.
-    :param terminal: it stays in our session, with our terminal; otherwise Ctrl-C does not reach it.
-    :param directory: where it starts; by default where we are.
-    :param environment: its variables; by default ours.
-    :param before: called in the child before the program.
-    :param death_signal: which signal that is.
+    :param descriptors: the descriptors that it inherits with the same numbers.
+    :param numbers: a map of its descriptor numbers (20 or above) to our descriptors.
+    :param output: the destination of its output.
+    :param errors: the destination of its standard error, by default ``output``.
+    :param terminal: whether it stays in our session, with our terminal; otherwise Ctrl-C does not
+        reach it.
+    :param directory: its working directory, by default ours.
+    :param environment: its environment variables, by default ours.
+    :param before: a function to call in the child before the program starts.
+    :param death_signal: the signal at the end of the calling thread.
     """
     creator = os.getpid()
     renumbered = tuple((numbers or {}).items())
@@ -51,7 +52,7 @@ def start(
         if before is not None:
             before()
         die_with(creator, death_signal)
-        # First to numbers that no target has, then to their targets.
+        # First to numbers that are no targets, then to their targets.
         high = [(to, fcntl.fcntl(it, fcntl.F_DUPFD_CLOEXEC, 64)) for to, it in renumbered]
         for to, it in high:
             os.dup2(it, to)
@@ -63,7 +64,7 @@ def start(
             stdout=None if terminal else output,
             stderr=output if errors is None else errors,
             pass_fds=descriptors,
-            close_fds=not renumbered,  # of ours it inherits none anyway (PEP 446)
+            close_fds=not renumbered,  # our descriptors are not inherited (PEP 446)
             cwd=directory,
             env=environment,
             preexec_fn=prepare,  # noqa: PLW1509 - we have one thread when we come here
@@ -73,12 +74,12 @@ def start(
 
 @contextlib.contextmanager
 def signals_held() -> Iterator[Callable[[], None]]:
-    """Let SIGINT and SIGTERM wait while a child is made.
+    """Hold SIGINT and SIGTERM while a child is created.
 
-    Their handlers raise.  Python has functions that are called after a fork, and what is raised in
-    one of them is printed and forgotten: we would not end.
+    Their handlers raise an exception. Python calls functions after a fork, and only prints an
+    exception that is raised in one of them. So the process would not end.
 
-    Yields what the child calls to get the signals again.
+    Yields a function with which the child allows the signals again.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
 
@@ -92,7 +93,7 @@ def signals_held() -> Iterator[Callable[[], None]]:
 
 
 def die_with(creator: int, death_signal: signal.Signals = signal.SIGKILL) -> None:
-    """Get a signal when the thread that created this process ends; called in the child.
+    """In a child, request a signal at the end of the thread that created it.
 
     :param creator: the process of that thread.
     """
@@ -102,7 +103,7 @@ def die_with(creator: int, death_signal: signal.Signals = signal.SIGKILL) -> Non
 
 
 def cpu_meter(child: subprocess.Popen[bytes]) -> Callable[[], float]:
-    """Return a function for the CPU time in seconds that a child's session has used."""
+    """Return a function that returns the CPU time of a child's session in seconds."""
     session = os.getsid(child.pid)
     return lambda: _cpu_s(session)
 
@@ -110,8 +111,8 @@ def cpu_meter(child: subprocess.Popen[bytes]) -> Callable[[], float]:
 def _cpu_s(session: int) -> float:
     ticks = 0
     for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):  # it is gone
-            # proc_pid_stat(5): the fields behind the name in brackets; the fourth is the session.
+        with contextlib.suppress(OSError):  # the process has ended
+            # proc_pid_stat(5): the fields after the name in brackets; the fourth is the session.
             fields = path.read_text(errors="replace").rpartition(")")[2].split()
             if int(fields[3]) == session:
                 ticks += sum(map(int, fields[11:15]))
@@ -126,10 +127,10 @@ def group(
     output: int | IO[bytes],
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a program such as make(1) in a process group of its own.
+    """Start a program such as make(1) in its own process group.
 
-    On exit the group gets SIGTERM, and SIGKILL after 5 seconds.  If the calling thread dies, the
-    program gets SIGTERM.  For the parameters see :func:`start`.
+    On exit the group gets SIGTERM, and SIGKILL after 5 seconds. If the calling thread ends, the
+    program gets SIGTERM. For the parameters see :func:`start`.
     """
     child = start(
         argv,
@@ -150,7 +151,7 @@ def _end_group(child: subprocess.Popen[bytes]) -> None:
         os.killpg(child.pid, signal.SIGTERM)
         while time.monotonic() < until:
             child.poll()
-            os.killpg(child.pid, 0)  # no process is left: ProcessLookupError
+            os.killpg(child.pid, 0)  # raises ProcessLookupError if no process is left
             time.sleep(_TURN_S)
     except ProcessLookupError:
         pass

@@ -8,7 +8,7 @@ from typing import Final, Protocol, cast
 from testbed.errors import InputError
 from testbed.machine.model import HOST, Machine
 
-# The modules that know the kinds.
+# The modules of the kinds.
 _KINDS: Final = {
     HOST: "testbed.machine.host",
     "qemu": "testbed.machine.qemu.kind",
@@ -25,20 +25,20 @@ class Kind(Protocol):
     """The interface of the module of a kind."""
 
     def machine(self, kernel: str) -> Machine:
-        """Return the machine with that kernel, whether or not it works here.
+        """Return the machine with a kernel, which may not work here.
 
-        :param kernel: what stands after the colon; empty if there is none.
-        :raises InputError: no kernel can be called that.
+        :param kernel: the part of the name after the colon; empty if there is none.
+        :raises InputError: the name of the kernel is invalid.
         """
 
     def machines(self) -> list[Machine]:
-        """Return those whose kernels are at hand, or would be fetched or built when asked for."""
+        """Return the machines whose kernels exist or can be fetched or built."""
 
 
 def kind(name: str) -> Kind:
     """Return a kind of machine by its name: ``qemu``.
 
-    :raises InputError: there is no such kind.
+    :raises InputError: the kind is unknown.
     """
     if name not in _KINDS:
         raise InputError(f"{name!r} is no kind of machine", hint=f"there are {_EXAMPLES}")
@@ -48,12 +48,12 @@ def kind(name: str) -> Kind:
 def machine(name: str) -> Machine:
     """Return a machine by its name: ``qemu:6.1``.
 
-    :raises InputError: there is no such kind, or no kernel can be called that.
+    :raises InputError: the kind is unknown, or the name of the kernel is invalid.
     """
     before, _, kernel = name.partition(":")
     return kind(before).machine(kernel)
 
 
 def machines() -> list[Machine]:
-    """Return the machines one could use here, this host first."""
+    """Return the machines that may be used here, this host first."""
     return [found for name in _KINDS for found in kind(name).machines()]

@@ -1,9 +1,9 @@
-"""The first process inside a machine: a shell script, made for one program.
+"""The first process inside a machine: a shell script, written for one program.
 
-The host's root is the lower layer of an overlay whose upper one is in memory, so that everything
-can be read, anything can be written, and nothing is kept; only the shares are the host's own
-directories.  The script needs sh, mount, mkdir and chroot (an initramfs has them from busybox),
-then nothing but what the host has.
+The host's root is the lower layer of an overlay whose upper layer is in memory. So the program can
+read and write all files, but its changes are not kept. Only the shares are the host's own
+directories. The script needs sh, mount, mkdir and chroot (in an initramfs from busybox), and after
+that only programs of the host.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import msgspec
 
 from testbed.machine.model import Program
 
-# What the guest writes to its status file, a line each.
-UP: Final = "up"  # the program is started
-ALIVE: Final = "alive"  # every BEAT_S from then on
+# The lines that the guest writes to its status file.
+UP: Final = "up"  # the program starts
+ALIVE: Final = "alive"  # every BEAT_S after that
 EXIT: Final = "exit"  # followed by the program's exit status
 FULL: Final = "full"  # before EXIT: no room is left in the overlay
 BEAT_S: Final = 5
@@ -38,15 +38,15 @@ class Share(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Guest(msgspec.Struct, frozen=True, kw_only=True):
-    """How a kind of machine does what all do; paths are the guest's.
+    """The parts of the script that depend on the kind of machine. All paths are those in the guest.
 
-    :param lower: where the host's root is mounted when the script starts.
-    :param modules: the kernel's ``lib/modules/RELEASE``, if it is not where modprobe(8) looks.
-    :param shares: one for each of the program's writable directories.
-    :param stdin: a file or device; so are the others.
-    :param status: takes the lines above.
-    :param interrupt: where a line is read for each Ctrl-C; ``None``: there is nothing of the kind.
-    :param prepare: shell commands before the program is started.
+    :param lower: the mount point of the host's root at the start of the script.
+    :param modules: the kernel's ``lib/modules/RELEASE``, if modprobe(8) does not find it.
+    :param shares: a share for each of the program's writable directories.
+    :param stdin: the file or device for standard input; also for the other streams.
+    :param status: the file or device for the lines above.
+    :param interrupt: the file or device that has a line for each Ctrl-C, or ``None`` without one.
+    :param prepare: shell commands to run before the program.
     :param power_off: the shell command that ends the machine.
     """
 
@@ -63,7 +63,7 @@ class Guest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def script(guest: Guest, program: Program) -> str:
-    """Return the shell script that is the first process."""
+    """Return the shell script for the first process."""
     shares = "\n".join(
         f"share {shlex.quote(str(it.path))} {it.kind} {shlex.quote(it.source)} {it.options}"
         for it in guest.shares

@@ -1,22 +1,22 @@
-"""Whether a guest hangs, or a busy host keeps it from its work."""
+"""Distinguishes a guest that hangs from a guest on a busy host."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Final
 
-_IDLE: Final = 0.01  # of a processor: a guest that uses less has nothing to do
-_AT_MOST: Final = 10  # times the limit, whatever the guest does
+_IDLE: Final = 0.01  # share of a processor: a guest that uses less is idle
+_AT_MOST: Final = 10  # times the limit, also if the guest uses the processor
 
 
 class Patience:
-    """Waits for a sign of life as long as an idle host would need for it.
+    """The limit on the wait for a sign of life, corrected for the load of the host.
 
-    A guest that spins has used the limit in CPU time; one that waits for ever uses none.  One that
-    many others keep from the processor does neither.
+    A guest that spins uses the whole limit in CPU time. A guest that waits for ever uses almost
+    none. A guest that competes with many other processes is between these.
 
     :param limit_s: how long a guest may take for a sign on an idle host.
-    :param spent: returns the CPU time in seconds that the guest has used.
+    :param spent: a function that returns the guest's CPU time in seconds.
     """
 
     def __init__(self, limit_s: float, spent: Callable[[], float]) -> None:
@@ -24,13 +24,13 @@ class Patience:
         self._before = 0.0
 
     def begin(self) -> None:
-        """Take that there was a sign just now."""
+        """Record a sign of life now."""
         self._before = self._spent()
 
     def is_over(self, waited_s: float) -> bool:
-        """Tell whether a guest without a sign for so long hangs.
+        """Return whether a guest without a sign of life for a time hangs.
 
-        :param waited_s: in real time.
+        :param waited_s: that time in seconds of real time.
         """
         if waited_s <= self._limit_s:
             return False

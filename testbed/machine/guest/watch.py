@@ -1,4 +1,4 @@
-"""The host's side of a guest's life: its output, its status lines, Ctrl-C and time limits."""
+"""The host's side of a guest: its output, its status lines, Ctrl-C and time limits."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from testbed.errors import MachineError
 from testbed.machine import guest
 from testbed.machine.guest.patience import Patience
 
-BOOT_S: Final = 120  # from the start to the program's: software emulation is slow
-SILENCE_S: Final = 120  # without a sign of life; BEAT_S is the time between two
+BOOT_S: Final = 120  # for the boot until the program starts: software emulation is slow
+SILENCE_S: Final = 120  # without a sign of life; the guest sends one every BEAT_S
 INTERRUPTED: Final = 130
 _TURN_S: Final = 1.0
 _CHUNK: Final = 1 << 16
@@ -27,9 +27,9 @@ _KILLED: Final = 137  # 128 + SIGKILL
 
 
 class Interrupts:
-    """While entered, Ctrl-C is counted and handed on instead of ending us.
+    """While entered, counts Ctrl-C and passes it on, so that it does not end this process.
 
-    The second one raises KeyboardInterrupt, as ever.
+    The second Ctrl-C raises KeyboardInterrupt as usual.
     """
 
     def __init__(self, hand_on: Callable[[], None]) -> None:
@@ -57,7 +57,7 @@ class Interrupts:
 
 @contextlib.contextmanager
 def restored_terminal() -> Iterator[None]:
-    """Put the terminal's settings back: a guest that is killed leaves it raw."""
+    """Restore the terminal's settings on exit: a killed guest leaves the terminal raw."""
     if not sys.stdin.isatty():
         yield
         return
@@ -69,13 +69,13 @@ def restored_terminal() -> Iterator[None]:
 
 
 class Watch:
-    """One guest from its start to its end.
+    """Follows a guest from its start to its end.
 
-    :param name: of the machine, for what goes wrong.
-    :param status: a descriptor with the guest's status lines; at its end the guest is gone.
-    :param outputs: what is read from each descriptor is written to another, as it comes.
+    :param name: the name of the machine for error messages.
+    :param status: a descriptor with the guest's status lines, which ends when the guest does.
+    :param outputs: descriptors to read from, each with the descriptor to copy its data to.
     :param console: the file of the kernel's messages.
-    :param spent: returns the CPU time in seconds that the guest has used.
+    :param spent: a function that returns the guest's CPU time in seconds.
     :param on_up: called when the program starts.
     """
 
@@ -104,12 +104,12 @@ class Watch:
         self._silence = Patience(SILENCE_S, spent)
 
     def follow(self) -> int:
-        """Return the program's exit status once the guest is gone.
+        """Wait for the end of the guest, and return the program's exit status.
 
-        :raises MachineError: it went without one, it hangs, or the limit is reached.
+        :raises MachineError: the guest ended without an exit status, hangs, or exceeds the limit.
         """
         started = time.monotonic()
-        quiet = 0  # turns of the loop, not seconds: we ourselves may have been stopped
+        quiet = 0  # turns of the loop, not seconds: this process may have been stopped
         open_ = {self._status, *self._outputs}
         while open_:
             ready, _, _ = select.select(list(open_), [], [], _TURN_S)
@@ -123,7 +123,7 @@ class Watch:
         return self._conclusion()
 
     def _take(self, descriptor: int) -> bool:
-        """Read what there is; return whether there may be more."""
+        """Read the available data; return whether there may be more."""
         try:
             octets = os.read(descriptor, _CHUNK)
         except ConnectionResetError:

@@ -1,4 +1,4 @@
-"""KVM where it works, and software emulation elsewhere."""
+"""Chooses KVM if it works, and software emulation otherwise."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from testbed.machine.kernels import Kernel
 
 
 class Processor(msgspec.Struct, frozen=True, kw_only=True):
-    """The way in which the guest is executed.
+    """The accelerator and the processor of a guest.
 
-    :param options: QEMU's.
-    :param arguments: the kernel's.
+    :param options: the options for QEMU.
+    :param arguments: the arguments for the kernel.
     """
 
     emulated: bool
@@ -27,9 +27,9 @@ class Processor(msgspec.Struct, frozen=True, kw_only=True):
 
 
 KVM: Final = Processor(emulated=False, options=("-accel", "kvm", "-cpu", "host"))
-# Python's numerical libraries want x86-64-v2, of which Nehalem is the first.  But QEMU 7.2 emulates
-# cmpxchg16b without a lock prefix wrongly, which corrupts Linux 6.12 and later, so the kernel is
-# not to use it: X86_FEATURE_CX16, word 4, bit 13.
+# Python's numerical libraries need x86-64-v2. Nehalem is the first processor with it. But QEMU 7.2
+# wrongly emulates cmpxchg16b without a lock prefix, which corrupts Linux 6.12 and later. So the
+# kernel must not use it: X86_FEATURE_CX16, word 4, bit 13.
 EMULATION: Final = Processor(
     emulated=True,
     options=("-accel", "tcg,thread=multi,tb-size=512", "-cpu", "Nehalem"),
@@ -41,15 +41,15 @@ _PROBE_S: Final = 10
 
 
 def choose(qemu: str, kernel: Kernel) -> Processor:
-    """Return KVM where it works with this kernel, and emulation elsewhere."""
+    """Return KVM if it works with a kernel, otherwise emulation."""
     return KVM if kvm_works(qemu, kernel) else EMULATION
 
 
 def kvm_works(qemu: str, kernel: Kernel) -> bool:
-    """Find out whether a kernel gets through its boot with KVM.
+    """Return whether a kernel boots with KVM.
 
-    The device /dev/kvm alone says little, because with nested virtualisation guests may hang.  The
-    answer is kept until the host boots again.
+    The existence of /dev/kvm is not enough, because guests may hang with nested virtualisation. The
+    result is cached until the host boots again.
     """
     if not os.access(_DEVICE, os.R_OK | os.W_OK):
         return False

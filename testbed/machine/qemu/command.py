@@ -11,12 +11,12 @@ from testbed.machine.qemu.initramfs import ROOT_TAG
 
 
 class Wiring(msgspec.Struct, frozen=True, kw_only=True):
-    """The descriptors QEMU inherits.
+    """The descriptors that QEMU inherits.
 
-    :param initramfs: a file with the archive.
-    :param console: takes the serial console.
-    :param ports: by name, sockets that are the host's ends of virtio ports.
-    :param shares: connections to virtiofsd, the root's first.
+    :param initramfs: a file with the initramfs archive.
+    :param console: the destination of the serial console.
+    :param ports: by name, sockets for the host's ends of virtio ports.
+    :param shares: connections to virtiofsd, that of the root first.
     """
 
     initramfs: int
@@ -25,12 +25,12 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     shares: Sequence[int]
 
     def descriptors(self) -> tuple[int, ...]:
-        """Return all of them."""
+        """Return all descriptors."""
         return (self.initramfs, self.console, *self.ports.values(), *self.shares)
 
 
 def tag(share: int) -> str:
-    """Return the name a share has in the guest, by its place in ``Wiring.shares``."""
+    """Return the name of a share in the guest, by its index in ``Wiring.shares``."""
     return f"share{share}" if share else ROOT_TAG
 
 
@@ -45,11 +45,11 @@ def command(
     arguments: str,
     terminal: bool,
 ) -> list[str]:
-    """Return the command that starts a guest; it ends when the guest restarts.
+    """Return the command that starts a guest. QEMU ends when the guest restarts.
 
     :param processor: arguments that choose accelerator and CPU.
-    :param arguments: the kernel's.
-    :param terminal: the terminal is the guest's ``/dev/hvc0``.
+    :param arguments: the arguments for the kernel.
+    :param terminal: whether the terminal is the guest's ``/dev/hvc0``.
     """
     return [
         *(qemu, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),

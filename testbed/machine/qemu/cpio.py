@@ -8,10 +8,10 @@ import msgspec
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """A file, directory or device; directories come before what is in them.
+    """A file, directory or device. A directory must precede its contents.
 
     :param mode: type and permissions, as in ``st_mode``.
-    :param device: major and minor number, of a device.
+    :param device: the major and minor number of a device.
     """
 
     name: str
@@ -32,7 +32,7 @@ def directory(name: str) -> Entry:
 
 
 def archive(*entries: Entry) -> bytes:
-    """Return the entries as an archive; the kernel reads several, one after the other."""
+    """Return the entries as an archive. The kernel also reads concatenated archives."""
     last = Entry(name="TRAILER!!!", mode=0)
     members = (_member(number, entry) for number, entry in enumerate((*entries, last)))
     return _padded(b"".join(members), 512)
@@ -42,7 +42,7 @@ def _member(number: int, entry: Entry) -> bytes:
     name = entry.name.encode() + b"\0"
     fields = (
         *(number, entry.mode, 0, 0, 1, 0, len(entry.content)),  # ino mode uid gid nlink mtime size
-        *(0, 0, *entry.device, len(name), 0),  # dev, rdev, length of the name, no check sum
+        *(0, 0, *entry.device, len(name), 0),  # dev, rdev, length of the name, no checksum
     )
     header = b"070701" + b"".join(b"%08X" % field for field in fields)
     return _padded(header + name, 4) + _padded(entry.content, 4)

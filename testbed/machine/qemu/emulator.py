@@ -25,7 +25,7 @@ from testbed.machine.qemu.command import Wiring, command, tag
 _PROGRAM: Final = "qemu-system-x86_64"
 _MEMORY: Final = "1024M"
 _MOST_CPUS: Final = 4
-# A short life does not need these: mitigations cost time; the clock is as good as the emulator's.
+# For a short run: mitigations cost time, and the clock is as good as the emulator's.
 _KERNEL_ARGUMENTS: Final = (
     "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable no_timer_check audit=0 apparmor=0 "
     "cryptomgr.notests random.trust_cpu=on"
@@ -40,7 +40,7 @@ class Qemu:
         self._kernel = kernel
 
     def availability(self) -> Availability:
-        """Look for the programs and the kernel; nothing is booted or fetched."""
+        """Check for the programs and the kernel, without a boot or a download."""
         try:
             program_path()
             if virtiofs.daemon() is None:
@@ -142,7 +142,7 @@ def _initramfs(kernel: Kernel, program: Program) -> bytes:
 def program_path() -> str:
     """Return the path of QEMU.
 
-    :raises PlatformError: it is not installed, or cannot run this host's programs.
+    :raises PlatformError: QEMU is not installed, or cannot run this host's programs.
     """
     if platform.machine() not in kernels.ARCHITECTURES:
         raise PlatformError(
@@ -162,7 +162,7 @@ def program_path() -> str:
 
 @contextlib.contextmanager
 def _memory(content: bytes) -> Iterator[int]:
-    """Yield a descriptor of a file that is nowhere but in memory."""
+    """Yield a descriptor of a file in memory."""
     descriptor = os.memfd_create("testbed-initramfs")
     try:
         with open(descriptor, "wb", closefd=False) as file:

@@ -1,7 +1,7 @@
-"""The first file system of a guest: busybox, the modules to see the host's files, and the job.
+"""The initramfs of a guest: busybox, the modules for access to the host's files, and the job.
 
-The kernel unpacks it to memory and starts /init, which mounts the host's root and hands over to
-the script of :mod:`testbed.machine.guest`.
+The kernel unpacks it to memory and starts /init, which mounts the host's root and executes the
+script of :mod:`testbed.machine.guest`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from testbed.machine.kernels import Kernel
 from testbed.machine.qemu import cpio, ports
 
 LOWER: Final = "/lower"
-ROOT_TAG: Final = "root"  # of the virtiofs share that is the host's root
+ROOT_TAG: Final = "root"  # the name of the virtiofs share with the host's root
 _MODULES: Final = ("virtio_pci", "virtio_console", "virtiofs", "overlay")
 
 _INIT: Final = f"""\
@@ -42,7 +42,7 @@ def build(kernel: Kernel, job: str) -> bytes:
     """Return the initramfs for one boot.
 
     :param job: the guest's script.
-    :raises PlatformError: there is no busybox, or the kernel lacks a module.
+    :raises PlatformError: busybox is missing, or the kernel lacks a module.
     """
     names = ("bin", "dev", "proc", "sys", "tmp", "modules", LOWER.strip("/"))
     return cpio.archive(
@@ -70,7 +70,7 @@ def _busybox() -> Path:
 
 
 def _modules(kernel: Kernel) -> Iterator[bytes]:
-    """Yield what insmod shall load, in order, uncompressed."""
+    """Yield the uncompressed modules for insmod, in order."""
     if kernel.modules is None:
         return
     depends = dict(_dependencies(kernel.modules))
@@ -86,7 +86,7 @@ def _modules(kernel: Kernel) -> Iterator[bytes]:
                 why="the guest would not see this host's files",
                 instead="take another kernel",
             )
-        # modules.dep has all that a module needs, the last needed first.
+        # modules.dep lists all dependencies of a module, the first to load last.
         wanted |= dict.fromkeys((*reversed(depends[paths[module]]), paths[module]))
     for path in wanted:
         yield _uncompressed(kernel.modules / path)

@@ -16,10 +16,10 @@ from testbed.machine.model import Program
 NAMES: Final = ("stdout", "stderr", "status", "interrupt")
 
 _TERMINAL: Final = "/dev/hvc0"
-# The emergency restart: QEMU is told not to reboot but to end.
+# The emergency restart: QEMU has the option to end instead of a reboot.
 _POWER_OFF: Final = "echo b > /proc/sysrq-trigger; sleep 60"
 
-# Shell commands for the guest: they give each port its name in /dev.  Ports appear some time after
+# Shell commands for the guest that give each port its name in /dev. Ports appear some time after
 # their module is loaded.
 LINK: Final = f"""\
 for name in {" ".join(NAMES)}; do
@@ -34,7 +34,7 @@ done
 def inside(
     program: Program, *, lower: str, modules: Path | None, shares: Sequence[guest.Share]
 ) -> guest.Guest:
-    """Return a guest that speaks through these ports, or uses the terminal ``/dev/hvc0``."""
+    """Return a guest that uses these ports, or the terminal ``/dev/hvc0``."""
     terminal = _TERMINAL if program.terminal else None
     return guest.Guest(
         lower=lower,
@@ -60,13 +60,13 @@ def follow(
     outputs: Mapping[int, int] | None = None,
     on_up: Callable[[], object] = lambda: None,
 ) -> int:
-    """Return the program's exit status once the guest is gone.
+    """Wait for the end of the guest, and return the program's exit status.
 
-    :param name: of the machine.
-    :param ports: our ends, by :data:`NAMES`.
+    :param name: the name of the machine.
+    :param ports: our ends of the ports, by :data:`NAMES`.
     :param console: the file of the kernel's messages.
-    :param child: the process whose session the guest's processes are in.
-    :param outputs: further descriptors to read from, and where each is written to.
+    :param child: a process in whose session the guest's processes are.
+    :param outputs: further descriptors to read from, each with the descriptor to copy its data to.
     :param on_up: called when the program starts.
     :raises MachineError: as :meth:`Watch.follow`.
     """

@@ -1,4 +1,4 @@
-"""Directories of this host for a guest: virtiofsd, one process for each."""
+"""Shares directories of this host with a guest: one virtiofsd process for each."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from testbed.errors import PlatformError
 from testbed.machine import processes
 from testbed.sandbox import syscalls
 
-# QEMU 7's own, the one written in Rust, and where other distributions put that.
+# QEMU 7's own, the one written in Rust, and the path of the latter in other distributions.
 _PLACES: Final = ("/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd", "/usr/lib/virtiofsd")
-# The host changes nothing a guest would look at, so the guest may keep what it has read:
+# The host does not change files that a guest reads, so the guest may cache them:
 # Python starts in 0.4 s instead of 2.5 s.
 _OPTIONS: Final = "cache=always,sandbox=chroot,log_level=err"
 
 
 def daemon() -> str | None:
-    """Return the path of virtiofsd, if it is installed."""
+    """Return the path of virtiofsd, or ``None`` if it is not installed."""
     return next(filter(shutil.which, _PLACES), shutil.which("virtiofsd"))
 
 
 @contextlib.contextmanager
 def share(directory: Path, log: IO[bytes], *, writable: bool) -> Iterator[socket.socket]:
-    """Serve a directory; yield the connection that QEMU is to take over.
+    """Serve a directory; yield the connection for QEMU.
 
-    The socket and the process end with this context, and with this process.
+    The socket is closed and virtiofsd ends with this context, and with this process.
 
-    :param log: where virtiofsd's messages go.
-    :param writable: otherwise the kernel keeps virtiofsd from writing, whatever a guest asks for.
+    :param log: the file for virtiofsd's messages.
+    :param writable: whether virtiofsd may write; if not, its mounts are read-only.
     :raises PlatformError: virtiofsd is missing.
     """
     program = daemon()
@@ -62,7 +62,7 @@ def share(directory: Path, log: IO[bytes], *, writable: bool) -> Iterator[socket
 
 
 def _pair() -> tuple[socket.socket, socket.socket]:
-    """Return a listening socket and a connection to it; its name is gone when this returns."""
+    """Return a listening socket and a connection to it. Its name is removed."""
     listener = socket.socket(socket.AF_UNIX)
     connection = socket.socket(socket.AF_UNIX)
     with tempfile.TemporaryDirectory(prefix="testbed-") as scratch:
@@ -74,7 +74,7 @@ def _pair() -> tuple[socket.socket, socket.socket]:
 
 
 def _refuse_writing() -> None:
-    """Let this process see every mount read-only."""
+    """Make every mount read-only for this process."""
     if os.geteuid() == 0:
         syscalls.unshare(syscalls.CLONE_NEWNS)
         syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
@@ -82,7 +82,7 @@ def _refuse_writing() -> None:
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """It ends by itself when its guest is gone; wait for that, but not long."""
+    """Wait a second for virtiofsd, which ends with its guest, and then kill it."""
     try:
         child.wait(timeout=1)
     except subprocess.TimeoutExpired:

@@ -1,4 +1,4 @@
-"""Building a user-mode Linux; :mod:`testbed.machine.uml.builds` describes the folders.
+"""Builds a user-mode Linux. :mod:`testbed.machine.uml.builds` describes the folders.
 
 A build continues an interrupted one: the sources appear complete or not at all, and make(1) removes
 unfinished files when SIGTERM ends it.
@@ -17,15 +17,15 @@ from testbed.machine.uml import builds
 from testbed.machine.uml.builds import DEBIAN, OBJECTS, SOURCE, Build
 from testbed.machine.uml.maker import Maker, Watcher, making
 
-_SOURCE: Final = "linux-source-"  # how the packages are called
+_SOURCE: Final = "linux-source-"  # the prefix of the package names
 _TOOLS: Final = {"gcc": "gcc", "make": "make", "flex": "flex", "bison": "bison", "bc": "bc"}
-# Without these nothing would work; the rest of the fragment may be unknown to a version.
+# These options are required. A version may lack other options of the fragment.
 _REQUIRED: Final = frozenset(
     f"CONFIG_{name}=y"
     for name in ("HOSTFS", "OVERLAY_FS", "NET_NS", "VETH", "NET_SCH_NETEM", "MPTCP", "MPTCP_IPV6")
 )
-# No path, person or date of where it was built: the same sources give the same kernel, and what it
-# calls itself is a source of its entropy.
+# No path, person or date of the build: so the same sources give the same kernel. Also, the kernel's
+# version string is a source of its entropy.
 _REPRODUCIBLE: Final = (
     *("KBUILD_BUILD_USER=testbed", "KBUILD_BUILD_HOST=testbed", "KBUILD_BUILD_VERSION=1"),
     *("KBUILD_BUILD_TIMESTAMP=1970-01-01", "LOCALVERSION="),
@@ -33,12 +33,13 @@ _REPRODUCIBLE: Final = (
 
 
 def build(source: str, watcher: Watcher) -> Build:
-    """Build a kernel, or return the build that is there.
+    """Build a kernel, or return the existing build.
 
     :param source: ``debian:7.3``, or the path of a kernel source tree.
-    :raises InputError: that is no source.
-    :raises PlatformError: a tool or room is missing, or Debian's packages cannot be reached.
-    :raises MachineError: it does not build.
+    :raises InputError: the source is invalid.
+    :raises PlatformError: a tool is missing, the disk is full, or Debian's packages cannot be
+        reached.
+    :raises MachineError: the build fails.
     """
     if source.startswith(DEBIAN):
         return _build_debian(source, watcher)
@@ -55,7 +56,7 @@ def _build_debian(source: str, watcher: Watcher) -> Build:
     if builds.unfinished(directory) is None:
         _check_package(package)
     with making(directory, watcher) as maker:
-        if found := builds.find(version):  # another process was building it
+        if found := builds.find(version):  # another process has built it
             return found
         tree = directory / SOURCE / package
         if builds.unfinished(directory) is None or not tree.is_dir():
@@ -88,7 +89,7 @@ def _check_package(package: str) -> None:
 
 
 def _unpack(package: str, maker: Maker) -> None:
-    """Fetch and unpack a source package; the folder ``source`` appears only when it is complete."""
+    """Fetch and unpack a source package. The folder ``source`` only appears when it is complete."""
     maker.watcher.step(f"fetching and unpacking {package}")
     fetched, scratch = (maker.directory / name for name in ("package", "unpacking"))
     for old in (fetched, scratch, maker.directory / SOURCE, maker.directory / OBJECTS):
@@ -96,7 +97,7 @@ def _unpack(package: str, maker: Maker) -> None:
     packages.unpack([package], fetched)
     scratch.mkdir()
     maker.run(["tar", "-C", str(scratch), "-xJf", f"{fetched}/usr/src/{package}.tar.xz"])
-    scratch.rename(maker.directory / SOURCE)  # always of this name, for ccache
+    scratch.rename(maker.directory / SOURCE)  # always the same name, for ccache
     shutil.rmtree(fetched)
 
 
@@ -126,7 +127,7 @@ def _make(source: str, tree: Path, maker: Maker) -> Build:
 
 
 def _completed(found: Build, watcher: Watcher) -> Build:
-    """Add what a build of an older testbed lacks."""
+    """Add the files that a build of an older testbed lacks."""
     if not found.regset.exists():
         _check_tools()
         with making(Path(found.directory), watcher) as maker:

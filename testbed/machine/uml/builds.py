@@ -14,7 +14,8 @@ One folder for each::
     times.json       of what the objects of a search's worktree were made of
 
 The folder of a Debian version is named after the version and the configuration, that of a source
-tree after its path.  So a build finds what an earlier one compiled, and make(1) what has changed.
+tree after its path. So a build finds the compiled files of an earlier one, and make(1) finds the
+changes.
 """
 
 from __future__ import annotations
@@ -50,8 +51,9 @@ class Build(msgspec.Struct, frozen=True, kw_only=True):
     """A kernel that was built, or is being built.
 
     :param source: ``debian:7.3`` or the path of a tree.
-    :param version: of the sources: ``7.3.4``, of a git tree also its commit and changes.
-    :param configuration: digest of the fragment it was built with.
+    :param version: the version of the sources: ``7.3.4``; for a git tree also its commit and
+        changes.
+    :param configuration: the digest of the configuration and the entropy library.
     :param directory: its folder.
     """
 
@@ -72,7 +74,7 @@ class Build(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def regset(self) -> Path:
-        """The library to preload where it is there; builds of older testbeds lack it."""
+        """The library to preload if it exists. Builds of older testbeds lack it."""
         return Path(self.directory, "regset.so")
 
     @property
@@ -88,15 +90,15 @@ class Build(msgspec.Struct, frozen=True, kw_only=True):
     def abandoned(self) -> bool:
         """Whether no build will use it again.
 
-        Its tree is gone, or it is Debian's and was built with another configuration.  While its
-        tree is there, the next build starts from what is compiled.
+        Its tree was removed, or it is Debian's and was built with another configuration. While its
+        tree exists, the next build reuses the compiled files.
         """
         if self.source.startswith(DEBIAN):
             return self.configuration != configuration()
         return not Path(self.source).is_dir()
 
     def begin(self) -> None:
-        """Record that it is being built; an earlier build in the same folder is no longer valid."""
+        """Record the start of the build. This invalidates an earlier build in the same folder."""
         Path(self.directory, _BUILT).unlink(missing_ok=True)
         Path(self.directory, _UNFINISHED).write_bytes(msgspec.json.encode(self))
 
@@ -108,7 +110,7 @@ class Build(msgspec.Struct, frozen=True, kw_only=True):
 class Leftover(msgspec.Struct, frozen=True, kw_only=True):
     """A folder that may be removed from the cache.
 
-    :param why: what is in it, for people.
+    :param why: a description of its contents for users.
     :param path: a folder of the cache.
     :param octets: the size of its files.
     """
@@ -119,7 +121,7 @@ class Leftover(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def at(cls, path: Path, why: str) -> Leftover:
-        """Look at a folder."""
+        """Return the leftover for a folder."""
         octets = sum(it.lstat().st_size for it in path.rglob("*") if not it.is_dir())
         return cls(why=why, path=path, octets=octets)
 
@@ -135,7 +137,7 @@ def digest(octets: bytes) -> str:
 
 
 def built() -> list[Build]:
-    """Return the complete builds, ordered by name; :meth:`Build.stale` ones, too."""
+    """Return the complete builds ordered by name, including :meth:`Build.stale` ones."""
     found = (_read(directory, _BUILT) for directory in _folders())
     return [build for build in found if build is not None and build.linux.is_file()]
 
@@ -146,7 +148,7 @@ def unfinished(directory: Path) -> Build | None:
 
 
 def find(kernel: str) -> Build | None:
-    """Return the build that a user calls ``7.3``, or by the path of its source tree."""
+    """Return the build with the name ``7.3``, or from the source tree at a path."""
     if "/" in kernel:
         source = str(Path(kernel).resolve())
         return next((it for it in built() if it.source == source), None)
@@ -155,12 +157,12 @@ def find(kernel: str) -> Build | None:
 
 
 def prune(*, remove: bool) -> Iterator[Leftover]:
-    """Yield what no build needs: abandoned and interrupted builds, and sources of finished ones.
+    """Yield unneeded folders: abandoned and interrupted builds, and sources of finished builds.
 
     Folders in which a process is building are left out.
 
     :param remove: remove each folder before it is yielded.
-    :raises OSError: one cannot be removed.
+    :raises OSError: a folder cannot be removed.
     """
     for directory in _folders():
         with contextlib.suppress(BlockingIOError), locked(directory, wait=False):
@@ -171,7 +173,7 @@ def prune(*, remove: bool) -> Iterator[Leftover]:
 
 
 def folder(name: str) -> Path:
-    """Return where a build of that name has its folder, whether or not it is there."""
+    """Return the folder for a build with a name. It may not exist."""
     return cache.path("uml", name)
 
 
@@ -182,11 +184,11 @@ def of_tree(tree: Path) -> Path:
 
 @contextlib.contextmanager
 def locked(directory: Path, *, wait: bool = True) -> Iterator[int]:
-    """Make a folder and keep other processes from building there; yield the lock's descriptor.
+    """Create a folder and lock it against other builds; yield the lock's descriptor.
 
-    The lock is held until the last process that has the descriptor is gone.
+    The lock is held until the last process with the descriptor ends.
 
-    :raises BlockingIOError: another process has it, and we do not ``wait``.
+    :raises BlockingIOError: another process has the lock, and ``wait`` is false.
     """
     while True:
         directory.mkdir(parents=True, exist_ok=True)
@@ -196,12 +198,12 @@ def locked(directory: Path, *, wait: bool = True) -> Iterator[int]:
             if directory.exists() and os.path.samestat(directory.stat(), os.fstat(lock)):
                 yield lock
                 return
-        finally:  # also of a folder that was removed while we waited
+        finally:  # also if the folder was removed during the wait
             os.close(lock)
 
 
 def version(tree: Path) -> str:
-    """Return a source tree's version and, if git(1) knows it, its commit and changes."""
+    """Return a source tree's version and, for a git(1) tree, its commit and changes."""
     numbers = "?"
     with contextlib.suppress(OSError):
         found = re.findall(
@@ -225,7 +227,7 @@ def _folders() -> list[Path]:
 
 
 def _read(directory: Path, name: str) -> Build | None:
-    with contextlib.suppress(OSError, msgspec.DecodeError):  # not there, or another version's
+    with contextlib.suppress(OSError, msgspec.DecodeError):  # missing, or of another version
         return msgspec.json.decode((directory / name).read_bytes(), type=Build)
     return None
 

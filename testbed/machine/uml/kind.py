@@ -15,7 +15,7 @@ OFFERED: Final = ("7.3",)  # Debian versions that are known to work
 def machine(kernel: str) -> Machine:
     """Return the machine of a kernel: ``7.3``, ``PATH``, either with ``+virtual-time``.
 
-    :raises InputError: none is named.
+    :raises InputError: no kernel is named.
     """
     name = kernel.removesuffix(VIRTUAL_TIME)
     if not name:
@@ -24,7 +24,7 @@ def machine(kernel: str) -> Machine:
 
 
 def machines() -> list[Machine]:
-    """Return a machine of each kernel that was built or is offered."""
+    """Return the machines of each kernel that was built or is offered."""
     useful = [it for it in builds.built() if not it.abandoned]
     there = [it.source.removeprefix(builds.DEBIAN) for it in useful]
     return [

@@ -1,4 +1,4 @@
-"""One user-mode Linux, from its start to its end."""
+"""Runs a user-mode Linux, from its start to its end."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from testbed.machine.model import VARIABLE, VIRTUAL_TIME, Availability, Program
 from testbed.machine.uml import builds
 from testbed.machine.uml.builds import Build
 
-# By this variable of the program's environment another seed for the entropy is chosen.
+# The variable of the program's environment with a seed for the entropy.
 SEED: Final = "TESTBED_ENTROPY"
-START_NS: Final = 1_767_225_600_000_000_000  # 2026-01-01: when virtual time begins
-MEMORY: Final = "1024M"  # taken from the host as it is used
+START_NS: Final = 1_767_225_600_000_000_000  # 2026-01-01: the start of virtual time
+MEMORY: Final = "1024M"  # allocated on the host as it is used
 
-# Numbers of the kernel's descriptors.  They stand in its command line, and that is a source of its
-# entropy: it must be the same for every run, so it has no path and no other number in it either.
+# Numbers of the kernel's descriptors. They are in its command line, which is a source of its
+# entropy. So the command line must be the same for every run: it has no path or other number.
 _STDOUT, _STDERR, _STATUS, _INTERRUPT = range(20, 24)
 _COMMAND_LINE: Final = (
     f"mem={MEMORY}",
-    "fb_tunnels=none",  # a new namespace has a loopback interface and no tunnels
+    "fb_tunnels=none",  # a new network namespace has a loopback interface and no tunnels
     *("root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro"),
     "init=/proc/self/cwd/init",  # of the host's /proc: the kernel's own working directory
     *("seccomp=auto", "con=null", "con0=null,fd:2", "console=tty0", "panic=-1"),
@@ -41,7 +41,7 @@ _COMMAND_LINE: Final = (
 _VARIABLES: Final = frozenset(("PATH", "LANG", "LC_ALL", "TERM", "PYTHONPATH"))
 _VIRTUAL: Final = ("time-travel=inf-cpu", f"time-travel-start={START_NS}")
 
-# A console is a terminal, and the program's output shall not look like one: cat(1) stands between.
+# A console is a terminal. The program's output must not be one, so cat(1) copies it.
 _PIPES: Final = """\
 for tty in 1 2 3; do stty -F /dev/tty$tty raw -echo; done
 mkfifo /run/testbed-stdout /run/testbed-stderr
@@ -49,23 +49,23 @@ cat /run/testbed-stdout > /dev/tty1 & relays=$!
 cat /run/testbed-stderr > /dev/tty2 & relays="$relays $!"
 """
 # A kernel has timers of high resolution from its first tick on (hrtimer_run_queues() in
-# kernel/time/hrtimer.c).  Before it clock_getres(2) answers 10 ms, and in virtual time no time
-# passes until a program sleeps.  asyncio takes the answer, when a loop is made, for how early it
-# may call back.
+# kernel/time/hrtimer.c). Before it clock_getres(2) returns 10 ms, and in virtual time no time
+# passes until a program sleeps. When asyncio creates a loop, it takes this resolution for how
+# early it may call back.
 _EXACT_TIMERS: Final = """\
 until grep -q 'hres_active *: 1' /proc/timer_list; do sleep 0.01; done
 """
-# In virtual time the programs run in the order in which they are woken: what the kernel's usual
-# scheduler does next depends on all that was done before.  They are never held back for the
-# kernel's own threads, which run when all programs sleep; so what Linux 6.1 does by spinning until
-# such a thread has run, gather entropy, comes first.
+# In virtual time the programs run in the order in which they are woken, because the decisions of
+# the kernel's default scheduler depend on all earlier events. The programs are never delayed for
+# the kernel's own threads, which run when all programs sleep. Linux 6.1 gathers entropy by spinning
+# until such a thread has run, so this is done first.
 _IN_ORDER: Final = """\
 head -c 1 /dev/random > /dev/null
 echo -1 > /proc/sys/kernel/sched_rt_runtime_us
 chrt --fifo --pid 1 $$
 """
-# Linux 6.1 does not trust the host's entropy, has no other here, and would wait for minutes; so it
-# is given some as one gives it to a machine, by RNDADDENTROPY (random(4)).
+# Linux 6.1 does not trust the host's entropy, has no other source here, and would wait for minutes.
+# So it gets entropy by RNDADDENTROPY (random(4)), as a real machine does.
 _ENTROPY: Final = """\
 [ "$(cat /proc/sys/kernel/random/entropy_avail)" -ge 256 ] || {python} -ISc 'import fcntl, struct
 with open("/dev/random", "wb") as device:
@@ -73,7 +73,7 @@ with open("/dev/random", "wb") as device:
     fcntl.ioctl(device, 0x40085203, struct.pack("=ii", 8 * len(seed), len(seed)) + seed)'
 """
 _SEED_OCTETS: Final = 64
-# reboot(2), as not every host has poweroff(8).
+# reboot(2), because not every host has poweroff(8).
 _POWER_OFF: Final = (
     f"wait $relays; {shlex.quote(sys.executable)} -ISc"
     " 'import ctypes; ctypes.CDLL(None).reboot(0x4321FEDC)'"
@@ -83,8 +83,8 @@ _POWER_OFF: Final = (
 class Uml:
     """A user-mode Linux.
 
-    :param kernel: a version of Debian's or the path of a source tree.
-    :param virtual_time: its clock stands while any program runs; see the package.
+    :param kernel: a version of Debian's kernel or the path of a source tree.
+    :param virtual_time: whether its clock stops while any program runs; see the package.
     """
 
     def __init__(self, kernel: str, *, virtual_time: bool) -> None:
@@ -97,7 +97,7 @@ class Uml:
         return f"uml:{self._kernel}{VIRTUAL_TIME if self._virtual_time else ''}"
 
     def availability(self) -> Availability:
-        """Return whether the kernel is built, from what its source tree holds now."""
+        """Return whether the kernel is built from the current state of its source tree."""
         found = builds.find(self._kernel)
         source = self._kernel if "/" in self._kernel else f"debian:{self._kernel}"
         remedy = f"testbed machine build uml --source {source}"
@@ -143,7 +143,7 @@ class Uml:
             return _follow(self.name, pipes, program, console, limit_s, folder, child)
 
     def _kept(self, environment: Mapping[str, str]) -> dict[str, str]:
-        """Return the program's variables; in virtual time without what differs between users."""
+        """Return the program's variables; for virtual time only those equal for all users."""
         if not self._virtual_time:
             return dict(environment)
         return {"PYTHONHASHSEED": "0"} | {
@@ -153,7 +153,7 @@ class Uml:
         }
 
     def _guest(self, program: Program) -> guest.Guest:
-        """Say how the first process does things in there."""
+        """Return the parts of the first process's script for this kind of machine."""
         shares = tuple(
             guest.Share(path=path, kind="hostfs", source="none", options=str(path))
             for path in program.writable
@@ -177,9 +177,9 @@ class Uml:
         return (*_COMMAND_LINE, f"con1={con1}", *(_VIRTUAL if self._virtual_time else ()))
 
     def _variables(self, found: Build, folder: Path, program: Program) -> dict[str, str]:
-        """Return the variables of the kernel itself, a program of the host.
+        """Return the environment variables of the kernel itself, a program of the host.
 
-        Without any it would not find the end of its address space.
+        Without any variable it would not find the end of its address space.
         """
         regset = [str(found.regset)] if found.regset.exists() else []
         if not self._virtual_time:
@@ -203,7 +203,7 @@ def _entropy() -> str:
 class _Pipe:
     """A pipe between us and the kernel.
 
-    :param down: it leads from us to the kernel, not from there to us.
+    :param down: whether the pipe leads from us to the kernel, not from the kernel to us.
     """
 
     def __init__(self, *, down: bool) -> None:
@@ -212,7 +212,7 @@ class _Pipe:
         self._open = {self.ours, self.theirs}
 
     def close_theirs(self) -> None:
-        """Let the kernel be the only one that holds its end."""
+        """Close our copy of the kernel's end."""
         os.close(self.theirs)
         self._open.remove(self.theirs)
 
@@ -248,7 +248,7 @@ def _follow(
         console=console,
         limit_s=limit_s,
         spent=processes.cpu_meter(child),
-        on_up=lambda: shutil.rmtree(folder),  # needed no more; so kill -9 leaves nothing
+        on_up=lambda: shutil.rmtree(folder),  # no longer needed; so kill -9 leaves no folder
     )
     interrupts = Interrupts(lambda: pipes[_INTERRUPT].write(b"\n"))
     with restored_terminal() if program.terminal else interrupts:
@@ -257,7 +257,7 @@ def _follow(
 
 @contextlib.contextmanager
 def _folder() -> Iterator[Path]:
-    """Make a folder that may go before the end."""
+    """Create a folder, and remove it on exit if it still exists."""
     folder = Path(tempfile.mkdtemp(prefix="testbed-uml-"))
     try:
         yield folder
@@ -266,11 +266,11 @@ def _folder() -> Iterator[Path]:
 
 
 def _stay_on_one_processor() -> None:
-    """System calls of the guest's programs take a fifth of the time then."""
+    """Bind this process to one processor: system calls of the guest take a fifth of the time."""
     processors = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {processors[os.getpid() % len(processors)]})
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    child.kill()  # its programs, processes of the host, die with it
+    child.kill()  # its programs, which are processes of the host, end with it
     child.wait()

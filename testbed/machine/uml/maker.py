@@ -16,10 +16,10 @@ from testbed.errors import MachineError, PlatformError
 from testbed.machine import processes
 from testbed.machine.uml import builds
 
-# Files that are compiled of Debian's 7.3 with our configuration, for an estimate of the rest.
+# The number of compiled files of Debian's 7.3 with our configuration, to estimate the rest.
 USUAL_FILES: Final = 1350
 _TURN_S: Final = 0.5
-# Said when compiling begins, by whether anything is compiled, and whether something is missing.
+# Messages at the start of compiling, by whether any file is compiled, and whether any is missing.
 _START: Final = {
     (False, True): "compiling, some minutes",
     (True, True): "going on compiling",
@@ -28,10 +28,10 @@ _START: Final = {
 _NOT_FOR_MAKE: Final = frozenset(
     ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "ARCH", "CROSS_COMPILE", "KCONFIG_CONFIG")
 )
-# What says why it failed: of the compiler, the linker or make.
+# Lines with the reason of a failure, from the compiler, the linker or make.
 _REASON: Final = re.compile(r"\berror:|undefined reference|No rule to make")
 _FULL: Final = os.strerror(errno.ENOSPC)
-# What Linux's make says of each file it makes.
+# The output of Linux's make for each file.
 _MADE: Final = re.compile(rb"^  (?:CC|AS|AR|LD) ", re.MULTILINE)
 
 
@@ -39,15 +39,15 @@ class Watcher(Protocol):
     """Receives the progress of a build."""
 
     def step(self, text: str) -> None:
-        """Take the name of the step that begins."""
+        """Handle the start of a step with a name."""
 
     def compiled(self, done: int, total: int | None) -> None:
-        """Take how many files are compiled, and the estimated total, ``None`` if unknown."""
+        """Handle the number of compiled files, and the estimated total, ``None`` if unknown."""
 
 
 @contextlib.contextmanager
 def making(directory: Path, watcher: Watcher) -> Iterator[Maker]:
-    """Lock the folder of a build, once no other process builds there; yield a builder for it.
+    """Wait until no other process builds in a folder, and lock it; yield a builder for it.
 
     :raises PlatformError: the disk is full.
     """
@@ -68,7 +68,7 @@ def making(directory: Path, watcher: Watcher) -> Iterator[Maker]:
 class Maker:
     """Builds in one folder.
 
-    :param directory: of the build.
+    :param directory: the folder of the build.
     :param lock: the descriptor of the folder's lock.
     """
 
@@ -111,7 +111,7 @@ class Maker:
 
     @contextlib.contextmanager
     def _started(self, argv: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
-        """Start a program that holds the lock; on exit end it and all processes it started."""
+        """Start a program that holds the lock. On exit end it and its descendants."""
         with (
             self.log.open("ab") as log,
             processes.group(
@@ -121,9 +121,9 @@ class Maker:
             yield child
 
     def _environment(self) -> dict[str, str]:
-        """Return our variables, without those that make(1) would follow."""
+        """Return our environment variables, without those that affect make(1)."""
         environment = {name: it for name, it in os.environ.items() if name not in _NOT_FOR_MAKE}
-        # So ccache reuses what was compiled in another folder.
+        # So ccache reuses files that were compiled in another folder.
         return environment | {"CCACHE_BASEDIR": str(self.directory), "CCACHE_NOHASHDIR": "1"}
 
     def _check(self, argv: Sequence[str], status: int | None) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def mounted(share: int) -> str:
-    """Return where the guest finds a writable directory, by its number."""
+    """Return the path of a writable directory in the guest, by its number."""
     return f"/run/testbed-share{share}"
 
 
@@ -26,15 +26,15 @@ def command(
     arguments: str,
     terminal: str | None,
 ) -> list[str]:
-    """Return the command that starts a guest, which runs a script as root and ends with it.
+    """Return the command that starts a guest. The guest runs a script as root and ends with it.
 
-    :param qemu: the program that vng starts as QEMU.
-    :param script: a path of this host, and so of the guest.
-    :param ports: by name, sockets on which testbed listens.
-    :param arguments: the kernel's, beside vng's own.
-    :param terminal: a terminal of this host that is the guest's ``/dev/hvc0``.
+    :param qemu: the program that vng starts in place of QEMU.
+    :param script: a path of this host, and so also of the guest.
+    :param ports: by name, the sockets on which testbed listens.
+    :param arguments: arguments for the kernel, in addition to those of vng.
+    :param terminal: a terminal of this host to use as the guest's ``/dev/hvc0``.
     """
-    # vng puts these words on a command line for the shell as they are.
+    # vng copies these words unquoted to a shell command line.
     quoted = shlex.quote
     shares = [f"{mounted(number)}={path}" for number, path in enumerate(writable)]
     return [

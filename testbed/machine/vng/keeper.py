@@ -1,7 +1,7 @@
-"""Runs QEMU as long as testbed listens; a program of its own, which vng(1) starts as its QEMU.
+"""Runs QEMU as long as testbed is connected. vng(1) starts this program in place of QEMU.
 
-vng starts virtme-run, and virtme-run starts QEMU.  Neither ends QEMU when it is killed.  This
-program does when the connection to testbed closes: at the end of the run, or because testbed was
+vng starts virtme-run, and virtme-run starts QEMU. Neither ends QEMU when it is killed. This program
+ends QEMU when the connection to testbed closes: at the end of the run, or because testbed was
 killed.
 
 Usage: ``keeper.py SOCKET QEMU [ARGUMENT...]``
@@ -18,9 +18,9 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def main() -> int:
-    """Return QEMU's exit status."""
+    """Run QEMU, and return its exit status."""
     path, *argv = sys.argv[1:]
-    if argv[1:] == ["--version"]:  # vng asks for it before it starts a guest
+    if argv[1:] == ["--version"]:  # vng queries the version before it starts a guest
         os.execv(argv[0], argv)  # noqa: S606 - argv is what vng would start
     with socket.socket(socket.AF_UNIX) as testbed:
         testbed.connect(path)

@@ -11,7 +11,7 @@ from testbed.machine.vng.launcher import Vng
 def machine(kernel: str) -> Machine:
     """Return virtme-ng with a kernel: ``running``, or the path of a bzImage or a build tree.
 
-    :raises InputError: that names no such kernel.
+    :raises InputError: the name is not that of a kernel for virtme-ng.
     """
     if kernel != kernels.RUNNING and "/" not in kernel:
         raise InputError(

@@ -1,7 +1,7 @@
-"""One guest that virtme-ng starts.
+"""Runs a guest that virtme-ng starts.
 
-vng(1) boots the kernel with its own first process and this host's files.  That process runs the
-script of :mod:`testbed.machine.guest`, as every other machine does.
+vng(1) boots the kernel with its own first process and this host's files. That process runs the
+script of :mod:`testbed.machine.guest`, as on every other guest.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from testbed.machine.qemu.emulator import program_path
 from testbed.machine.vng import keeper
 from testbed.machine.vng.command import command, mounted
 
-_LIFE: Final = "life"  # of the socket between us and QEMU's keeper
-_END_S: Final = 10.0  # for vng to end after its guest
+_LIFE: Final = "life"  # name of the socket between testbed and QEMU's keeper
+_END_S: Final = 10.0  # time for vng to end after its guest
 _MEMORY: Final = "1024M"
 _MOST_CPUS: Final = 4
 _KERNEL_ARGUMENTS: Final = "mitigations=off tsc=reliable no_timer_check random.trust_cpu=on"
@@ -47,7 +47,7 @@ class Vng:
         self._kernel = kernel
 
     def availability(self) -> Availability:
-        """Look for the programs and the kernel; nothing is booted."""
+        """Check for the programs and the kernel, without a boot."""
         try:
             vng_path()
             program_path()
@@ -85,7 +85,7 @@ class Vng:
                 limit_s,
                 child,
                 outputs={messages.descriptor: messages.log},
-                on_up=lambda: shutil.rmtree(folder),  # so kill -9 leaves nothing
+                on_up=lambda: shutil.rmtree(folder),  # so kill -9 leaves no folder
             )
 
     def _command(
@@ -97,7 +97,7 @@ class Vng:
         folder: Path,
         program: Program,
     ) -> list[str]:
-        """Write the guest's files into a folder, and return what starts it."""
+        """Write the guest's files into a folder, and return the command that starts the guest."""
         script = folder / "init"
         script.write_text(ports.LINK + guest.script(_inside(kernel, program), program))
         running = self._kernel == kernels.RUNNING
@@ -120,7 +120,7 @@ class Vng:
     ) -> socket.socket:
         """Return QEMU's connection to a socket.
 
-        :raises MachineError: vng ended, or made no guest in time.
+        :raises MachineError: vng ended, or started no guest in time.
         """
         ended = os.pidfd_open(child.pid)
         try:
@@ -134,7 +134,7 @@ class Vng:
 
 
 class _Messages:
-    """What vng and the kernel write, on its way to the file of the console."""
+    """The pipe with the output of vng and the kernel, and the console file to copy it to."""
 
     def __init__(self, console: Path) -> None:
         self._console = console
@@ -150,7 +150,7 @@ class _Messages:
         self._file.close()
 
     def last(self) -> str:
-        """Take what there is, and return the end of a sentence with the last line of it."""
+        """Copy the available output, and return its last line as the end of an error message."""
         os.set_blocking(self.descriptor, False)
         with contextlib.suppress(BlockingIOError):
             while octets := os.read(self.descriptor, 1 << 16):
@@ -164,9 +164,9 @@ class _Messages:
 def _running(
     argv: Sequence[str], vng: str, messages: _Messages
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Start vng; on exit it is ended."""
+    """Start vng, and end it on exit."""
     try:
-        # vng looks for its own programs in the PATH.
+        # vng finds its own programs by the PATH.
         path = f"{Path(vng).parent}:{os.environ.get('PATH', os.defpath)}"
         child = processes.start(
             argv, output=messages.theirs, environment={**os.environ, "PATH": path}
@@ -185,7 +185,7 @@ def _running(
 
 
 def _kept(qemu: str, folder: Path) -> Path:
-    """Return a program that is QEMU for as long as we are connected to it."""
+    """Return a program that runs QEMU as long as testbed is connected to it."""
     program = folder / "qemu"
     words = [sys.executable, "-IS", keeper.__file__, str(folder / _LIFE), qemu]
     program.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
@@ -202,9 +202,9 @@ def _inside(kernel: Kernel, program: Program) -> guest.Guest:
 
 
 def vng_path() -> str:
-    """Return the path of vng: of the PATH, or beside our own Python.
+    """Return the path of vng, from the PATH or the folder of this Python.
 
-    :raises PlatformError: it is not installed.
+    :raises PlatformError: vng is not installed.
     """
     beside = Path(sys.executable).parent / "vng"
     found = shutil.which("vng") or shutil.which(beside)
@@ -218,9 +218,9 @@ def vng_path() -> str:
 
 
 def _check_sharing(kernel: Kernel) -> None:
-    """Check that a guest would see this host's files: vng shares them by virtiofs, or by 9p.
+    """Check that vng can share this host's files with a guest, by virtiofs or 9p.
 
-    :raises PlatformError: the kernel and the programs that are installed have neither in common.
+    :raises PlatformError: the kernel or the installed programs lack each of them.
     """
     if kernels.has_module(kernel, "9p"):
         return
@@ -234,7 +234,7 @@ def _check_sharing(kernel: Kernel) -> None:
 
 
 def _has_virtiofsd() -> bool:
-    """Tell whether there is a virtiofsd that vng takes: not QEMU 7's own."""
+    """Return whether a virtiofsd that vng supports is installed. QEMU 7's own is not supported."""
     daemon = virtiofs.daemon()
     if daemon is None:
         return False
@@ -244,7 +244,7 @@ def _has_virtiofsd() -> bool:
 
 @contextlib.contextmanager
 def _folder() -> Iterator[str]:
-    """Make a folder that may go before the end."""
+    """Create a folder, and remove it on exit if it still exists."""
     folder = tempfile.mkdtemp(prefix="testbed-vng-")
     try:
         yield folder
