@@ -92,10 +92,11 @@ def _fork() -> int:
 
     The child sends no SIGCHLD, so waiting for any child does not find it.
     """
+    number = _SYS_CLONE[os.uname().machine]
     ctypes.pythonapi.PyOS_BeforeFork()
     pid = int(
         _libc.syscall(
-            ctypes.c_long(_SYS_CLONE[os.uname().machine]),
+            ctypes.c_long(number),
             ctypes.c_ulong(_CLONE_FILES),
             *(ctypes.c_ulong(0),) * 4,
         )
@@ -105,8 +106,8 @@ def _fork() -> int:
     else:
         ctypes.pythonapi.PyOS_AfterFork_Parent()
     if pid < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
     return pid
 
 
