@@ -10,6 +10,7 @@ tools/testing/kunit/kunit_json.py writes them.
 from __future__ import annotations
 
 import enum
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -152,4 +153,29 @@ def _group(name: str, tests: Sequence[Test], common: dict[str, Any]) -> dict[str
         **common,
         "sub_groups": [_group(it.name, it.subtests, common) for it in tests if it.subtests],
         "test_cases": [{"name": it.name, "status": it.result} for it in tests if not it.subtests],
+        "misc": _counts(tests),
     }
+
+
+def _counts(tests: Sequence[Test]) -> dict[str, int]:
+    """Return the number of tests without subtests, in all and by result, as KUnit names them.
+
+    A test that could not be run is "crashed" there. "errors" counts errors of the format.
+    """
+    results = Counter(_leaves(tests))
+    return {
+        "tests": results.total(),
+        "passed": results[Result.PASS],
+        "failed": results[Result.FAIL],
+        "crashed": results[Result.ERROR],
+        "skipped": results[Result.SKIP],
+        "errors": 0,
+    }
+
+
+def _leaves(tests: Iterable[Test]) -> Iterator[Result]:
+    for each in tests:
+        if each.subtests:
+            yield from _leaves(each.subtests)
+        else:
+            yield each.result
