@@ -78,13 +78,12 @@ def _make_room() -> None:
     """Enlarge the descriptor table.
 
     If processes share the table, each growth takes tens of milliseconds (synchronize_rcu in
-    expand_fdtable, fs/file.c).
+    expand_fdtable, fs/file.c). A descriptor that is in use already is not replaced.
     """
     most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     last = min(most, _ROOM) - 1
-    with Path(os.devnull).open("rb") as some:
-        if some.fileno() < last:
-            os.close(os.dup2(some.fileno(), last, inheritable=False))
+    with Path(os.devnull).open("rb") as some, contextlib.suppress(OSError):
+        os.close(fcntl.fcntl(some, fcntl.F_DUPFD_CLOEXEC, last))
 
 
 def _fork() -> int:
