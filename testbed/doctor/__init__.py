@@ -98,7 +98,7 @@ def _address(text: str) -> str:
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
-        raise InputError(f"{text!r} is no address") from None
+        raise InputError(f"{text!r} is not an address") from None
 
 
 def _listened_on(

@@ -41,7 +41,7 @@ class NatOptions(Options, frozen=True, kw_only=True):
         try:
             address = ipaddress.ip_address(self.public)
         except ValueError:
-            raise InputError(f"{self.public!r} is no address") from None
+            raise InputError(f"{self.public!r} is not an address") from None
         if (
             "%" in self.public  # a zone
             or address.is_multicast

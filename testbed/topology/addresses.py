@@ -101,11 +101,11 @@ def _parse(skeleton: Skeleton, end: End, index: int) -> _Given:
     error = skeleton.document.error
     if "/" not in text:
         hint = "write for example 10.1.0.1/24, or ipv4 or ipv6 for an automatic address"
-        raise error(f"{text!r} is no address with a prefix length", path, hint)
+        raise error(f"{text!r} is not an address with a prefix length", path, hint)
     try:
         value = ipaddress.ip_interface(text)
     except ValueError:
-        raise error(f"{text!r} is no address with a prefix length", path) from None
+        raise error(f"{text!r} is not an address with a prefix length", path) from None
     if reason := unfit(value):
         raise error(f"{text} {reason}", path)
     return _Given(value.ip, value.network, path)
@@ -134,7 +134,7 @@ def _check_explicit(skeleton: Skeleton, explicit: _Explicit) -> None:
         for end in segment.ends:
             for given in explicit[end]:
                 if given.ip in holder:
-                    message = f"{given.ip} is used twice: {holder[given.ip].node!r} has it already"
+                    message = f"{given.ip} is already an address of {holder[given.ip].node!r}"
                     raise skeleton.document.error(message, given.path)
                 holder[given.ip] = end
                 uses.append(_Use(len(uses), given.network, segment, given.path))
@@ -153,10 +153,10 @@ def _check_overlap(skeleton: Skeleton, uses: list[_Use]) -> None:
             continue
         first, second = sorted((one, two), key=lambda use: use.order)
         message = f"{second.network} overlaps {first.network} of link {first.segment.name!r}"
-        hint = "links that no switch joins need subnets of their own"
+        hint = "give each link a subnet of its own, or join the links with a switch"
         if first.segment is second.segment:
-            hint = "use one prefix length at all ends"
-        raise skeleton.document.error(f"{message}: a loop of addresses", second.path, hint)
+            hint = "use the same prefix length at all ends"
+        raise skeleton.document.error(message, second.path, hint)
 
 
 def _check_shared(
@@ -201,9 +201,9 @@ class _Pool:
         try:
             network = ipaddress.ip_network(text)
         except ValueError as error:
-            raise self.document.error(f"{text!r} is no prefix: {error}", self.path) from None
+            raise self.document.error(f"{text!r} is not a prefix: {error}", self.path) from None
         if _family(network) is not family:
-            raise self.document.error(f"{text} is not {family}", self.path)
+            raise self.document.error(f"{text} is not an {family} prefix", self.path)
         return network
 
     def take(self, members: int) -> tuple[int, int] | None:
@@ -218,7 +218,7 @@ class _Pool:
             if first < start + size and last >= start:
                 start = -(-(last + 1) // size) * size
         if start + size - 1 > int(self.network.broadcast_address):
-            message = f"the pool {self.network} has no /{length} left for all links"
+            message = f"the pool {self.network} has too few /{length} subnets for all links"
             raise self.document.error(message, self.path, "give a larger pool")
         self._next = start + size
         return start, length
@@ -281,7 +281,9 @@ def _count(
 def _check_mtu(skeleton: Skeleton, of: dict[End, list[Address]]) -> None:
     for end, addresses in of.items():
         if end.mtu < MIN_IPV6_MTU and any(a.family is Family.IPV6 for a in addresses):
-            message = f"{end.mtu} octets are too few for IPv6, which needs {MIN_IPV6_MTU}"
+            message = (
+                f"an MTU of {end.mtu} octets is too small for IPv6, which needs {MIN_IPV6_MTU}"
+            )
             raise skeleton.document.error(
-                message, end.mtu_path, "or write addressing: {ipv6: null}"
+                message, end.mtu_path, "set a larger mtu, or addressing: {ipv6: null}"
             )

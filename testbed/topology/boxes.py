@@ -95,7 +95,9 @@ def _read(said: BoxSpec, path: str) -> tuple[Box, str]:
         return Box(kind=kind, options=options or {}), f"{path}.{join_path(kind)}"
     match = _TEXT.fullmatch(said)
     if match is None:
-        raise InputError(f"{said!r} is no middlebox", hint="write NAME, or NAME(OPTION=VALUE, ...)")
+        raise InputError(
+            f"{said!r} is not a middlebox", hint="write NAME, or NAME(OPTION=VALUE, ...)"
+        )
     kind, text = match.groups()
     given: dict[str, Any] = {}
     for name, value in map(_option, _COMMA.split(text) if text else ()):
@@ -108,5 +110,7 @@ def _read(said: BoxSpec, path: str) -> tuple[Box, str]:
 def _option(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals:
-        raise InputError(f"{text.strip()!r} is not OPTION=VALUE", hint="as in split(size=500)")
+        raise InputError(
+            f"{text.strip()!r} is not OPTION=VALUE", hint="write for example split(size=500)"
+        )
     return name.strip(), document.parse(value, name.strip())[0]

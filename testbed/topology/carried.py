@@ -43,7 +43,9 @@ def devices(skeleton: Skeleton, addressing: Addressing) -> Devices:
         )
         family = next((it for it in families if all(of.get(it) for of in addresses)), None)
         if family is None:
-            message = f"{a.node!r} and {b.node!r} have no addresses of one family to send it from"
+            message = (
+                f"{a.node!r} and {b.node!r} have no addresses of the same family for the tunnel"
+            )
             raise skeleton.document.error(message, a.place)
         near, far = (of[family] for of in addresses)
         for end, local, remote in ((a, near, far), (b, far, near)):
@@ -95,15 +97,15 @@ def check(skeleton: Skeleton, topology: Topology) -> None:
             hops = forwarding.path(near.node, device.remote, device.local)
             if hops is None:
                 message = f"{device.local} of {near.node!r} does not reach {device.remote}"
-                hint = "name interfaces between which there is a way: between.NODE.local"
+                hint = "set between.NODE.local to interfaces that reach each other"
                 raise skeleton.document.error(f"{message} of {far.node!r}", near.place, hint)
             if any(isinstance(hop.interface.device, Gre | WireGuard) for hop in hops):
-                message = f"{device.remote} of {far.node!r} is reached through a tunnel only"
+                message = f"{device.remote} of {far.node!r} is reached only through another tunnel"
                 raise skeleton.document.error(message, near.place)
             card = hops[0].interface
             if device.local not in map(host, card.addresses) and not isinstance(device, Gre):
-                message = f"{near.node!r} sends what is for {device.remote} by {card.name!r}"
-                hint = f"its end needs local: {card.name}, or routing by source"
+                message = f"{near.node!r} sends packets for {device.remote} through {card.name!r}"
+                hint = f"set local: {card.name} at its end, or policy_routing: true"
                 raise skeleton.document.error(message, near.place, hint)
 
     all_of(*(functools.partial(check_one, *pair) for pair in skeleton.tunnels.values()))
@@ -114,14 +116,14 @@ def _check_mtu(skeleton: Skeleton, end: End, interface: Interface, device: Tunne
     six = any(":" in address for address in interface.addresses)
     family, least = ("IPv6", MIN_IPV6_MTU) if six else ("IPv4", _MIN_IPV4_MTU)
     if interface.mtu < least:
-        message = f"{interface.mtu} octets are too few for {family}, which needs {least}"
-        hint = "give the links that carry it a larger mtu"
+        message = f"an MTU of {interface.mtu} octets is too small for {family}, which needs {least}"
+        hint = "set a larger mtu at the links that carry the tunnel"
         hint += ", or its ends addresses: [ipv4]" if six else ""
         raise skeleton.document.error(message, end.mtu_path, hint)
     most = _MAX_MTU - device.overhead
     if isinstance(device, Gre) and interface.mtu > most:
-        message = f"{interface.mtu} octets are too many for {device.kind}, which takes {most}"
-        raise skeleton.document.error(message, end.mtu_path)
+        message = f"an MTU of {interface.mtu} octets is too large for {device.kind}"
+        raise skeleton.document.error(message, end.mtu_path, f"the maximum is {most}")
 
 
 def _check_different(skeleton: Skeleton, found: Devices) -> None:
@@ -134,8 +136,8 @@ def _check_different(skeleton: Skeleton, found: Devices) -> None:
             return
         other = known.setdefault((end.node, device), end.link)
         if other != end.link:
-            message = f"the kernel could not tell its packets from those of {other!r}"
-            raise skeleton.document.error(message, end.place, "give one of them another key")
+            message = f"the kernel cannot tell its packets from those of tunnel {other!r}"
+            raise skeleton.document.error(message, end.place, "set another key at one of them")
 
     pairs = skeleton.tunnels.values()
     all_of(*(functools.partial(check_one, end) for pair in pairs for end in pair))
@@ -154,7 +156,7 @@ def _ports(skeleton: Skeleton) -> dict[str, int]:
         for node in nodes:
             other = used[node].setdefault(port, name)
             if other != name:
-                message = f"{other!r} has the port {port} at {node!r} already"
+                message = f"tunnel {other!r} already has the port {port} at {node!r}"
                 raise skeleton.document.error(message, join_path("tunnels", name, "port"))
 
     tunnels = skeleton.spec.tunnels.items()
@@ -194,14 +196,16 @@ def _local(
         known = [*cards, *(address.host for address in every)]
         every = [address for address in every if address.host == wanted]
         if not every:
-            message = f"{end.node!r} has no interface or address {wanted!r} to send from"
+            message = (
+                f"{end.node!r} has no interface or address {wanted!r} for the tunnel's packets"
+            )
             raise skeleton.document.error(message, path, nearest(wanted, known))
     found: dict[Family, str] = {}
     for address in every:
         if address.family in families:
             found.setdefault(address.family, address.host)
     if not found:
-        message = f"{end.node!r} has no {' or '.join(families)} address to send from"
+        message = f"{end.node!r} has no {' or '.join(families)} address for the tunnel's packets"
         raise skeleton.document.error(message, path if wanted is not None else end.place)
     return found
 

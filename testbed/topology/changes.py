@@ -85,14 +85,14 @@ def shape(
     """
     found = _find_link(topology, link)
     if not found.wire:
-        hint = f"write 'netem: {{}}' at link {link!r} in the topology"
-        raise InputError(f"link {link!r} has no wire that could be shaped", hint=hint)
+        hint = f"add 'netem: {{}}' to link {link!r} in the topology"
+        raise InputError(f"link {link!r} has no wire to shape", hint=hint)
     if toward is not None:
-        check_name([found.a.node, found.b.node], toward, f"end of link {link!r}")
+        check_name([found.a.node, found.b.node], toward, f"an end of link {link!r}")
     if "middlebox" in options:
         raise InputError(
-            f"the middleboxes of link {link!r} cannot be changed: they know the connections there",
-            hint="write them in the topology, and build it anew",
+            f"the middleboxes of link {link!r} cannot be changed: they keep state",
+            hint="change the topology file and build the network again",
         )
     checked: dict[str, str] = {}
     for name, value in options.items():
@@ -332,7 +332,7 @@ def canonical(text: str) -> str:
     except ValueError:
         value = None
     if value is None or "/" not in text:
-        raise InputError(f"{text!r} is no address with a prefix length")
+        raise InputError(f"{text!r} is not an address with a prefix length")
     return str(value)
 
 
@@ -343,13 +343,13 @@ def hosts(*interfaces: Interface) -> set[str]:
 
 def find_node(topology: Topology, name: str) -> Node:
     """Return a node by its name.  Raises InputError."""
-    return _find(topology.nodes, name, "node")
+    return _find(topology.nodes, name, "a node")
 
 
 def find_interface(topology: Topology, node: str, name: str) -> tuple[Node, Interface]:
     """Return an interface and its node by their names.  Raises InputError."""
     owner = find_node(topology, node)
-    return owner, _find(owner.interfaces, name, f"interface of {node!r}")
+    return owner, _find(owner.interfaces, name, f"an interface of {node!r}")
 
 
 def _find_link(topology: Topology, name: str) -> Link:
@@ -360,13 +360,13 @@ def _find_link(topology: Topology, name: str) -> Link:
         kind = "tunnel" if card is None else "VLAN"
         hint = "change the links that carry it" if card is None else f"change link {card.link!r}"
         raise InputError(f"{name!r} is a {kind}, which has no wire of its own", hint=hint)
-    return _find(topology.links, name, "link")
+    return _find(topology.links, name, "a link")
 
 
 def check_name(names: Sequence[str], name: str, what: str) -> None:
     """Raise InputError, with the nearest name, for a name that is not among others."""
     if name not in names:
-        raise InputError(f"{name!r} is no {what}", hint=nearest(name, names))
+        raise InputError(f"{name!r} is not {what}", hint=nearest(name, names))
 
 
 def _find(among: tuple[_Named, ...], name: str, what: str) -> _Named:

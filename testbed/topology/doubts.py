@@ -54,12 +54,12 @@ def _shaping(option: str, text: str) -> tuple[str, str] | None:
     if option == "rate" and _OCTETS.search(first):
         rate = format_rate(parse_rate(first))
         bits = _OCTETS.sub(lambda unit: unit[0].lower().replace("bps", "bit"), first)
-        return f"{first} is {rate} to tc: its bps are octets per second", f"write {bits} or {rate}"
+        return f"tc reads {first} as {rate}: bps are octets per second", f"write {bits} or {rate}"
     if option == "rate" and _BARE.match(first) and float(first) < _SMALL_RATE:
-        return f"{first} is {first} bit/s to tc", f"write {first}mbit"
+        return f"tc reads {first} as {first} bit/s", f"write {first}mbit"
     if option in _SHARES and _BARE.match(first) and 0 < float(first) < 1:
         percent = format(float(first) * 100, "g")
-        return f"{first} is {first} % to tc", f"write {percent}% or {first}%"
+        return f"tc reads {first} as {first} %", f"write {percent}% or {first}%"
     return None
 
 

@@ -89,7 +89,7 @@ def endpoints(
                 return tuple(found)
             if len(found) == MOST_SUBFLOWS:
                 message = f"{node!r} has more than {MOST_SUBFLOWS} endpoints"
-                raise skeleton.document.error(message, item.path or "", "no kernel takes more")
+                raise skeleton.document.error(message, item.path or "", "no kernel accepts more")
             number = item.spec.id if item.spec.id is not None and index == 0 else next(free)
             found.append(_endpoint(skeleton, node, item, address, number))
     _check_distinct(skeleton, node, found)
@@ -156,7 +156,7 @@ def _written(
             raise skeleton.document.error(message, f"{where}.interface", nearest(name, ends))
         key = entry.address or name
         if key is not None and key in seen:
-            raise skeleton.document.error(f"{key!r} stands here twice", where)
+            raise skeleton.document.error(f"{key!r} appears twice", where)
         seen.add(key or "")
         found.append(_Wanted(None if name is None else ends[name], entry, where))
     return found

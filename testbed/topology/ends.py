@@ -22,11 +22,11 @@ def unfit(name: str, others: Collection[str]) -> str | None:
     :param others: the names of the node's other interfaces.
     """
     if not 1 <= len(name) <= MAX_NAME:
-        return f"has {len(name)} characters; Linux takes 1 to {MAX_NAME}"
+        return f"has {len(name)} characters; Linux allows 1 to {MAX_NAME}"
     if name in (".", "..") or re.search(r"[\s/:]|[^\x21-\x7e]", name):
-        return "holds a character that no interface name may hold"
+        return "contains a character that an interface name cannot contain"
     if name in ("lo", "all", "default"):
-        return "is taken by Linux itself"
+        return "is reserved by Linux"
     return "is used twice" if name in others else None
 
 

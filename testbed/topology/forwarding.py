@@ -64,7 +64,7 @@ def unfit(value: ipaddress.IPv4Interface | ipaddress.IPv6Interface) -> str | Non
     """Return why an address is invalid for a host, or None if it is valid."""
     ip, network = value.ip, value.network
     if ip.is_multicast or ip.is_loopback or ip.is_unspecified:
-        return "is no unicast address of a host"
+        return "is not a unicast address of a host"
     if ip.is_link_local:
         return "is a link-local address; use a global or private one"
     if network.max_prefixlen - network.prefixlen >= 2:

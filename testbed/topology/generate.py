@@ -46,9 +46,9 @@ def expand(document: Document[TopologySpec]) -> TopologySpec:
         most = max(counts, key=lambda name: counts[name])
         number = "ports" if most in ("fat_tree", "bcube") else "count"
         path = f"generate.{most}.{number}" if counts[most] else "nodes"
-        raise document.error(f"{count} nodes are asked for; {MAX_NODES} is the most", path)
+        raise document.error(f"the topology has {count} nodes; the maximum is {MAX_NODES}", path)
     if asked.line and asked.line.count > MAX_LINE:
-        message = f"{asked.line.count} nodes in a line; {MAX_LINE} is the most"
+        message = f"the line has {asked.line.count} nodes; the maximum is {MAX_LINE}"
         hint = "Linux sends packets with a TTL of 64"
         raise document.error(message, "generate.line.count", hint)
     nodes, links = dict(spec.nodes), dict(spec.links)
@@ -69,7 +69,7 @@ def expand(document: Document[TopologySpec]) -> TopologySpec:
         if parts is None:
             continue
         for clash in (*(nodes.keys() & parts[0]), *(links.keys() & parts[1])):
-            raise document.error(f"makes {clash!r}, which exists already", f"generate.{name}")
+            raise document.error(f"generates {clash!r}, which already exists", f"generate.{name}")
         nodes.update(parts[0])
         links.update(parts[1])
     return msgspec.structs.replace(spec, nodes=nodes, links=links)

@@ -122,7 +122,7 @@ def _asks_for_others(skeleton: Skeleton, node: str) -> bool:
 
 def _check(document: Document[TopologySpec], path: str, key: str, value: str) -> None:
     if not _KEY.fullmatch(key):
-        hint = None if key.startswith("net.") else "only net.* belongs to a network namespace"
-        raise document.error(f"{key!r} is no sysctl of a node", path, hint)
+        hint = None if key.startswith("net.") else "a network namespace has only sysctls net.*"
+        raise document.error(f"{key!r} is not a sysctl of a node", path, hint)
     if not value.isprintable():
-        raise document.error("the value is not one line of text", path)
+        raise document.error("the value must be one line of text", path)

@@ -31,7 +31,7 @@ def load_topology(path: Path) -> Document[TopologySpec]:
             raise InputError(
                 "is an experiment, not a topology",
                 file=str(path),
-                hint=f"`testbed run {path}` carries it out; it names its topology under 'topology'",
+                hint=f"run it with `testbed run {path}`; its topology is under the key 'topology'",
             ) from None
         raise
     return located(written, path.parent)
@@ -130,7 +130,7 @@ def _replace(data: Data, keys: tuple[str | int, ...], depth: int, value: Data) -
     if data is None:
         data = {}
     if not isinstance(data, dict):
-        raise _nowhere(keys, depth, f"{key!r} is asked of a plain value", None)
+        raise _nowhere(keys, depth, f"there is no {key!r}", "this is a plain value")
     known = _known(data, keys, depth)
     if known is not None and key not in known:
         raise _nowhere(keys, depth, f"there is no {key!r}", nearest(key, known))

@@ -76,32 +76,34 @@ def check_engine(topology: Topology, engine: str) -> None:
             _check_sender(link, engine)
         if link.name in tagged and (_emulated(link) or (link.wire and engine == "emulator")):
             raise InputError(
-                "the emulator carries no VLANs: packet sockets take the tags from frames",
+                "the emulator cannot carry VLANs: packet sockets remove the tags from frames",
                 path=join_path("links", link.name),
-                hint="take its middleboxes and duplex away, and use the engine netem or auto",
+                hint="remove middlebox and duplex from the link, and use the engine netem or auto",
             )
         if engine != "netem" or not _emulated(link):
             continue
-        key, missing = "duplex", "medium that both directions share"
+        key, missing = "duplex", "shared medium (duplex: half)"
         if link.middlebox:
             key, missing = "middlebox", f"middleboxes, such as {link.middlebox[0].kind!r}"
         raise InputError(
             f"netem has no {missing}",
             path=join_path("links", link.name, key),
-            hint="with the engine auto the emulator carries this link, and netem the others",
+            hint="use the engine auto: then the emulator carries this link, and netem the others",
         )
 
 
 def _check_sender(link: Link, engine: str) -> None:
     path = join_path("links", link.name, "shaper")
-    hint = "take shaper away: the shaper is in the middle then"
+    hint = "remove the key shaper to shape in the middle"
     if not link.wire:
-        raise InputError("there is nothing to shape", path=path, hint="write 'netem: {}' beside it")
+        raise InputError("the link has no wire to shape", path=path, hint="add 'netem: {}' to it")
     if _emulated(link):
         what = "a shared medium" if link.half_duplex else "middleboxes"
-        raise InputError(f"a link with {what} is shaped in the middle", path=path, hint=hint)
+        raise InputError(
+            f"a link with {what} can be shaped only in the middle", path=path, hint=hint
+        )
     if engine == "emulator":
-        raise InputError("the emulator shapes in the middle", path=path, hint=hint)
+        raise InputError("the emulator shapes only in the middle", path=path, hint=hint)
 
 
 def _tagged(topology: Topology) -> set[str]:

@@ -215,7 +215,7 @@ def _(change: TakeAddress, present: Present) -> tuple[Operations, Present]:
     operations = changes.remove_address(present.built, change.node, change.interface, address)
     if address not in here:
         message = f"{change.interface!r} at {change.node!r} has no address {address} {present.when}"
-        raise InputError(message, hint=f"it has: {', '.join(here) or 'none'}")
+        raise InputError(message, hint=f"its addresses: {', '.join(here) or 'none'}")
     left = tuple(each for each in here if each != address)
     return operations, _readdressed(present, change.node, change.interface, left)
 
@@ -266,7 +266,7 @@ def _chosen(present: Present, node: Node, which: str) -> tuple[Endpoint, ...]:
     else:
         found = tuple(each for each in node.endpoints if which in (each.address, str(each.id)))
         if not found and not which.isdigit() and ":" not in which and "." not in which:
-            changes.check_name(names, which, f"interface of {node.name!r}")
+            changes.check_name(names, which, f"an interface of {node.name!r}")
     if not found:
         there = ", ".join(f"{each.id} ({each.address})" for each in node.endpoints) or "none"
         message = f"{which!r} at {node.name!r} has no endpoint {present.when}"

@@ -255,8 +255,8 @@ def check_size(skeleton: Skeleton) -> None:
     count = len(routers) * wanted - min(connected, len(routers) * wanted)
     if count > MAX_ROUTES:
         message = f"{len(routers)} routers and {wanted} subnets need {count} routes"
-        hint = "`routing: hosts` gives routes to the subnets of hosts only"
-        raise skeleton.document.error(f"{message}; {MAX_ROUTES} is the most", "nodes", hint)
+        hint = "set `routing: hosts` to compute routes only to the subnets of hosts"
+        raise skeleton.document.error(f"{message}; the maximum is {MAX_ROUTES}", "nodes", hint)
 
 
 def source_tables(skeleton: Skeleton, node: str) -> dict[End, int]:
@@ -301,7 +301,7 @@ def node_routes(
         route = _explicit(skeleton, addressing, node, wanted, path, by_key.values())
         key = route.table, route.destination
         if key in written:
-            message = f"there is a route to {route.destination} in table {route.table} already"
+            message = f"there is already a route to {route.destination} in table {route.table}"
             raise skeleton.document.error(message, path)
         written.add(key)
         by_key.pop(key, None)  # it may need earlier routes of the file
@@ -327,7 +327,7 @@ def _explicit(
     try:
         destination = ipaddress.ip_network(default if wanted.to == "default" else wanted.to)
     except ValueError as problem:
-        raise error(f"{wanted.to!r} is no prefix: {problem}", f"{path}.to") from None
+        raise error(f"{wanted.to!r} is not a prefix: {problem}", f"{path}.to") from None
     route = Route(
         destination=str(destination),
         via=None if via is None else str(via),
@@ -336,7 +336,7 @@ def _explicit(
         kind=wanted.kind,
     )
     if (wanted.kind == "unreachable") is (via is not None or wanted.interface is not None):
-        message = "a unicast route needs via or interface, an unreachable one has neither"
+        message = "a unicast route needs via or interface; an unreachable route has neither"
         raise error(message, path)
     names = [end.name for end in skeleton.ends[node]]
     if wanted.interface is not None and wanted.interface not in names:
@@ -345,17 +345,17 @@ def _explicit(
     own = [address for end in skeleton.ends[node] for address in addressing.of[end]]
     unicast = wanted.kind == "unicast"
     if unicast and destination.version == 6 and not any(it.family is Family.IPV6 for it in own):
-        raise error(f"{node!r} has no IPv6 address, so Linux gives it no IPv6 route", path)
+        raise error(f"{node!r} has no IPv6 address, so Linux accepts no IPv6 route there", path)
     if via is None:
         return route
     if via.version != destination.version:
-        raise error(f"{via} is of another family than {destination}", f"{path}.via")
+        raise error(f"{via} and {destination} are of different address families", f"{path}.via")
     if via.version == 6 and any(each.host == str(via) for each in own):
         raise error(f"{via} is an address of {node!r} itself", f"{path}.via")
     networks = {end.name: addressing.of[end] for end in skeleton.ends[node]}
     interface = _interface_toward(via, wanted, networks, before)
     if interface is None:
-        raise error(f"{via} is on no network of {node!r}", f"{path}.via")
+        raise error(f"{via} is not on a network of {node!r}", f"{path}.via")
     return msgspec.structs.replace(route, interface=interface)
 
 
@@ -415,5 +415,5 @@ def _parse_via(skeleton: Skeleton, wanted: RouteSpec, path: str) -> IpAddress | 
     try:
         return ipaddress.ip_address(wanted.via)
     except ValueError:
-        message = f"{wanted.via!r} is no address"
+        message = f"{wanted.via!r} is not an address"
         raise skeleton.document.error(message, f"{path}.via") from None

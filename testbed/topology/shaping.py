@@ -59,7 +59,7 @@ def shaping(document: Document[TopologySpec], path: str, spec: LinkSpec) -> Shap
         where = f"{path}.{join_path('toward', node)}"
         if node not in spec.between:
             hint = nearest(node, list(spec.between))
-            raise document.error(f"{node!r} is not at this link", where, hint)
+            raise document.error(f"{node!r} is not an end of this link", where, hint)
         return _read(document, both, options, where)
 
     toward = all_of(*(functools.partial(read_toward, *it) for it in spec.toward.items()))

@@ -45,7 +45,7 @@ def build(document: Document[TopologySpec], spec: TopologySpec) -> Skeleton:
     """Check names and references, and find the segments.  Raises InputError."""
     nodes = {name: node or NodeSpec() for name, node in spec.nodes.items()}
     if not nodes:
-        raise document.error("there are no nodes", "nodes")
+        raise document.error("the topology has no nodes", "nodes")
     links: dict[str, tuple[End, End]] = {}
     vlans: dict[End, tuple[End, ...]] = {}
     tunnels: dict[str, tuple[End, End]] = {}
@@ -77,7 +77,7 @@ def build(document: Document[TopologySpec], spec: TopologySpec) -> Skeleton:
 
     def check_ends(name: str, node: NodeSpec) -> None:
         if node.kind is Kind.SWITCH and len(ends[name]) > MAX_PORTS:
-            message = f"{len(ends[name])} links; a Linux bridge has at most {MAX_PORTS} ports"
+            message = f"the switch has {len(ends[name])} links; the maximum is {MAX_PORTS}"
             raise document.error(message, join_path("nodes", name), "use more switches")
         vrfs.check(document, name, node, [end.name for end in ends[name]])
 
@@ -107,9 +107,9 @@ def _check_names(
 
     def check_path(place: str, name: str) -> None:
         if name in vlans:
-            raise document.error(f"{name!r} is the name of a VLAN", join_path(place, name))
+            raise document.error(f"{name!r} is already the name of a VLAN", join_path(place, name))
         if place == "tunnels" and name in spec.links:
-            raise document.error(f"{name!r} is the name of a link, too", join_path(place, name))
+            raise document.error(f"{name!r} is already the name of a link", join_path(place, name))
 
     def check(end: End) -> None:
         taken = names.setdefault(end.node, set())
@@ -139,13 +139,13 @@ def end_specs(link: LinkSpec) -> dict[str, EndSpec]:
 def _check_node(document: Document[TopologySpec], name: str, node: NodeSpec) -> None:
     path = join_path("nodes", name)
     if not _NODE_NAME.fullmatch(name):
-        message = f"{name!r} is no name for a node"
-        raise document.error(message, path, "use letters, digits, '-', '_' and '.', at most 64")
+        message = f"{name!r} is not a valid name for a node"
+        raise document.error(message, path, "use 1 to 64 letters, digits, '-', '_' and '.'")
     if node.kind is not Kind.SWITCH:
         return
     if len(name) > MAX_NAME or _OWN_NAME.fullmatch(name):
-        message = f"{name!r} is no name for a switch"
-        hint = f"a bridge is called so: at most {MAX_NAME} characters, not lo, w0a, p0b"
+        message = f"{name!r} is not a valid name for a switch"
+        hint = f"its bridge has this name: at most {MAX_NAME} characters, and not lo, w0a or p0b"
         raise document.error(message, path, hint)
     for key in ("sysctls", "routes", "mptcp", "policy_routing", "run", "vrf"):
         if getattr(node, key) != getattr(NodeSpec(), key):
@@ -162,7 +162,7 @@ def _ends(
     path = join_path("links", name)
     specs = end_specs(link)
     if len(specs) != 2 or len(link.between) != 2:
-        raise document.error("a link is between two different nodes", f"{path}.between")
+        raise document.error("a link needs two different nodes", f"{path}.between")
     ends = []
     for place, (node, spec) in enumerate(specs.items()):
         key: str | int = node if isinstance(link.between, dict) else place
@@ -171,7 +171,7 @@ def _ends(
             raise document.error(f"there is no node {node!r}", where, nearest(node, nodes))
         switch = nodes[node].kind is Kind.SWITCH
         if switch and spec != EndSpec():
-            raise document.error(f"{node!r} is a switch: nothing can be set at its end", where)
+            raise document.error(f"{node!r} is a switch: its end has no options", where)
         interface = f"p{index}{'ab'[place]}" if switch else spec.interface or name
         ends.append(
             End(
@@ -217,8 +217,8 @@ def _segments(
         if not (a.switch and b.switch):
             continue
         if find(a.node) == find(b.node):
-            message = "closes a loop of switches, in which frames would circle for ever"
-            raise document.error(message, join_path("links", name), "take one of its links out")
+            message = "closes a loop of switches, where frames would circulate forever"
+            raise document.error(message, join_path("links", name), "remove one link of the loop")
         leader[find(b.node)] = find(a.node)
 
     segments: list[Segment] = []

@@ -42,8 +42,8 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class EndpointSpec(Spec, frozen=True, kw_only=True):
     """MPTCP endpoints of a node, as in ip-mptcp(8): the addresses of one interface, or one address.
 
-    The node need not have the ``address``: so it announces one that leads nowhere, or the one that
-    a NAT gives it.
+    The node need not have the ``address``. It can announce an unreachable address, or the address
+    that a NAT gives it.
     """
 
     interface: str | None = None
@@ -57,17 +57,17 @@ class EndpointSpec(Spec, frozen=True, kw_only=True):
         """Return why ``mptcp_pm_nl_add_addr_doit`` would refuse it, or why it has no effect."""
         flags = set(self.flags)
         if self.interface is None and self.address is None:
-            return "an endpoint has an interface, an address, or both"
+            return "an endpoint needs an interface, an address, or both"
         if self.address is not None and not _is_address(self.address):
-            return f"{self.address!r} is no address"
+            return f"{self.address!r} is not an address"
         if {"signal", "fullmesh"} <= flags:
             return "signal and fullmesh exclude each other"
         if "fullmesh" in flags and "subflow" not in flags:
             return "fullmesh has no effect without subflow"
         if self.port is not None and not ("signal" in flags and "subflow" not in flags):
-            return "a port needs signal and excludes subflow: it is announced with the address"
+            return "a port needs signal and excludes subflow: an announcement carries it"
         if len(flags) < len(self.flags):
-            return "a flag stands here twice"
+            return "a flag appears twice"
         return None
 
 
@@ -80,14 +80,14 @@ def _is_address(text: str) -> bool:
 
 
 class LimitsSpec(Spec, frozen=True, kw_only=True):
-    """``ip mptcp limits``."""
+    """Limits of the path manager, as in ``ip mptcp limits``."""
 
     subflows: Limit = MAX_SUBFLOWS
     add_addr_accepted: Limit = MAX_SUBFLOWS
 
 
 class NodeMptcpSpec(Spec, frozen=True, kw_only=True):
-    """MPTCP of one host; ``endpoints`` is one set of flags for all interfaces, or a list."""
+    """MPTCP of a host.  ``endpoints`` is one set of flags for all interfaces, or a list."""
 
     limits: LimitsSpec = LimitsSpec()
     endpoints: Literal["subflow", "signal", "fullmesh", "none"] | list[FlagName | EndpointSpec] = (
@@ -96,7 +96,7 @@ class NodeMptcpSpec(Spec, frozen=True, kw_only=True):
 
 
 class RouteSpec(Spec, frozen=True, kw_only=True):
-    """One route to add, or to put in place of the computed one of the same table and prefix."""
+    """A route that is added, or replaces the computed one of the same table and prefix."""
 
     to: str  # a prefix; "default" is 0.0.0.0/0, or ::/0 when ``via`` is IPv6
     via: str | None = None
@@ -108,11 +108,11 @@ class RouteSpec(Spec, frozen=True, kw_only=True):
 class NodeSpec(Spec, frozen=True, kw_only=True):
     """A host, relay, router or switch.
 
-    ``run`` names commands that the node runs once the network is built, in their order: each a
-    program with its arguments, or a line for the shell.  One that fails ends everything.
+    ``run`` lists commands that run on the node, in order, when the network is built.  Each is a
+    program with its arguments, or a line for the shell.  If one fails, the build fails.
 
-    ``vrf`` gives a router routing tables of their own: the name of each, and its interfaces.  No
-    packet goes from one to another, or to an interface that is in none.
+    ``vrf`` lists the VRFs of a router by name, with the interfaces of each.  A VRF has a routing
+    table of its own.  No packet leaves it for another VRF, or for an interface outside all VRFs.
     """
 
     kind: Kind = Kind.HOST
@@ -127,8 +127,9 @@ class NodeSpec(Spec, frozen=True, kw_only=True):
 class EndSpec(Spec, frozen=True, kw_only=True):
     """One end of a link, a VLAN or a tunnel.
 
-    ``addresses`` is all the end has: addresses with prefix length, and the words ``ipv4`` and
-    ``ipv6`` for an automatic one.  Left out, it is ``[ipv4, ipv6]``, or of a link with VLANs none.
+    ``addresses`` lists all addresses of the end, with prefix length.  The words ``ipv4`` and
+    ``ipv6`` stand for an automatic one.  The default is ``[ipv4, ipv6]``; an end of a link with
+    VLANs has none by default.
     """
 
     interface: str | None = None
@@ -149,12 +150,12 @@ class LinkOptions(Spec, frozen=True, kw_only=True):
 class LinkSpec(LinkOptions, frozen=True, kw_only=True):
     """A link.  ``toward`` changes options of the direction that leads to the named node.
 
-    ``middlebox`` names what stands on it, from its first end to its second: a text, or a
-    list of texts and ``{NAME: OPTIONS}``.  A text is a name, perhaps with options, as
-    ``split(size=500)``; the first kind of text may have several, with spaces between them.
+    ``middlebox`` names the boxes on the link, from its first end to its second.  It is a list of
+    names and ``{NAME: OPTIONS}``, or one text with names separated by spaces.  A name can have
+    options, as in ``split(size=500)``.
 
-    ``vlan`` names the VLANs (IEEE 802.1Q) that hosts and routers at its ends are in: their
-    numbers, or of each number what is to be said of its ends.
+    ``vlan`` lists the VLANs (IEEE 802.1Q) of the hosts and routers at its ends: numbers, or a
+    mapping from each number to the options of its ends.
     """
 
     between: list[str] | dict[str, EndSpec | None]
@@ -166,18 +167,17 @@ class LinkSpec(LinkOptions, frozen=True, kw_only=True):
 class TunnelEndSpec(EndSpec, frozen=True, kw_only=True):
     """One end of a tunnel.
 
-    ``local`` is the interface of the node, or the address there, that the tunnel's own packets
-    leave from: by default the first one.
+    ``local`` is the interface of the node, or the address, that the tunnel's packets leave from.
+    The default is the first one.
     """
 
     local: str | None = None
 
 
 class TunnelSpec(Spec, frozen=True, kw_only=True):
-    """A tunnel between two hosts or routers: an interface at each that the network carries.
+    """A tunnel between two hosts or routers.  It has an interface at each of them.
 
-    ``gre`` goes between IPv4 addresses, ``ip6gre`` between those of IPv6, ``wireguard`` over UDP
-    between either.
+    ``gre`` runs over IPv4, ``ip6gre`` over IPv6, and ``wireguard`` over UDP on either.
     """
 
     between: list[str] | dict[str, TunnelEndSpec | None]
@@ -223,7 +223,7 @@ class BCubeSpec(LinkOptions, frozen=True, kw_only=True):
 
 
 class GenerateSpec(Spec, frozen=True, kw_only=True):
-    """Nodes and links made by rule, beside those written out."""
+    """Generated nodes and links, in addition to those under ``nodes`` and ``links``."""
 
     star: StarSpec | None = None
     line: LineSpec | None = None
@@ -232,14 +232,14 @@ class GenerateSpec(Spec, frozen=True, kw_only=True):
 
 
 class AddressingSpec(Spec, frozen=True, kw_only=True):
-    """The pools of automatic addresses; null: none of that family."""
+    """The pools of automatic addresses.  Null means no addresses of that family."""
 
     ipv4: str | None = "10.0.0.0/8"
     ipv6: str | None = "fd00::/32"
 
 
 class TopologyMptcpSpec(Spec, frozen=True, kw_only=True):
-    """Of which family endpoints are made; by default IPv4 where the topology has it."""
+    """The address family of MPTCP endpoints; by default IPv4 if the topology has it."""
 
     family: Literal["ipv4", "ipv6", "both"] | None = None
 
@@ -247,9 +247,9 @@ class TopologyMptcpSpec(Spec, frozen=True, kw_only=True):
 class TopologySpec(Spec, frozen=True, kw_only=True):
     """A topology file.
 
-    ``routing`` says where computed routes lead: to ``all`` subnets, or to those of ``hosts`` only,
-    which a network of many routers needs.  With ``multipath`` routers use all ways of the fewest
-    hops: the kernel chooses one for each connection or subflow, by a hash of addresses and ports.
+    ``routing`` selects the destinations of computed routes: ``all`` subnets, or only those of
+    ``hosts``, which a network of many routers needs.  With ``multipath``, routers use all shortest
+    paths: the kernel chooses one per connection or subflow, by a hash of addresses and ports.
     """
 
     description: str = ""

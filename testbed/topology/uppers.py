@@ -50,7 +50,7 @@ def vlans(
 
     def add(place: str, number: int, said: Mapping[str, EndSpec | None]) -> None:
         if number in found:
-            raise document.error(f"VLAN {number} stands here twice", place)
+            raise document.error(f"VLAN {number} appears twice", place)
         hosts = [end for end in ends if not end.switch]
         for node in said:
             if node not in [end.node for end in hosts]:
@@ -73,7 +73,9 @@ def vlans(
 
     def checked(place: str, text: str, said: Mapping[str, EndSpec | None]) -> None:
         if not text.isdecimal() or not 1 <= int(text) <= MAX_VLAN:
-            raise document.error(f"{text!r} is no VLAN: they are numbered 1 to {MAX_VLAN}", place)
+            raise document.error(
+                f"{text!r} is not a VLAN: VLANs are numbered 1 to {MAX_VLAN}", place
+            )
         add(place, int(text), said)
 
     all_of(*(functools.partial(checked, *each) for each in numbered))
@@ -116,10 +118,10 @@ def tunnel_ends(
         )
     }
     if len(specs) != 2 or len(tunnel.between) != 2:
-        raise document.error("a tunnel is between two different nodes", f"{path}.between")
+        raise document.error("a tunnel needs two different nodes", f"{path}.between")
     for key, kinds in (("key", ("gre", "ip6gre")), ("port", ("wireguard",))):
         if getattr(tunnel, key) is not None and tunnel.kind not in kinds:
-            raise document.error(f"{tunnel.kind} has no {key}", f"{path}.{key}")
+            raise document.error(f"a {tunnel.kind} tunnel has no {key}", f"{path}.{key}")
     ends = []
     for place, (node, spec) in enumerate(specs.items()):
         at: str | int = node if isinstance(tunnel.between, dict) else place

@@ -36,13 +36,15 @@ def check(
     """
     path = join_path("nodes", name, "vrf")
     if node.vrf and node.kind is not Kind.ROUTER:
-        hint = "sockets of a host's programs are in no VRF, and would not see its interfaces"
-        raise document.error(f"{name!r} is a {node.kind}: VRFs are for routers", path, hint)
+        hint = "programs of a host cannot use interfaces in a VRF: their sockets are outside it"
+        raise document.error(f"{name!r} is a {node.kind}: only routers have VRFs", path, hint)
     taken: dict[str, str] = {}
 
     def check_name(vrf: str) -> None:
         if problem := unfit(vrf, interfaces):
-            message = f"{vrf!r} is no name for a VRF, as its interface is called so and {problem}"
+            message = (
+                f"{vrf!r} is not a valid name for a VRF: it also names an interface and {problem}"
+            )
             raise document.error(message, f"{path}.{join_path(vrf)}")
 
     def check_member(vrf: str, index: int, member: str) -> None:
@@ -51,7 +53,7 @@ def check(
             message = f"{name!r} has no interface {member!r}"
             raise document.error(message, place, nearest(member, interfaces))
         if member in taken:
-            raise document.error(f"{member!r} is in the VRF {taken[member]!r} already", place)
+            raise document.error(f"{member!r} is already in the VRF {taken[member]!r}", place)
         taken[member] = vrf
 
     all_of(

@@ -120,7 +120,7 @@ def test_a_full_disk_is_said(lab: str) -> None:
     [
         (("client.eth7",), 1, "eth7 cannot be listened to: no interface with this name"),
         (("clint.wifi",), 2, "there is no node 'clint'; did you mean 'client'?"),
-        (("client", "--host", "x"), 2, "'x' is no address; write for example 10.0.1.1"),
+        (("client", "--host", "x"), 2, "'x' is not an address; write for example 10.0.1.1"),
         (("client", "-w", "/no/such/file"), 2, "/no/such/file cannot be written"),
         (("client", "--json"), 2, "--json needs a file"),
     ],

@@ -22,7 +22,7 @@ TOPOLOGY = Path(__file__).parents[2] / "topologies" / "lan_switch.yaml"
         ("client", "servers", "10.0.1.2", "'servers' is no host or router here"),
         ("@wire", "server", None, "'@wire' is no host or router here"),
         ("SWITCH", "server", None, "is no host or router here"),
-        ("client", "server", "foo", "'foo' is no address"),
+        ("client", "server", "foo", "'foo' is not an address"),
     ],
 )
 def test_what_is_not_there_is_bad_input(client, server, dialled, message):

@@ -72,7 +72,7 @@ def _version(host: str) -> int:
     try:
         return ipaddress.ip_address(host).version
     except ValueError:
-        raise InputError(f"{host!r} is no address", hint="write for example 10.0.1.1") from None
+        raise InputError(f"{host!r} is not an address", hint="write for example 10.0.1.1") from None
 
 
 def _with_address(host: str, version: int, *, last: bool) -> list[_Step]:

@@ -136,7 +136,7 @@ def test_flags_of_an_endpoint_change_and_the_others_stay():
             "add_endpoint: {interface: lte, flags: [subflow]}",
             "10.0.2.1 at 'client' is an endpoint at that time; its id is 2",
         ),
-        ("set_endpoint: {interface: lt, backup: true}", "'lt' is no interface of 'client'"),
+        ("set_endpoint: {interface: lt, backup: true}", "'lt' is not an interface of 'client'"),
     ],
 )
 def test_endpoints_that_cannot_change_so(event, message):

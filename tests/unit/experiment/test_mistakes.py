@@ -48,7 +48,7 @@ from tests.experiment_text import EXPERIMENT
         ("events: [{at: 1s, state: down}]", r"either a link or a node"),
         ("events: [{at: 1s, link: wifi, state: up, toward: client}]", r"goes with 'set' only"),
         ("events: [{at: soon, link: wifi, state: up}]", r"try.yaml:3: events\[0\].*'soon'"),
-        ("events: [{at: 1s, node: nobody, run: ['true']}]", r"try.yaml:3: .*'nobody' is no node"),
+        ("events: [{at: 1s, node: nobody, run: ['true']}]", r"3: .*'nobody' is not a node"),
         ("expect: [{metric: goodput, stack: tcp}]", r"try.yaml:3: expect\[0\].*at_least"),
         (
             "expect: [{metric: goodputt, stack: tcp, at_least: 1}]",

@@ -91,7 +91,7 @@ def test_values_that_are_equal_but_not_the_same_are_told_apart(made: list[object
 def test_a_direction_to_a_node_that_is_not_at_the_link_is_refused_whatever_is_known() -> None:
     cells = Networks(loads_topology(TEXT))
     cells.network({}, None)
-    with pytest.raises(InputError, match="'clent' is not at this link"):
+    with pytest.raises(InputError, match="'clent' is not an end of this link"):
         cells.network({"links.wifi.toward.clent.delay": "5ms"}, None)
 
 

@@ -78,14 +78,14 @@ def test_boxes_stand_in_the_order_in_which_they_are_written() -> None:
         ("[{strip_options: {where: sin}}]", "strip_options.where: .*did you mean 'syn'"),
         ("[{strip_options: {toward: sever}}]", "'sever' is at no end .*did you mean 'server'"),
         ("[{coalesce: {size: 1461}}]", "do not fit into the link's MTU; at most 1460"),
-        ("[{nat: {public: here, outside: server}}]", "'here' is no address"),
+        ("[{nat: {public: here, outside: server}}]", "'here' is not an address"),
         ("[{nat: {public: 10.9.9.9, outside: server, timeout: 0s}}]", "must be more than 0"),
         ("[{policer: {rate: fast}}]", "'fast' is not a rate"),
         ("[{policer: {rate: 1mbit, burst: 1000}}]", "never let a full packet"),
         ("[{replay: {delay: soon}}]", r"middlebox\[0\].replay: 'soon' is not a time"),
         ("[{split: {size: 5}, replay: {}}]", "length <= 1"),
-        ("split(size=5", "is no middlebox; write NAME, or"),
-        ("split(5)", "'5' is not OPTION=VALUE; as in split"),
+        ("split(size=5", "is not a middlebox; write NAME, or"),
+        ("split(5)", "'5' is not OPTION=VALUE; write for example split"),
         ("'split(size=5, size=6)'", "middlebox: split: size is given twice"),
         ("[{nat: {public: 224.0.0.1, outside: server}}]", "'224.0.0.1' is not an address of one"),
         ("[{nat: {public: 'fd00::1%eth0', outside: server}}]", "is not an address of one host"),
@@ -129,7 +129,7 @@ def test_a_link_with_boxes_has_a_wire_that_the_emulator_carries() -> None:
 
 
 def test_netem_has_no_boxes() -> None:
-    said = "links.wifi.middlebox: netem has no middleboxes, such as 'rewrite_sequence'; with"
+    said = "links.wifi.middlebox: netem has no middleboxes, such as 'rewrite_sequence'; use"
     with pytest.raises(InputError, match=said):
         planned("rewrite_sequence", "netem")
 
@@ -205,7 +205,7 @@ def test_an_experiment_with_boxes_excludes_netem(tmp_path: Path) -> None:
     assert done.exit_code == 2
     assert done.output == (
         f"{file}:7: topology.links.wifi.middlebox: netem has no middleboxes, such as "
-        "'strip_options'; with the engine auto the emulator carries this link, and netem the "
+        "'strip_options'; use the engine auto: then the emulator carries this link, and netem the "
         "others\n"
     )
     assert CliRunner().invoke(application, ["check", "--sim", str(file)]).exit_code == 0

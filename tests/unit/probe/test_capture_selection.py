@@ -105,5 +105,5 @@ def test_packets_are_cut() -> None:
 
 
 def test_a_name_is_no_address() -> None:
-    with pytest.raises(InputError, match="'server' is no address"):
+    with pytest.raises(InputError, match="'server' is not an address"):
         Selection(host="server").program()

@@ -8,26 +8,26 @@ from testbed.errors import InputError
 from tests.topologies import LINEAR, TWO, error_of, growth, load
 
 BAD = {
-    "no nodes": ("links: {}", "lab.yaml:1: nodes: there are no nodes"),
+    "no nodes": ("links: {}", "lab.yaml:1: nodes: the topology has no nodes"),
     "missing node": (
         "nodes: {client: {}, server: {}}\nlinks:\n  a: {between: [client, servr]}",
         "lab.yaml:3: links.a.between[1]: there is no node 'servr'; did you mean 'server'?",
     ),
     "self loop": (
         "nodes: {a: {}}\nlinks:\n  x: {between: [a, a]}",
-        "lab.yaml:3: links.x.between: a link is between two different nodes",
+        "lab.yaml:3: links.x.between: a link needs two different nodes",
     ),
     "three ends": (
         "nodes: {a: {}, b: {}, c: {}}\nlinks:\n  x: {between: [a, b, c]}",
-        "lab.yaml:3: links.x.between: a link is between two different nodes",
+        "lab.yaml:3: links.x.between: a link needs two different nodes",
     ),
     "node name": (
         "nodes:\n  a/b: {}",
-        "lab.yaml:2: nodes.a/b: 'a/b' is no name for a node",
+        "lab.yaml:2: nodes.a/b: 'a/b' is not a valid name for a node",
     ),
     "switch name": (
         "nodes:\n  w0a: {kind: switch}",
-        "lab.yaml:2: nodes.w0a: 'w0a' is no name for a switch",
+        "lab.yaml:2: nodes.w0a: 'w0a' is not a valid name for a switch",
     ),
     "switch sysctls": (
         "nodes:\n  s: {kind: switch, sysctls: {net.a: 1}}",
@@ -37,16 +37,16 @@ BAD = {
         "nodes: {a: {}, b: {}}\nlinks:\n  abcdefghijklmnop: {between: [a, b]}",
         (
             "lab.yaml:3: links.abcdefghijklmnop: interface 'abcdefghijklmnop' at 'a' has 16"
-            " characters; Linux takes 1 to 15; set links.abcdefghijklmnop.between.a.interface"
+            " characters; Linux allows 1 to 15; set links.abcdefghijklmnop.between.a.interface"
         ),
     ),
     "interface with slash": (
         "nodes: {a: {}, b: {}}\nlinks:\n  x:\n    between: {a: {interface: a/b}, b: {}}",
-        "lab.yaml:4: links.x.between.a.interface: interface 'a/b' at 'a' holds a character",
+        "lab.yaml:4: links.x.between.a.interface: interface 'a/b' at 'a' contains a character",
     ),
     "interface lo": (
         "nodes: {a: {}, b: {}}\nlinks:\n  lo: {between: [a, b]}",
-        "lab.yaml:3: links.lo: interface 'lo' at 'a' is taken by Linux itself",
+        "lab.yaml:3: links.lo: interface 'lo' at 'a' is reserved by Linux",
     ),
     "interface twice": (
         (
@@ -64,15 +64,15 @@ BAD = {
     ),
     "too many nodes": (
         "generate:\n  star: {count: 100000}",
-        "lab.yaml:2: generate.star.count: 100001 nodes are asked for; 10000 is the most",
+        "lab.yaml:2: generate.star.count: the topology has 100001 nodes; the maximum is 10000",
     ),
     "too many ports": (
         "generate: {star: {count: 2000}}",
-        "lab.yaml:1: nodes.hub: 2000 links; a Linux bridge has at most 1023 ports",
+        "lab.yaml:1: nodes.hub: the switch has 2000 links; the maximum is 1023",
     ),
     "too long a line": (
         "generate: {line: {count: 65}}",
-        "lab.yaml:1: generate.line.count: 65 nodes in a line; 64 is the most",
+        "lab.yaml:1: generate.line.count: the line has 65 nodes; the maximum is 64",
     ),
     "shaping of generated links": (
         "generate:\n  star:\n    count: 9\n    netem: {rate: parsec}",
@@ -84,7 +84,7 @@ BAD = {
     ),
     "generated twice": (
         "nodes: {h1: {}}\ngenerate:\n  star: {count: 2}",
-        "lab.yaml:3: generate.star: makes 'h1', which exists already",
+        "lab.yaml:3: generate.star: generates 'h1', which already exists",
     ),
     "negative rate": (
         TWO + "  lte:\n    between: [client, server]\n    netem:\n      rate: -5mbit",
@@ -117,11 +117,11 @@ BAD = {
     ),
     "toward a stranger": (
         TWO + "  lte:\n    between: [client, server]\n    toward: {clint: {delay: 5ms}}",
-        "lab.yaml:6: links.lte.toward.clint: 'clint' is not at this link; did you mean 'client'?",
+        "lab.yaml:6: links.lte.toward.clint: 'clint' is not an end of this link; did you mean",
     ),
     "address without prefix": (
         "nodes: {a: {}, b: {}}\nlinks:\n  x: {between: {a: {addresses: [10.1.0.1]}, b: {}}}",
-        "lab.yaml:3: links.x.between.a.addresses[0]: '10.1.0.1' is no address with a prefix",
+        "lab.yaml:3: links.x.between.a.addresses[0]: '10.1.0.1' is not an address with a prefix",
     ),
     "network address": (
         "nodes: {a: {}, b: {}}\nlinks:\n  x: {between: {a: {addresses: [10.1.0.0/24]}, b: {}}}",
@@ -133,14 +133,14 @@ BAD = {
     ),
     "multicast address": (
         "nodes: {a: {}, b: {}}\nlinks:\n  x: {between: {a: {addresses: [ff02::1/64]}, b: {}}}",
-        "lab.yaml:3: links.x.between.a.addresses[0]: ff02::1/64 is no unicast address",
+        "lab.yaml:3: links.x.between.a.addresses[0]: ff02::1/64 is not a unicast address",
     ),
     "duplicate address": (
         (
             "nodes: {a: {}, b: {}}\nlinks:\n  x:\n    between:\n"
             "      a: {addresses: [10.1.0.1/24]}\n      b: {addresses: [10.1.0.1/24]}"
         ),
-        "lab.yaml:6: links.x.between.b.addresses[0]: 10.1.0.1 is used twice: 'a' has it already",
+        "lab.yaml:6: links.x.between.b.addresses[0]: 10.1.0.1 is already an address of 'a'",
     ),
     "ends in two subnets": (
         (
@@ -158,16 +158,16 @@ BAD = {
         ),
         (
             "lab.yaml:5: links.y.between.b.addresses[0]: 10.1.0.128/25 overlaps 10.1.0.0/24 of link"
-            " 'x': a loop of addresses"
+            " 'x'; give each link a subnet of its own, or join the links with a switch"
         ),
     ),
     "pool used up": (
         TWO + "  lte: {between: [client, server]}\naddressing:\n  ipv4: 10.0.0.0/24",
-        "lab.yaml:6: addressing.ipv4: the pool 10.0.0.0/24 has no /24 left",
+        "lab.yaml:6: addressing.ipv4: the pool 10.0.0.0/24 has too few /24 subnets",
     ),
     "pool of the other family": (
         TWO + "addressing: {ipv4: 'fd00::/32'}",
-        "lab.yaml:4: addressing.ipv4: fd00::/32 is not ipv4",
+        "lab.yaml:4: addressing.ipv4: fd00::/32 is not an ipv4 prefix",
     ),
     "subnet used up": (
         (
@@ -179,18 +179,18 @@ BAD = {
     ),
     "IPv6 over a small MTU": (
         TWO + "  lte: {between: [client, server], mtu: 1000}",
-        "lab.yaml:4: links.lte.mtu: 1000 octets are too few for IPv6, which needs 1280",
+        "lab.yaml:4: links.lte.mtu: an MTU of 1000 octets is too small for IPv6, which needs 1280",
     ),
     "sysctl of the host": (
         "nodes:\n  a: {sysctls: {kernel.hostname: x}}",
         (
-            "lab.yaml:2: nodes.a.sysctls.\"kernel.hostname\": 'kernel.hostname' is no sysctl of a"
-            " node; only net.* belongs to a network namespace"
+            "lab.yaml:2: nodes.a.sysctls.\"kernel.hostname\": 'kernel.hostname' is not a sysctl of"
+            " a node; a network namespace has only sysctls net.*"
         ),
     ),
     "sysctl of two lines": (
         'sysctls:\n  net.a.b: "1\\n2"\nnodes: {a: {}}',
-        'lab.yaml:2: sysctls."net.a.b": the value is not one line',
+        'lab.yaml:2: sysctls."net.a.b": the value must be one line',
     ),
     "signal and fullmesh": (
         TWO.replace("client: {}", "client: {mptcp: {endpoints: [signal, fullmesh]}}"),
@@ -212,7 +212,7 @@ BAD = {
     ),
     "route via a stranger": (
         TWO.replace("client: {}", "client: {routes: [{to: default, via: 10.9.9.9}]}"),
-        "lab.yaml:1: nodes.client.routes[0].via: 10.9.9.9 is on no network of 'client'",
+        "lab.yaml:1: nodes.client.routes[0].via: 10.9.9.9 is not on a network of 'client'",
     ),
     "route written twice": (
         TWO.replace(
@@ -221,16 +221,16 @@ BAD = {
             " {to: 10.9.0.0/16, via: 10.0.1.2}]}",
         ),
         (
-            "lab.yaml:1: nodes.client.routes[1]: there is a route to 10.9.0.0/16 in table 254"
-            " already"
+            "lab.yaml:1: nodes.client.routes[1]: there is already a route to 10.9.0.0/16 in table"
+            " 254"
         ),
     ),
     "IPv6 route without IPv6": (
         "addressing: {ipv6: null}\n"
         + TWO.replace("client: {}", "client: {routes: [{to: '::/0', interface: wifi}]}"),
         (
-            "lab.yaml:2: nodes.client.routes[0]: 'client' has no IPv6 address, so Linux gives it"
-            " no IPv6 route"
+            "lab.yaml:2: nodes.client.routes[0]: 'client' has no IPv6 address, so Linux accepts"
+            " no IPv6 route there"
         ),
     ),
     "IPv6 route via itself": (
@@ -239,7 +239,7 @@ BAD = {
     ),
     "route to nowhere": (
         TWO.replace("client: {}", "client: {routes: [{to: 10.9.9.9/8, via: 10.0.1.2}]}"),
-        "lab.yaml:1: nodes.client.routes[0].to: '10.9.9.9/8' is no prefix",
+        "lab.yaml:1: nodes.client.routes[0].to: '10.9.9.9/8' is not a prefix",
     ),
     "route without a way": (
         TWO.replace("client: {}", "client: {routes: [{to: 10.9.0.0/16}]}"),
@@ -300,7 +300,7 @@ def test_too_many_written_nodes_are_refused_quickly() -> None:
     def refuse(size: int) -> None:
         count = 10_001 * size
         text = "nodes:\n" + "".join(f"  n{i}: {{}}\n" for i in range(count))
-        assert f"{count} nodes are asked for; 10000 is the most" in error_of(text)
+        assert f"the topology has {count} nodes; the maximum is 10000" in error_of(text)
 
     assert growth(refuse) < LINEAR
 
@@ -308,4 +308,6 @@ def test_too_many_written_nodes_are_refused_quickly() -> None:
 def test_endless_routing_tables_are_refused() -> None:
     routers = "".join(f"  r{i}: {{kind: router}}\n" for i in range(600))
     links = "".join(f"  l{i}: {{between: [r{i}, r{i + 1}]}}\n" for i in range(599))
-    assert "need 358202 routes; 200000 is the most" in error_of(f"nodes:\n{routers}links:\n{links}")
+    assert "need 358202 routes; the maximum is 200000" in error_of(
+        f"nodes:\n{routers}links:\n{links}"
+    )

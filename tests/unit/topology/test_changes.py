@@ -124,7 +124,7 @@ def test_a_new_address_is_routed_by_source_too() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda: changes.link_down(LAB, "wfi"), "'wfi' is no link; did you mean 'wifi'?"),
+        (lambda: changes.link_down(LAB, "wfi"), "'wfi' is not a link; did you mean 'wifi'?"),
         (
             lambda: changes.link_up(CARRIED, "t"),
             "'t' is a tunnel, which has no wire of its own; change the links that carry it",
@@ -135,24 +135,24 @@ def test_a_new_address_is_routed_by_source_too() -> None:
         ),
         (
             lambda: changes.shape(LAB, "lte", None, {"loss": "1%"}),
-            "link 'lte' has no wire that could be shaped; write 'netem: {}' at link 'lte'",
+            "link 'lte' has no wire to shape; add 'netem: {}' to link 'lte'",
         ),
-        (lambda: changes.shape(LAB, "wifi", "server", {}), "'server' is no end of link 'wifi'"),
+        (lambda: changes.shape(LAB, "wifi", "server", {}), "'server' is not an end of link 'wifi'"),
         (lambda: changes.shape(LAB, "wifi", None, {"los": "1%"}), "los"),
         (lambda: changes.shape(LAB, "wifi", None, {"loss": "101%"}), "loss"),
         (
             lambda: changes.add_address(LAB, "client", "wlan", "10.0.0.1/8"),
-            "'wlan' is no interface of 'client'",
+            "'wlan' is not an interface of 'client'",
         ),
         (
             lambda: changes.remove_address(LAB, "client", "wifi", "10.0.0.1"),
-            "'10.0.0.1' is no address with a prefix length",
+            "'10.0.0.1' is not an address with a prefix length",
         ),
         *(
             (lambda text=text: changes.add_address(LAB, "client", "wifi", text), reason)
             for text, reason in (
-                ("224.0.0.1/24", "is no unicast address"),
-                ("0.0.0.0/0", "is no unicast address"),
+                ("224.0.0.1/24", "is not a unicast address"),
+                ("0.0.0.0/0", "is not a unicast address"),
                 ("fe80::1%eth0/64", "is a link-local address"),
                 ("10.0.1.255/24", "is the broadcast address"),
                 ("10.0.1.0/24", "is the address of the network itself"),

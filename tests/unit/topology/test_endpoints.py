@@ -66,15 +66,15 @@ def test_an_endpoint_of_an_address_that_the_node_need_not_have() -> None:
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ("{address: 192.0.2, flags: [signal]}", "'192.0.2' is no address"),
-        ("{flags: [signal]}", "an endpoint has an interface, an address, or both"),
+        ("{address: 192.0.2, flags: [signal]}", "'192.0.2' is not an address"),
+        ("{flags: [signal]}", "an endpoint needs an interface, an address, or both"),
         (
             "{address: 10.0.1.1, flags: [signal]}, {interface: wifi, flags: [subflow]}",
             "two endpoints have 10.0.1.1",
         ),
         (
             "{address: 10.9.0.1, flags: [signal]}, {address: 10.9.0.1, flags: [signal]}",
-            "'10.9.0.1' stands here twice",
+            "'10.9.0.1' appears twice",
         ),
     ],
 )

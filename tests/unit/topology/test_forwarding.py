@@ -229,7 +229,7 @@ def test_a_gateway_that_is_the_node_itself_is_found_before_other_routes() -> Non
 
 def test_a_replaced_ipv4_route_leads_to_no_gateway() -> None:
     routes = "[{to: 10.0.1.0/24, via: 10.0.2.2}, {to: 10.8.0.0/24, via: 10.0.1.2}]"
-    with pytest.raises(InputError, match=r"10\.0\.1\.2 is on no network"):
+    with pytest.raises(InputError, match=r"10\.0\.1\.2 is not on a network"):
         on_route(f"nodes: {{a: {{policy_routing: false, routes: {routes}}}, b: {{}}}}", *TWICE)
 
 
@@ -312,7 +312,7 @@ def test_the_longest_ipv6_prefix_says_whether_a_gateway_is_on_link() -> None:
     assert hop is not None
     assert hop.interface.name == "l2"
     six = ("fd09:1::/32", "fd00:0:0:1::2", "fd09::/16", "fd08::/16", "fd09:1::1")
-    with pytest.raises(InputError, match="fd09:1::1 is on no network"):
+    with pytest.raises(InputError, match="fd09:1::1 is not on a network"):
         on_route(nodes % six, *TWICE)
 
 

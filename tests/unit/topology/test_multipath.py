@@ -104,9 +104,9 @@ def test_a_bcube_has_a_way_of_its_own_for_each_level(other: str) -> None:
     ("text", "message"),
     [
         ("{bcube: {ports: 1, levels: 2}}", "generate.bcube.ports"),
-        ("{bcube: {ports: 30, levels: 3}}", "generate.bcube.ports: 29700 nodes are asked for"),
+        ("{bcube: {ports: 30, levels: 3}}", "generate.bcube.ports: the topology has 29700 nodes"),
         ("{fat_tree: {ports: 3}}", "generate.fat_tree.ports"),
-        ("{fat_tree: {ports: 40}}", "generate.fat_tree.ports: 18000 nodes are asked for"),
+        ("{fat_tree: {ports: 40}}", "generate.fat_tree.ports: the topology has 18000 nodes"),
     ],
 )
 def test_fat_trees_that_cannot_be(text: str, message: str) -> None:

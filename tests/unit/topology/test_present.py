@@ -124,7 +124,7 @@ def test_a_renumbered_interface_comes_up_with_the_address_it_has_now() -> None:
         ),
         (
             [TakeAddress(node="client", interface="wifi", address="10.0.1.7/24")],
-            "'wifi' at 'client' has no address 10.0.1.7/24 now; it has: 10.0.1.1/24",
+            "'wifi' at 'client' has no address 10.0.1.7/24 now; its addresses: 10.0.1.1/24",
         ),
         (
             [
@@ -150,9 +150,9 @@ def test_a_renumbered_interface_comes_up_with_the_address_it_has_now() -> None:
         ),
         (
             [TakeEndpoint(node="client", which="wfi")],
-            "'wfi' is no interface of 'client'; did you mean 'wifi'?",
+            "'wfi' is not an interface of 'client'; did you mean 'wifi'?",
         ),
-        ([TakeEndpoint(node="clint", which="wifi")], "'clint' is no node"),
+        ([TakeEndpoint(node="clint", which="wifi")], "'clint' is not a node"),
     ],
 )
 def test_what_cannot_be_done_is_refused(changes: list[AnyChange], message: str) -> None:

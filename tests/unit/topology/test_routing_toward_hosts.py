@@ -53,5 +53,7 @@ def test_hosts_reach_each_other_by_the_fewest_hops(routing: str) -> None:
 def test_a_thousand_nodes_have_few_routes_to_hosts_and_too_many_to_all() -> None:
     topology = resolve(loads_topology(random_network(980, 20, 1, "hosts")))
     assert routes_of(topology) < 2 * 980 * 21
-    with pytest.raises(InputError, match=r"need .* routes; 200000 is the most; `routing: hosts`"):
+    with pytest.raises(
+        InputError, match=r"need .* routes; the maximum is 200000; set `routing: hosts`"
+    ):
         resolve(loads_topology(random_network(980, 20, 1, "all")))

@@ -51,12 +51,16 @@ def test_the_middle_is_the_default() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("netem: {rate: 20mbit}, ", "", "there is nothing to shape; write 'netem: {}' beside it"),
-        ("shaper", "duplex: half, shaper", "a link with a shared medium is shaped in the middle"),
+        ("netem: {rate: 20mbit}, ", "", "the link has no wire to shape; add 'netem: {}' to it"),
+        (
+            "shaper",
+            "duplex: half, shaper",
+            "a link with a shared medium can be shaped only in the middle",
+        ),
         (
             "shaper",
             "middlebox: rewrite_sequence, shaper",
-            "a link with middleboxes is shaped in the middle",
+            "a link with middleboxes can be shaped only in the middle",
         ),
     ],
 )
@@ -69,7 +73,7 @@ def test_what_it_does_not_go_with(old: str, new: str, message: str) -> None:
 
 def test_the_emulator_and_simulations_refuse_it() -> None:
     topology = load(SENDER)
-    with pytest.raises(InputError, match="the emulator shapes in the middle") as caught:
+    with pytest.raises(InputError, match="the emulator shapes only in the middle") as caught:
         plan(topology, engine="emulator")
     assert caught.value.path == "links.wifi.shaper"
     loop = VirtualLoop()

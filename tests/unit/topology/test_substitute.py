@@ -56,7 +56,7 @@ def test_an_entry_of_a_list() -> None:
         ("links.wifi.netem.dely", "there is no 'dely' in links.wifi.netem; did you mean 'delay'?"),
         ("nodes.clint.kind", "there is no 'clint' in nodes; did you mean 'client'?"),
         ("links.wifi.between[2]", "there is no entry 2 in links.wifi.between"),
-        ("links.wifi.between.x", "'x' is asked of a plain value in links.wifi.between"),
+        ("links.wifi.between.x", "there is no 'x' in links.wifi.between; this is a plain value"),
         ("links..wifi", "'links..wifi' is not a path"),
     ],
 )

@@ -75,9 +75,9 @@ def test_check_warns_of_what_is_seldom_meant(tmp_path: Path) -> None:
     done = run("check", str(file))
     assert done.returncode == 0
     *warnings, good = done.stdout.splitlines()
-    assert "20Mbps is 160mbit to tc" in warnings[0]
+    assert "tc reads 20Mbps as 160mbit" in warnings[0]
     assert "write 1% or 0.01%" in warnings[1]
-    assert "20 is 20 bit/s to tc; write 20mbit" in warnings[2]
+    assert "tc reads 20 as 20 bit/s; write 20mbit" in warnings[2]
     assert "did you mean 'tcp_rmem'?" in warnings[3]
     assert "did you mean 'tcp_sack'?" in warnings[4]
     assert len(warnings) == 5
@@ -157,4 +157,4 @@ def test_bad_input_is_one_line_on_stderr_and_exit_code_2() -> None:
 def test_an_experiment_in_the_place_of_a_topology_is_called_one(command: str) -> None:
     done = run(command, "experiments/quickstart.yaml")
     assert done.returncode == 2
-    assert "is an experiment, not a topology; `testbed run " in done.stderr
+    assert "is an experiment, not a topology; run it with `testbed run " in done.stderr

@@ -78,7 +78,7 @@ def test_wires_that_carry_vlans_are_netems() -> None:
     written = load_topology(shipped("vlans"))
     (wire,) = (it for it in plan(resolve(written)).operations if isinstance(it, AddWire))
     assert wire.engine == "netem"
-    with pytest.raises(InputError, match="the emulator carries no VLANs"):
+    with pytest.raises(InputError, match="the emulator cannot carry VLANs"):
         plan(resolve(written), engine="emulator")
 
 
@@ -133,7 +133,9 @@ def test_a_tunnel_does_not_carry_itself() -> None:
     text = text.replace("  rs:", "  xf: {between: [x, far]}\n  rs:").replace(
         "[r, s], kind", "[r, x], kind"
     )
-    assert "tunnels.t: 10.0.2.1 of 'x' is reached through a tunnel only" in error_of(text % "gre")
+    assert "tunnels.t: 10.0.2.1 of 'x' is reached only through another tunnel" in error_of(
+        text % "gre"
+    )
 
 
 def test_a_way_through_a_tunnel_crosses_the_links_that_carry_it() -> None:
@@ -218,7 +220,7 @@ def test_a_vrf_comes_before_what_belongs_to_it() -> None:
 BAD = {
     "number": (
         TRUNK.replace("[10, 20]", "{4095: }"),
-        "lab.yaml:3: links.t.vlan.4095: '4095' is no VLAN: they are numbered 1 to 4094",
+        "lab.yaml:3: links.t.vlan.4095: '4095' is not a VLAN: VLANs are numbered 1 to 4094",
     ),
     "number in a list": (
         TRUNK.replace("20", "5000"),
@@ -226,7 +228,7 @@ BAD = {
     ),
     "twice": (
         TRUNK.replace("20", "10"),
-        "lab.yaml:3: links.t.vlan[1]: VLAN 10 stands here twice",
+        "lab.yaml:3: links.t.vlan[1]: VLAN 10 appears twice",
     ),
     "other node": (
         TRUNK.replace("[10, 20]", "{10: {c: }}"),
@@ -236,7 +238,7 @@ BAD = {
         TRUNK.replace("t:", "averylongtrunk:"),
         (
             "lab.yaml:3: links.averylongtrunk.vlan.10: interface 'averylongtrunk.10' at 'a' has 17 "
-            "characters; Linux takes 1 to 15; set links.averylongtrunk.vlan.10.a.interface"
+            "characters; Linux allows 1 to 15; set links.averylongtrunk.vlan.10.a.interface"
         ),
     ),
     "between switches": (
@@ -249,15 +251,15 @@ BAD = {
     ),
     "key of wireguard": (
         ROUTED.replace("%s", "wireguard, key: 1"),
-        "lab.yaml:7: tunnels.t.key: wireguard has no key",
+        "lab.yaml:7: tunnels.t.key: a wireguard tunnel has no key",
     ),
     "port of gre": (
         ROUTED.replace("%s", "gre, port: 1"),
-        "lab.yaml:7: tunnels.t.port: gre has no port",
+        "lab.yaml:7: tunnels.t.port: a gre tunnel has no port",
     ),
     "one end": (
         (ROUTED % "gre").replace("[r, s], kind", "[r], kind"),
-        "lab.yaml:7: tunnels.t.between: a tunnel is between two different nodes",
+        "lab.yaml:7: tunnels.t.between: a tunnel needs two different nodes",
     ),
     "no node": (
         (ROUTED % "gre").replace("[r, s], kind", "[r, t], kind"),
@@ -266,21 +268,21 @@ BAD = {
     "local": (
         (ROUTED % "gre").replace("[r, s], kind", "{r: {local: sr}, s: }, kind"),
         (
-            "lab.yaml:7: tunnels.t.between.r.local: 'r' has no interface or address 'sr' to "
-            "send from; did you mean 'rs'?"
+            "lab.yaml:7: tunnels.t.between.r.local: 'r' has no interface or address 'sr' for "
+            "the tunnel's packets; did you mean 'rs'?"
         ),
     ),
     "name of a link": (
         (ROUTED % "gre").replace("t: {between", "rs: {between"),
-        "lab.yaml:7: tunnels.rs: 'rs' is the name of a link, too",
+        "lab.yaml:7: tunnels.rs: 'rs' is already the name of a link",
     ),
     "no address": (
         (ROUTED % "ip6gre").replace("\nnodes", "addressing: {ipv6: null}\nnodes"),
-        "lab.yaml:8: tunnels.t: 'r' has no ipv6 address to send from",
+        "lab.yaml:8: tunnels.t: 'r' has no ipv6 address for the tunnel's packets",
     ),
     "mtu": (
         (ROUTED % "gre, mtu: 900"),
-        "lab.yaml:7: tunnels.t.mtu: 900 octets are too few for IPv6, which needs 1280",
+        "lab.yaml:7: tunnels.t.mtu: an MTU of 900 octets is too small for IPv6, which needs 1280",
     ),
     "no way": (
         (
@@ -291,7 +293,7 @@ BAD = {
     ),
     "vrf of a host": (
         "nodes:\n  a: {vrf: {red: [x]}}\n  b: \nlinks: {x: {between: [a, b]}}",
-        "lab.yaml:2: nodes.a.vrf: 'a' is a host: VRFs are for routers",
+        "lab.yaml:2: nodes.a.vrf: 'a' is a host: only routers have VRFs",
     ),
     "interface of a vrf": (
         "nodes:\n  a: {kind: router, vrf: {red: [y]}}\n  b: \nlinks: {x: {between: [a, b]}}",
@@ -302,33 +304,33 @@ BAD = {
             "nodes:\n  a: {kind: router, vrf: {red: [x], blue: [x]}}\n  b: \n"
             "links: {x: {between: [a, b]}}"
         ),
-        "lab.yaml:2: nodes.a.vrf.blue[0]: 'x' is in the VRF 'red' already",
+        "lab.yaml:2: nodes.a.vrf.blue[0]: 'x' is already in the VRF 'red'",
     ),
     "name of a vrf": (
         "nodes:\n  a: {kind: router, vrf: {x: [x]}}\n  b: \nlinks: {x: {between: [a, b]}}",
-        "lab.yaml:2: nodes.a.vrf.x: 'x' is no name for a VRF, as .* is used twice",
+        "lab.yaml:2: nodes.a.vrf.x: 'x' is not a valid name for a VRF: .* is used twice",
     ),
     "name of a vrf that Linux has": (
         "nodes:\n  a: {kind: router, vrf: {lo: [x]}}\n  b: \nlinks: {x: {between: [a, b]}}",
-        "lab.yaml:2: nodes.a.vrf.lo: 'lo' is no name for a VRF, as .* is taken by Linux itself",
+        "lab.yaml:2: nodes.a.vrf.lo: 'lo' is not a valid name for a VRF: .* is reserved by Linux",
     ),
     "mtu that follows": (
         (
             "nodes: {a: , b: }\nlinks: {x: {between: [a, b], mtu: 1320}}\n"
             "tunnels:\n  t: {between: [a, b], kind: wireguard}"
         ),
-        "lab.yaml:4: tunnels.t: 1260 octets are too few for IPv6, which needs 1280",
+        "lab.yaml:4: tunnels.t: an MTU of 1260 octets is too small for IPv6, which needs 1280",
     ),
     "mtu that follows, of IPv4": (
         (
             "addressing: {ipv6: null}\nnodes: {a: , b: }\nlinks: {x: {between: [a, b], mtu: 90}}\n"
             "tunnels:\n  t: {between: [a, b], kind: gre}"
         ),
-        "lab.yaml:5: tunnels.t: 66 octets are too few for IPv4, which needs 68",
+        "lab.yaml:5: tunnels.t: an MTU of 66 octets is too small for IPv4, which needs 68",
     ),
     "mtu that GRE cannot have": (
         ROUTED % "gre, mtu: 65512",
-        "lab.yaml:7: tunnels.t.mtu: 65512 octets are too many for gre, which takes 65511",
+        "lab.yaml:7: tunnels.t.mtu: an MTU of 65512 octets is too large for gre; the maximum",
     ),
     "equal tunnels": (
         (
@@ -336,7 +338,7 @@ BAD = {
             "tunnels:\n  t: {between: [a, b], kind: gre, key: 3}\n"
             "  u: {between: [b, a], kind: gre, key: 3}"
         ),
-        "lab.yaml:5: tunnels.u: the kernel could not tell its packets from those of 't'",
+        "lab.yaml:5: tunnels.u: the kernel cannot tell its packets from those of tunnel 't'",
     ),
     "equal ports": (
         (
@@ -344,7 +346,7 @@ BAD = {
             "tunnels:\n  t: {between: [a, b], kind: wireguard, port: 7}\n"
             "  u: {between: [b, c], kind: wireguard, port: 7}"
         ),
-        "lab.yaml:5: tunnels.u.port: 't' has the port 7 at 'b' already",
+        "lab.yaml:5: tunnels.u.port: tunnel 't' already has the port 7 at 'b'",
     ),
 }
 
