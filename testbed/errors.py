@@ -150,7 +150,7 @@ class OperationError(SandboxError):
     """
 
     def __init__(self, operation: str, *, wanted: str, seen: str, hint: str | None = None) -> None:
-        super().__init__(f"{operation}: wanted {wanted}, the kernel has {seen}", hint=hint)
+        super().__init__(f"{operation}: wanted {wanted}, got {seen}", hint=hint)
         self.operation = operation
         self.wanted = wanted
         self.seen = seen

@@ -29,7 +29,7 @@ def check_name(name: str) -> str:
     """Return ``name`` if it is valid for a sandbox; raise :class:`InputError` otherwise."""
     if not _NAME.fullmatch(name):
         raise InputError(
-            f"{name!r} cannot be the name of a sandbox",
+            f"{name!r} is not a valid name for a sandbox",
             hint="use 1 to 64 letters, digits, '.', '_' or '-', starting with a letter or digit",
         )
     return name
@@ -47,7 +47,7 @@ def bind(name: str) -> socket.socket:
         listener.close()
         raise SandboxError(
             f"a sandbox named {name} is already running",
-            hint=f"testbed down {name} ends it; another --name avoids it",
+            hint=f"end it with `testbed down {name}`, or choose another --name",
         ) from error
     return listener
 

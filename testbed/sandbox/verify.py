@@ -63,7 +63,7 @@ def compare(wanted: Mapping[Key, Expectation], facts: Facts) -> None:
             raise OperationError(
                 str(expectation.operation),
                 wanted=_words(key, expectation.value),
-                seen=", ".join(sorted(_words(key, each) for each in seen)) or "nothing of the kind",
+                seen=", ".join(sorted(_words(key, each) for each in seen)) or "none",
             )
 
 

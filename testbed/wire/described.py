@@ -9,20 +9,20 @@ from testbed.wire.queues import grammar as queues
 from testbed.wire.queues.kinds import KINDS
 
 _SUMMARIES: Final = {
-    "limit": "what may be held: packets, octets (64kb), time (100ms) or 1.5bdp",
+    "limit": "the most that may wait: packets, octets (64kb), time (100ms) or 1.5bdp",
     "delay": "TIME [JITTER [CORRELATION]] [distribution uniform|normal|pareto|paretonormal]",
     "rate": "RATE [PACKETOVERHEAD [CELLSIZE [CELLOVERHEAD]]] [burst SIZE]",
     "loss": (
         "[random] PERCENT [CORRELATION], gemodel P [R [1-H [1-K]]],"
-        " or state P13 [P31 [P32 [P23 [P14]]]]; ecn marks instead"
+        " or state P13 [P31 [P32 [P23 [P14]]]]; with ecn, packets are marked"
     ),
-    "reorder": "PERCENT [CORRELATION] [gap N]: packets that overtake those that are delayed",
+    "reorder": "PERCENT [CORRELATION] [gap N]: packets that overtake the delayed ones",
     "duplicate": "PERCENT [CORRELATION]: packets that arrive twice",
-    "corrupt": "PERCENT [CORRELATION]: packets of which one bit is inverted",
+    "corrupt": "PERCENT [CORRELATION]: packets in which one bit is inverted",
     "slot": "MIN [MAX] or distribution NAME DELAY JITTER; [packets N] [bytes N]: bursts",
-    "trace": "a file: of mahimahi's, or CSV with time and any of rate, delay, loss, limit",
-    "flap": "UP DOWN [seed N]: mean times for which the wire is there, and loses all that comes",
-    "queue": "what waits for the rate, and what is dropped or marked: KIND [OPTION VALUE]...",
+    "trace": "a file: a mahimahi trace, or CSV with time and any of rate, delay, loss, limit",
+    "flap": "UP DOWN [seed N]: mean times of a working wire, and of one that drops all",
+    "queue": "the queue in front of the rate: KIND [OPTION VALUE]...",
 }
 _VALUE: Final[dict[str, Any]] = {"type": ["string", "number"]}
 
@@ -52,7 +52,7 @@ def _queue() -> dict[str, Any]:
         }
         for kind in KINDS
     ]
-    text = {"type": "string", "description": "in the words of tc: fq_codel target 5ms ecn"}
+    text = {"type": "string", "description": "in the syntax of tc: fq_codel target 5ms ecn"}
     return {"description": _SUMMARIES["queue"], "anyOf": [text, *kinds]}
 
 

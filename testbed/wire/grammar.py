@@ -115,7 +115,7 @@ def text_of(option: str, value: object) -> str:
     if not isinstance(value, Mapping):
         return str(value)
     if option != "queue":
-        raise InputError(f"{option}: is one value, not a mapping")
+        raise InputError(f"{option}: takes one value, not a mapping")
     return queues.text_of(value)
 
 

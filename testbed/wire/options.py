@@ -77,7 +77,7 @@ class Delay(msgspec.Struct, frozen=True, kw_only=True):
         if self.jitter_ns and not self.delay_ns:
             raise InputError("delay: jitter needs a delay to vary", hint="write delay 10ms 2ms")
         if self.jitter_ns > MAX_JITTER_NS:
-            raise InputError("delay: jitter is larger than 2.147s, the most netem can do")
+            raise InputError("delay: jitter is larger than 2.147s, the maximum of netem")
         if not self.jitter_ns and (self.correlation or self.distribution != "uniform"):
             raise InputError("delay: a correlation or distribution needs jitter")
 
@@ -131,7 +131,7 @@ class FourStates(msgspec.Struct, frozen=True, kw_only=True, tag_field="model", t
     def __post_init__(self) -> None:
         _check_probabilities("loss", self.p13, self.p31, self.p32, self.p23, self.p14)
         if self.p13 + self.p14 > 1 or self.p31 + self.p32 > 1:
-            raise InputError("loss: the chances to leave a state add up to more than 100%")
+            raise InputError("loss: the probabilities to leave a state add up to more than 100%")
 
 
 Loss: TypeAlias = RandomLoss | GilbertElliott | FourStates
@@ -195,7 +195,7 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
         if self.most_ns < self.least_ns:
             raise InputError("slot: the longest time is shorter than the shortest")
         if self.jitter_ns > MAX_JITTER_NS:
-            raise InputError("slot: jitter is larger than 2.147s, the most netem can do")
+            raise InputError("slot: jitter is larger than 2.147s, the maximum of netem")
         if (self.distribution is Distribution.UNIFORM) is bool(self.delay_ns or self.jitter_ns):
             raise InputError("slot: a distribution needs a delay and a jitter")
         if not (self.most_ns or self.jitter_ns):

@@ -80,7 +80,7 @@ def load(path: str | Path) -> Loaded:
             if stat.S_ISDIR(mode):
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             if not stat.S_ISREG(mode):
-                raise InputError("the trace is no regular file", file=path)
+                raise InputError("the trace is not a regular file", file=path)
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise InputError(f"the trace cannot be read: {error.strerror}", file=path) from None
@@ -105,7 +105,7 @@ def _opportunities(data: bytes, path: str | Path) -> Trace:
             raise InputError(f"{text!r} is not a time in whole ms", file=path, line=number)
         time_ns = int(line) * _NS_PER_MS
         if time_ns < last:
-            raise InputError("times must not go down", file=path, line=number)
+            raise InputError("times must not decrease", file=path, line=number)
         times.append(time_ns)
         last = time_ns
     if not last:
@@ -136,7 +136,7 @@ def _changes(data: bytes, path: str | Path) -> Changes:
         first_ns = step.at_ns if first_ns is None else first_ns
         step = msgspec.structs.replace(step, at_ns=step.at_ns - first_ns)
         if steps and step.at_ns <= steps[-1].at_ns:
-            raise InputError("times must go up", file=path, line=number)
+            raise InputError("times must increase", file=path, line=number)
         steps.append(step)
         numbers.append(number)
     if not steps:

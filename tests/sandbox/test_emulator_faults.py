@@ -132,13 +132,13 @@ def test_refusals_are_explained_and_change_nothing(tmp_path: Path) -> None:
         wire.emulator.add(
             link="gone", a="wire_a", b="nowhere", mtu=1500, toward_a=Netem(), toward_b=Netem()
         )
-    with pytest.raises(InputError, match=r"bad:2: times must not go down"):
+    with pytest.raises(InputError, match=r"bad:2: times must not decrease"):
         wire.add(f"trace {tmp_path}/bad")
-    with pytest.raises(SandboxError, match="wire 'lan': there is no direction 'b'"):
+    with pytest.raises(SandboxError, match="wire 'lan': it has no direction 'b'"):
         wire.emulator.set("lan", "b", Netem())
     assert wire.emulator.counters() == {}
     wire.add("delay 1ms")
-    with pytest.raises(SandboxError, match="wire 'lan': it exists already"):
+    with pytest.raises(SandboxError, match="wire 'lan': it already exists"):
         wire.add()
     with pytest.raises(InputError, match="cannot be read"):
         wire.emulator.set("lan", "b", Netem(trace=f"{tmp_path}/none"))

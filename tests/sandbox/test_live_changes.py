@@ -123,7 +123,7 @@ def test_a_pipe_as_a_trace_does_not_stop_the_wires(lab: str, tmp_path: Path) -> 
     os.mkfifo(tmp_path / "pipe")
     done = run("set", lab, "wifi", "rate=none", f"trace={tmp_path}/pipe")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "the trace is no regular file" in done.stderr
+    assert "the trace is not a regular file" in done.stderr
     assert run("status", lab).returncode == 0
 
 

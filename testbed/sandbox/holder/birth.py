@@ -41,9 +41,9 @@ def unshare_all() -> None:
         syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWNET)
     except OSError as error:
         raise PlatformError(
-            f"mount, PID and network namespaces cannot be made ({error.strerror})",
+            f"mount, PID and network namespaces are refused ({error.strerror})",
             why=_WHY_NAMESPACES,
-            instead="use a kernel with CONFIG_PID_NS and CONFIG_NET_NS, or look at"
+            instead="use a kernel with CONFIG_PID_NS and CONFIG_NET_NS, or raise"
             " /proc/sys/user/max_net_namespaces",
         ) from error
 
@@ -59,10 +59,10 @@ def _become_root_of_a_user_namespace() -> None:
     except OSError as error:
         raise PlatformError(
             f"unprivileged user namespaces are refused ({error.strerror})",
-            why="without root a sandbox needs one to own its network namespaces",
+            why="without root, a sandbox needs one to own its network namespaces",
             instead="run as root, or allow them: sysctl user.max_user_namespaces,"
             " kernel.unprivileged_userns_clone (Debian),"
-            " kernel.apparmor_restrict_unprivileged_userns (Ubuntu); in a chroot only root may",
+            " kernel.apparmor_restrict_unprivileged_userns (Ubuntu); a chroot needs root",
         ) from error
 
 
@@ -96,9 +96,9 @@ def _make_mounts_private() -> None:
         if error.errno != errno.EINVAL:
             raise _refused(error) from error
         raise PlatformError(
-            "the root directory is no mount point: this runs in a chroot",
+            "the root directory is not a mount point, as in a chroot",
             why="only a mount point can be made private to the sandbox",
-            instead="make its directory one before entering it: mount --bind DIR DIR",
+            instead="make it a mount point before the chroot: mount --bind DIR DIR",
         ) from error
 
 
@@ -106,8 +106,8 @@ def _refused(error: OSError) -> PlatformError:
     return PlatformError(
         f"the sandbox's private mounts are refused ({error})",
         why="its processes need a /proc of their own",
-        instead="outside a container it works; in one, unmask /proc (podman and docker:"
-        " --security-opt unmask=ALL) or run it with --privileged",
+        instead="run it outside a container, or unmask /proc in the container (podman and docker:"
+        " --security-opt unmask=ALL), or start the container with --privileged",
     )
 
 

@@ -75,7 +75,7 @@ def _carry_out(
     except TestbedError as error:
         left = _undo(network, before, wires)
         if left:
-            raise SandboxError(f"{error}; and it could not be undone: {', '.join(left)}") from error
+            raise SandboxError(f"{error}; not restored: {', '.join(left)}") from error
         raise
 
 

@@ -110,13 +110,13 @@ def _probes() -> Iterable[_Probe]:
     yield _Probe(
         "network namespaces",
         lambda: "unshare(CLONE_NEWNET)",
-        "every node is one",
+        "every node is a network namespace",
         "use a kernel with CONFIG_NET_NS",
     )
     yield _Probe(
         "user namespaces",
         _user_namespace,
-        "with them an ordinary user needs no root",
+        "without root, a sandbox needs one",
         "run as root, or allow them (user.max_user_namespaces and the distribution's own switch)",
     )
     yield _Probe("veth", _veth, "every link is made of veth pairs", "load the veth module")
@@ -124,15 +124,15 @@ def _probes() -> Iterable[_Probe]:
     yield _Probe(
         "netem",
         _netem,
-        "it shapes wires inside the kernel",
-        "wires are shaped by the emulator: --wire auto or emulator; or load sch_netem",
+        "it shapes wires in the kernel",
+        "use the emulator (--wire auto or emulator), or load sch_netem",
     )
     for name in ("htb", "pfifo", "codel", "fq_codel", "pie", "red"):
         yield _Probe(
             name,
             functools.partial(_discipline, name),
-            "a queue on a wire inside the kernel needs it",
-            f"wires with such a queue are shaped by the emulator; or load sch_{name}",
+            "queues on wires in the kernel need it",
+            f"use the emulator for wires with such a queue, or load sch_{name}",
         )
     for device, option in _DEVICES:
         yield _Probe(
@@ -144,44 +144,44 @@ def _probes() -> Iterable[_Probe]:
     yield _Probe(
         "redirect",
         _redirect,
-        "the netem engine passes frames on with a classifier and the mirred action",
+        "the netem engine forwards frames with a classifier and the mirred action",
         "use --wire emulator, or load cls_matchall and act_mirred",
     )
     yield _Probe(
         "mptcp",
         _mptcp,
-        "stack mptcp is the kernel's own Multipath TCP",
-        "use a kernel from 5.6 on with CONFIG_MPTCP",
+        "the stack mptcp is the kernel's Multipath TCP",
+        "use Linux 5.6 or later with CONFIG_MPTCP",
     )
     yield _Probe(
         "mptcp-endpoints",
         _endpoints,
         "the in-kernel path manager opens the additional subflows",
-        "use a kernel from 5.7 on with CONFIG_MPTCP",
+        "use Linux 5.7 or later with CONFIG_MPTCP",
     )
     yield _Probe(
         "packet sockets",
         _packet_socket,
-        "the emulator moves frames with them, and our own stack on its usual device",
+        "the emulator and the userspace stack send and receive frames with them",
         "use a kernel with CONFIG_PACKET",
     )
     yield _Probe(
         "cubic",
         lambda: _congestion_control("cubic"),
-        "it is the congestion control of almost all TCP",
+        "it is the usual congestion control of TCP",
         "add it to net.ipv4.tcp_allowed_congestion_control on the host, or compare with reno",
     )
     yield _Probe(
         "pidfd_getfd",
         _pidfd_getfd,
-        "probes read TCP_INFO and MPTCP_INFO of any program's sockets with it",
-        "use a kernel from 5.6 on; the samples of external programs are missing without",
+        "probes read TCP_INFO and MPTCP_INFO of other programs' sockets with it",
+        "use Linux 5.6 or later; without it, samples of external programs are missing",
     )
     yield _Probe(
         "tun",
         _tun,
-        "our own stack on TUN interfaces needs it (userspace(device=tun0)), as tunnels do",
-        "as root load the tun module, and run testbed as root or chmod 0666 /dev/net/tun",
+        "tunnels need it, and the userspace stack on TUN interfaces (userspace(device=tun0))",
+        "load the tun module as root, and run testbed as root or chmod 0666 /dev/net/tun",
     )
 
 
@@ -234,7 +234,7 @@ def _pair(netlink: Netlink) -> tuple[int, int]:
 def _veth() -> str:
     with Netlink() as netlink:
         _pair(netlink)
-    return "made a pair"
+    return "created a pair"
 
 
 def _bridge() -> str:
@@ -322,7 +322,7 @@ def _pidfd_getfd() -> str:
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-    return "fetched a descriptor of a child"
+    return "duplicated a descriptor of a child"
 
 
 def _tun() -> str:

@@ -82,7 +82,7 @@ def refusal(
     operation: Operation | str, error: KernelError, hint: str | None = None
 ) -> OperationError:
     """Return the error for an operation that the kernel refused."""
-    return OperationError(str(operation), wanted="it done", seen=f"answered {error}", hint=hint)
+    return OperationError(str(operation), wanted="success", seen=f"the error {error}", hint=hint)
 
 
 def _family(step: _Request | _Action) -> int | None:

@@ -85,7 +85,7 @@ class Server:
         try:
             self._network.play(time.monotonic_ns())
         except TestbedError as error:
-            self._fail(f"a wire does not change as it should: {error}")
+            self._fail(f"a scheduled change of a wire failed: {error}")
 
     def _fail(self, fault: str) -> None:
         """Record a fault, after which most requests fail, and report it to all clients."""
@@ -121,7 +121,7 @@ class Server:
         if ended.pid != self._network.emulator_pid:
             return
         status = os.waitstatus_to_exitcode(ended.status)
-        self._fail(f"the emulator ended (status {status}): its wires carry nothing any more")
+        self._fail(f"the emulator ended (status {status}): its wires no longer carry frames")
 
     def _accept(self, _: int) -> None:
         sock, _address = self._listener.accept()
@@ -281,4 +281,4 @@ class Server:
 
     def _require_health(self) -> None:
         if self._fault is not None:
-            raise SandboxError(self._fault, hint="take the sandbox down and start again")
+            raise SandboxError(self._fault, hint="take the sandbox down and start it again")

@@ -87,10 +87,10 @@ def impossible(netem: Netem, link: str, *, at_sender: bool = False) -> PlatformE
     options = every(netem)
     of_htb = (each.rate for each in options if each.rate and (each.queue or at_sender))
     if any(each.trace for each in options):
-        what, why = "netem cannot replay opportunities", f"link {link} gives its rate so"
+        what, why = "netem cannot replay opportunities", f"the trace of link {link} has them"
     elif because := next(filter(None, map(queues.cannot_shape, of_htb)), None):
-        where = "at its senders" if at_sender else "in front of such a rate"
-        what, why = f"htb knows no {because}", f"link {link} has a queue {where}"
+        where = "shaper at the sender" if at_sender else "queue"
+        what, why = f"htb does not support {because}", f"link {link} needs htb for its {where}"
     else:
         return None
     instead = "use the emulator: --wire emulator, or auto"
@@ -122,12 +122,12 @@ def change(
     before, after = (layers(each, mtu, at_sender=at_sender) for each in (old, new))
     if kinds[0] != kinds[1] or (before.rate is None) is not (after.rate is None):
         instead = "use the emulator: --wire emulator"
-        what = f"change a queue from {kinds[0]} to {kinds[1]}"
+        what = f"change the queue from {kinds[0] or 'none'} to {kinds[1] or 'none'}"
         if kinds[0] == kinds[1]:
-            what, instead = "add or remove a rate at the sender", "have a rate from the beginning"
+            what, instead = "add or remove a rate at the sender", "give it a rate from the start"
         raise PlatformError(
             f"the kernel cannot {what}",
-            why="what waits in a qdisc is lost with it",
+            why="the packets in the old qdisc would be lost",
             instead=instead,
         )
     if after.rate is None:
@@ -171,7 +171,7 @@ def difference(
     own = layers(netem, mtu, at_sender=at_sender)
     wanted, found = kernel.parameters(own.netem, mtu), seen.netem.get(index)
     if found is None:
-        return "a netem qdisc", "another or none"
+        return "a netem qdisc", "no netem qdisc"
     if found != wanted:
         return kernel.difference(wanted, found)
     if own.rate is None:

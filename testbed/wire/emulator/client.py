@@ -125,7 +125,7 @@ class Emulator:
             while END not in self._received:
                 data = self._control.recv(2**18)
                 if not data:
-                    raise SandboxError("the emulator has died; its wires carry nothing any more")
+                    raise SandboxError("the emulator has died; its wires no longer carry frames")
                 self._received += data
         except OSError as error:
             raise SandboxError(f"the emulator cannot be reached: {error}") from None

@@ -110,7 +110,7 @@ class Loop:
         :raises OSError: an interface cannot be opened.
         """
         if (wire.link, "a") in self._lanes:
-            raise SandboxError("it exists already")
+            raise SandboxError("it already exists")
         toward_a, toward_b = Medium().sides() if wire.half_duplex else (None, None)
         models = {
             toward: self._model(wire, toward, netem, side)
@@ -144,7 +144,7 @@ class Loop:
         :raises SandboxError: the link or direction does not exist.
         """
         if (link, toward) not in self._lanes:
-            raise SandboxError(f"there is no direction {toward!r} of it")
+            raise SandboxError(f"it has no direction {toward!r}")
         lane = self._lanes[link, toward]
         _check(netem, offload=lane.offload)
         lane.model.change(netem, time.monotonic_ns())
@@ -303,6 +303,6 @@ def _passage(wire: Add, pool: Pool, models: Mapping[str, LinkModel[int]]) -> Pas
 def _check(netem: Netem, *, offload: bool) -> None:
     if offload and netem.corrupt:
         raise InputError(
-            "corrupt: not possible with offload, whose checksums are not computed yet",
+            "corrupt: not possible with offload, where checksums are computed later",
             hint="set offload: false",
         )

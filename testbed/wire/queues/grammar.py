@@ -38,7 +38,7 @@ def _read_probability(text: str) -> float:
     try:
         return parse_percent(text) if text.endswith("%") else float(text)
     except ValueError:
-        raise InputError(f"{text!r} is no probability like 0.02 or 2%") from None
+        raise InputError(f"{text!r} is not a probability like 0.02 or 2%") from None
 
 
 def _time(summary: str) -> _Option:
@@ -56,11 +56,11 @@ def _number(summary: str) -> _Option:
 _FLAGS: Final = {
     "ecn": "mark packets that can be marked (RFC 3168) instead of dropping them",
     "bytemode": "drop small packets less often",
-    "harddrop": "above max, drop also what could be marked",
+    "harddrop": "above max, drop packets even if they can be marked",
 }
 _CODEL: Final = {
     "limit": _number("packets that may wait"),
-    "target": _time("the delay that is acceptable"),
+    "target": _time("the acceptable delay"),
     "interval": _time("how long the delay may be above the target"),
     "ce_threshold": _time("mark all packets that waited longer"),
 }
@@ -69,7 +69,7 @@ _OPTIONS: Final[dict[str, dict[str, _Option]]] = {
         "limit": _Option(
             lambda text: read_limit(text.split()),
             write_limit,
-            "what may wait: packets, octets (64kb), time (100ms) or 1.5bdp",
+            "the most that may wait: packets, octets (64kb), time (100ms) or 1.5bdp",
         )
     },
     "codel": _CODEL,
@@ -89,10 +89,12 @@ _OPTIONS: Final[dict[str, dict[str, _Option]]] = {
     "red": {
         "limit": _size("octets that may wait"),
         "min": _size("average in octets from which packets are dropped or marked"),
-        "max": _size("average in octets at which they are with the given probability"),
-        "avpkt": _size("octets of a usual packet"),
+        "max": _size("average in octets at which the given probability is reached"),
+        "avpkt": _size("octets of an average packet"),
         "burst": _number("packets that may come at once"),
-        "probability": _Option(_read_probability, format_percent, "at max, like 0.02 or 2%"),
+        "probability": _Option(
+            _read_probability, format_percent, "the probability at max, like 0.02 or 2%"
+        ),
     },
 }
 

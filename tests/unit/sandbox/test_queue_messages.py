@@ -78,7 +78,7 @@ def test_only_what_changes_is_changed() -> None:
 
 @pytest.mark.parametrize("other", ["rate 10mbit delay 5ms", "rate 10mbit delay 5ms queue pie"])
 def test_the_kind_of_a_queue_is_not_changed_under_what_waits(other: str) -> None:
-    with pytest.raises(PlatformError, match="cannot change a queue"):
+    with pytest.raises(PlatformError, match="cannot change the queue"):
         direction.change(3, wire("codel"), Netem.parse(other), 1500, 1)
 
 

@@ -86,7 +86,7 @@ def test_order_of_flags_is_no_difference() -> None:
             NamespaceState(name="n"),
             AddAddress(namespace="n", interface="lo", address="10.0.0.1/8"),
             "10.0.0.1/8",
-            "nothing",
+            "none",
         ),
         (
             NamespaceState(
@@ -121,7 +121,7 @@ def test_order_of_flags_is_no_difference() -> None:
             "net.a = 1",
             "net.a = 0",
         ),
-        (NamespaceState(name="n"), ENDPOINT, "10.0.0.1", "nothing"),
+        (NamespaceState(name="n"), ENDPOINT, "10.0.0.1", "none"),
         (
             NamespaceState(name="n", links=(LOOPBACK,)),
             SetLink(namespace="n", interface="lo", up=False),

@@ -69,7 +69,7 @@ def test_values_have_their_unit_in_the_header_or_beside_them(tmp_path: Path) -> 
         ("time_s,delay\n0,5\n", 2, "a time without a unit"),
         ("time,delay\n1,5ms\n", 2, "time: '1' is a time without a unit"),
         ("time_s,delay_ms\n0,5,7\n", 2, "3 values for 2 columns"),
-        ("time_s,delay_ms\n1,5\n1,6\n", 3, "times must go up"),
+        ("time_s,delay_ms\n1,5\n1,6\n", 3, "times must increase"),
         ("time_s,delay_ms\n", 1, "no rows"),
         ("time_s,loss_percent\n0,200\n", 2, "not between"),
         ("time_s,rate_mbit\n0,\n", 2, "rate: "),
@@ -189,8 +189,8 @@ def test_impossible_flapping_is_refused(text: str) -> None:
 def test_a_trace_is_a_regular_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")  # nobody ever writes to it
     for path, says in (
-        (tmp_path / "pipe", "is no regular file"),
-        (Path("/dev/zero"), "is no regular file"),
+        (tmp_path / "pipe", "is not a regular file"),
+        (Path("/dev/zero"), "is not a regular file"),
         (tmp_path, "Is a directory"),
     ):
         with pytest.raises(InputError, match=says):

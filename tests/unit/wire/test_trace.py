@@ -101,7 +101,7 @@ def test_load_reads_a_file(tmp_path: Path) -> None:
         (b"1\nfive\n", ":2: 'five' is not a time"),
         (b"-1\n", ":1: '-1' is not a time"),
         (b"1.5\n", ":1: '1.5' is not a time"),
-        (b"5\n4\n", ":2: times must not go down"),
+        (b"5\n4\n", ":2: times must not decrease"),
         (b"\xff\xfe\n", ":1: "),
         (b"9" * 5000, ":1: "),
     ],
