@@ -1,4 +1,4 @@
-"""``testbed address``: give an address to an interface of a running sandbox, or take it away."""
+"""``testbed address``: add or delete an address of an interface of a running sandbox."""
 
 from __future__ import annotations
 
@@ -13,22 +13,24 @@ from testbed.cli.options import Json, Sandbox
 def command(
     name: Sandbox,
     node: live.Host,
-    verb: Annotated[Literal["add", "del"], typer.Argument(help="What is done.")],
+    verb: Annotated[Literal["add", "del"], typer.Argument(help="Add or delete it.")],
     address: Annotated[
         str,
-        typer.Argument(help="An address with prefix length.", autocompletion=completion.addresses),
+        typer.Argument(
+            help="An address with its prefix length.", autocompletion=completion.addresses
+        ),
     ],
     interface: Annotated[
         str,
-        typer.Argument(help="Of this interface.", autocompletion=completion.interfaces),
+        typer.Argument(help="The interface of the address.", autocompletion=completion.interfaces),
     ],
     dry_run: live.DryRun = False,
     json: Json = False,
 ) -> None:
-    """Give an address to an interface of a running sandbox, or take it away.
+    """Add or delete an interface's address in a running sandbox.
 
-    Rules and routes follow: a new address of a host that routes by source has a rule for its
-    interface's table; one that comes back has the routes again that the kernel had flushed.
+    Rules and routes change with it. On a host that routes by source, a new address gets a rule for
+    the table of its interface. An address that returns gets the routes that the kernel had flushed.
 
     Examples:
 

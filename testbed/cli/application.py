@@ -115,7 +115,7 @@ def _look_at_build() -> None:
         status = compiled.status()
     except ImportError as error:
         raise PlatformError(
-            "the compiled modules are not there",
+            "the compiled modules are missing",
             why=str(error),
             instead=f"unset {compiled.VARIABLE} to run the sources",
         ) from None
@@ -144,8 +144,8 @@ def _testbed(
 ) -> None:
     """A laboratory for Multipath TCP.
 
-    One YAML file becomes a network of shaped paths; the same workload runs over it with TCP and
-    MPTCP; every result comes with the proof of what really ran.
+    One YAML file describes a network of shaped paths. The same workload runs over it with TCP and
+    with MPTCP. Each result has a proof of the protocol that ran.
 
     Exit codes: 0 ok, 1 failed, 2 bad input, 3 an expectation is not met or something regressed, 4
     this machine cannot do it, 130 interrupted.

@@ -17,15 +17,17 @@ from testbed.cli.output import console, print_json
 
 application = typer.Typer(
     no_args_is_help=True,
-    help="Keep how an experiment came out, and check that it still does.\n\n"
+    help="Keep results, and compare later runs with them.\n\n"
     "\b\n    testbed baseline save quickstart results/quickstart/20260314T150926Z-1a2b3c4d\n\n"
     "\b\n    testbed baseline check quickstart",
 )
 Name = Annotated[
     str,
-    typer.Argument(metavar="NAME", help="Of the baseline.", autocompletion=completion.baselines),
+    typer.Argument(
+        metavar="NAME", help="Name of the baseline.", autocompletion=completion.baselines
+    ),
 ]
-Directory = Annotated[Path, typer.Option(help="Where baselines lie.")]
+Directory = Annotated[Path, typer.Option(help="The folder of the baselines.")]
 _DIRECTORY = Path("results/baseline")
 
 
@@ -35,10 +37,10 @@ def save(
     metrics: Metrics = None,
     directory: Directory = _DIRECTORY,
 ) -> None:
-    """Keep the numbers of a result folder as a small file, to be committed.
+    """Keep the numbers of a result folder in a small file, for git.
 
-    It holds the samples of each cell, the experiment and the environment. Without --metrics these
-    are the metrics that the experiment is mostly run for.
+    It contains the samples of each cell, the experiment and the environment. Without --metrics it
+    contains the main metrics of the experiment.
 
         testbed run --sim experiments/quickstart.yaml
 
@@ -56,11 +58,11 @@ def save(
 def check(
     name: Name,
     folder: Annotated[
-        Path | None, typer.Argument(metavar="[DIR]", help="A result folder; else it is run again.")
+        Path | None, typer.Argument(metavar="[DIR]", help="A result folder; default: run again.")
     ] = None,
     directory: Directory = _DIRECTORY,
     results: Annotated[
-        Path | None, typer.Option(help="Keep the result folder of the new runs there.")
+        Path | None, typer.Option(help="Keep the result folder of the new runs here.")
     ] = None,
     metrics: Metrics = None,
     threshold: Threshold = None,
@@ -99,8 +101,8 @@ def check(
     compare.conclude(found, json=json, markdown=markdown, junit=junit)
     if found.exact and found.changed:
         console(stderr=True).print(
-            f"testbed: the numbers are no longer those of the baseline {name}; if the change is "
-            f"meant, save new ones with `testbed baseline save {name} FOLDER` and commit the file",
+            f"testbed: the numbers differ from those of the baseline {name}; if the change is "
+            f"intended, save it with `testbed baseline save {name} FOLDER` and commit the file",
             soft_wrap=True,
         )
         sys.exit(3)
@@ -108,9 +110,9 @@ def check(
 
 
 def list_(directory: Directory = _DIRECTORY, json: Json = False) -> None:
-    """List the baselines there are.
+    """List the baselines.
 
-    Each is one file of the directory.
+    Each baseline is one file of the folder.
 
         testbed baseline list
     """

@@ -17,7 +17,7 @@ from testbed.errors import InputError
 def command(
     arguments: Annotated[
         list[str] | None,
-        typer.Argument(metavar="-- EXPERIMENT [OPTIONS]", help="As for `testbed run`."),
+        typer.Argument(metavar="-- EXPERIMENT [OPTIONS]", help="Arguments of `testbed run`."),
     ] = None,
     good: Annotated[
         str | None, typer.Option(metavar="A", help="A commit before the change.")
@@ -38,7 +38,7 @@ def command(
         ),
     ] = None,
     new_is_better: Annotated[
-        bool, typer.Option("--new-is-better", help="Search for what improved, not regressed.")
+        bool, typer.Option("--new-is-better", help="Search for an improvement.")
     ] = False,
     metrics: Metrics = None,
     threshold: Threshold = None,
@@ -49,20 +49,20 @@ def command(
     force: Force = False,
     max_repetitions: Annotated[
         int | None,
-        typer.Option(min=2, help="To decide a step, at most [default: 4 times as many]."),
+        typer.Option(min=2, help="Limit for one step [default: 4 times as many]."),
     ] = None,
     first_parent: Annotated[
         bool, typer.Option("--first-parent", help="Follow the first parent of each merge.")
     ] = False,
     python: Annotated[
         str | None,
-        typer.Option(metavar="PATH", help="The interpreter of the steps [default: this one]."),
+        typer.Option(metavar="PATH", help="The Python of the steps [default: this one]."),
     ] = None,
-    results: Annotated[Path, typer.Option(help="Where the folder of the search goes.")] = Path(
+    results: Annotated[Path, typer.Option(help="The parent folder of searches.")] = Path(
         "results/bisect"
     ),
     resume: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Go on with an interrupted search.")
+        Path | None, typer.Option(metavar="DIR", help="Continue an interrupted search.")
     ] = None,
     json: Json = False,
 ) -> None:
@@ -99,7 +99,7 @@ def command(
     if resume is not None:
         if arguments or good or bad or tree or kernels:
             raise InputError(
-                "--resume continues a search as it was begun: it takes no experiment and no ends"
+                "--resume continues a search without changes: it takes no experiment and no ends"
             )
         directory, state = resume, model.read(resume)
     else:

@@ -48,7 +48,7 @@ class Lines:
     ) -> None:
         if isinstance(error, KeyboardInterrupt):
             folder = shlex.quote(str(self._directory))
-            _print(f"go on with: testbed bisect --resume {folder}")
+            _print(f"continue with: testbed bisect --resume {folder}")
 
     def begin(self, candidate: Candidate, left: int | None) -> None:
         """Print what is measured now."""
@@ -59,7 +59,7 @@ class Lines:
 
     def again(self, candidate: Candidate, repetitions: int) -> None:
         """Print that more repetitions are measured."""
-        _print(f"{candidate}: not decided; again with {repetitions} repetitions")
+        _print(f"{candidate}: inconclusive; again with {repetitions} repetitions")
 
     def ends(self, found: Comparison) -> None:
         """Print the comparison of the two ends."""

@@ -37,32 +37,40 @@ def command(
             "--write",
             "-w",
             metavar="FILE",
-            help="Write pcapng, - is standard output; by default a line of text for each packet.",
+            help="Write pcapng (-: to standard output); default: print a line for each packet.",
         ),
     ] = None,
     count: Annotated[
-        int | None, typer.Option("--count", "-c", min=1, help="End after so many packets.")
+        int | None, typer.Option("--count", "-c", min=1, help="End after this number of packets.")
     ] = None,
     duration: Annotated[
-        str | None, typer.Option(metavar="TIME", help="End after so long, for example 10s.")
+        str | None, typer.Option(metavar="TIME", help="End after this time, for example 10s.")
     ] = None,
     snaplen: Annotated[
-        int, typer.Option("--snaplen", "-s", min=64, max=262_144, help="Octets kept of a packet.")
+        int,
+        typer.Option(
+            "--snaplen",
+            "-s",
+            min=64,
+            max=262_144,
+            help="Largest number of octets kept of a packet.",
+        ),
     ] = 262_144,
     host: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Only what this address sends or gets.")
+        str | None, typer.Option(metavar="ADDRESS", help="Only packets from or to this address.")
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option(min=1, max=65535, help="Only TCP and UDP from or to this port."),
+        typer.Option(min=1, max=65535, help="Only TCP and UDP packets from or to this port."),
     ] = None,
     json: Json = False,
 ) -> None:
     """Capture the packets of an interface of a running sandbox.
 
-    It needs neither root nor tcpdump. It ends with Ctrl-C, by --count or --duration, or when the
-    program that reads it has ended; packets that came before are then all written. Interfaces of
-    @wire are the middle ends of wires: w0a is that of link number 0 at its first node.
+    It needs neither root nor tcpdump. It ends with Ctrl-C, after --count or --duration, or when the
+    program that reads its output has ended. All packets that came before its end are written. The
+    interfaces of @wire are the middle ends of wires: w0a belongs to link number 0, on the side of
+    its first node.
 
     Examples:
 
@@ -142,7 +150,7 @@ def _check_json(json: bool, write: str | None) -> None:
     from testbed.errors import InputError
 
     if json and write in (None, _STDOUT):
-        raise InputError("--json needs a file: the packets take standard output", hint="-w FILE")
+        raise InputError("--json needs a file: packets go to standard output", hint="add -w FILE")
 
 
 @contextlib.contextmanager
@@ -155,7 +163,7 @@ def _output(write: str | None) -> Iterator[int]:
 
     if write == _STDOUT and sys.stdout.isatty():
         raise InputError(
-            "pcapng is not for terminals", hint="pipe it, for example into wireshark -k -i -"
+            "pcapng cannot be written to a terminal", hint="pipe it into wireshark -k -i -"
         )
     if write in (None, _STDOUT):
         yield sys.stdout.fileno()

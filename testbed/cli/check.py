@@ -48,11 +48,11 @@ def command(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Check topologies, experiments and publications without running anything.
+    """Check topologies, experiments and publications.
 
-    The keys of a file tell its kind. The command prints one line for each file that is right, and
-    one for each mistake; the exit code is 2 if there is a mistake. A mistake can hide others, which
-    are found when it is mended. A value that is right but seldom meant is a warning.
+    Nothing is run. The keys of a file tell its kind. The command prints one line for each correct
+    file, and one for each mistake; the exit code is 2 if there is a mistake. A mistake can hide
+    others: correct it, and check again. A valid value that is seldom meant gives a warning.
 
     Examples:
 

@@ -20,7 +20,7 @@ Metrics = Annotated[
     str | None,
     typer.Option(
         metavar="A,B",
-        help="Compare these; `testbed metrics` lists them.",
+        help="Only these metrics; `testbed metrics` lists all.",
         autocompletion=completion.metrics,
     ),
 ]
@@ -40,13 +40,15 @@ Across = Annotated[
         "experiment; may be given again.",
     ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Compare whatever differs.")]
-Strict = Annotated[bool, typer.Option("--strict", help="Fail if a change is not decided.")]
+Force = Annotated[bool, typer.Option("--force", help="Compare in spite of any difference.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Fail if a change is inconclusive.")]
 Markdown = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Also write it as Markdown; - is stdout.")
+    Path | None,
+    typer.Option(metavar="FILE", help="Also write it as Markdown; - is standard output."),
 ]
 Junit = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Also write it as JUnit XML; - is stdout.")
+    Path | None,
+    typer.Option(metavar="FILE", help="Also write it as JUnit XML; - is standard output."),
 ]
 
 
@@ -54,16 +56,17 @@ def command(
     base: Annotated[Path, typer.Argument(metavar="BASE", help="A result folder.")],
     news: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[NEW...]", help="Result folders to hold against it."),
+        typer.Argument(metavar="[NEW...]", help="Result folders to compare with it."),
     ] = None,
     base_cells: Annotated[
         str | None, typer.Option("--base", metavar="SELECTOR", help="Cells of BASE.")
     ] = None,
     new_cells: Annotated[
-        str | None, typer.Option("--new", metavar="SELECTOR", help="Cells to hold against them.")
+        str | None,
+        typer.Option("--new", metavar="SELECTOR", help="Cells of NEW to compare with them."),
     ] = None,
     where: Annotated[
-        str | None, typer.Option(metavar="SELECTOR", help="Cells of all folders.")
+        str | None, typer.Option(metavar="SELECTOR", help="Only these cells of all folders.")
     ] = None,
     metrics: Metrics = None,
     threshold: Threshold = None,
@@ -74,25 +77,25 @@ def command(
     junit: Junit = None,
     json: Json = False,
 ) -> None:
-    """Hold results against others, metric by metric, with a verdict for each.
+    """Compare results metric by metric, with a verdict for each.
 
-    Equal cells are compared: the same stack with the same parameters. A change is called regressed
-    or improved if it is significant and at least as large as the threshold; pass, if a change for
-    the worse as large as that is excluded; else inconclusive, and how many repetitions would decide
-    is said. Exit code 3: something regressed.
+    Equal cells are compared: the same stack with the same parameters. The verdict is regressed or
+    improved if the change is significant and at least as large as the threshold. It is pass if a
+    change for the worse of that size is excluded. Otherwise it is inconclusive, and the command
+    prints how many repetitions would decide it. Exit code 3: a metric regressed.
 
         testbed compare results/quickstart/BEFORE results/quickstart/AFTER
 
         testbed compare --across kernel --metrics goodput,rtt_p95 BEFORE AFTER
 
-    A selector is NAME=VALUE[,NAME=VALUE...] of the stack or a parameter of the matrix. With --base
-    and --new cells are compared that differ in what these name, also of one folder:
+    A selector is NAME=VALUE[,NAME=VALUE...]. A NAME is stack, or a parameter of the matrix. --base
+    and --new compare cells that differ in these names. Both may be in one folder:
 
         testbed compare --base stack=tcp --new stack=mptcp FOLDER
 
         testbed compare --base links.wifi.delay=10ms --new links.wifi.delay=40ms FOLDER
 
-    Folders of different environments or experiments are refused, with what differs.
+    Folders of different environments or experiments are refused. The message names the differences.
     """
     from testbed.campaign.sides import of_folder
 
@@ -140,7 +143,7 @@ def selected(
     mine, its, both = (selector(text) if text else {} for text in (base_cells, new_cells, where))
     if sides[1:] == [base] and mine == its:
         raise InputError(
-            f"{base.name} is compared with itself",
+            f"{base.name} cannot be compared with itself",
             hint="name another folder, or cells: --base stack=tcp --new stack=mptcp",
         )
     base = named_apart(select(base, both | mine), mine)

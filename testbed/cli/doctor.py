@@ -25,24 +25,24 @@ def command(
     ] = None,
     server: Annotated[
         str | None,
-        typer.Argument(help="The node that is connected to.", autocompletion=completion.nodes),
+        typer.Argument(help="The node that accepts.", autocompletion=completion.nodes),
     ] = None,
     address: Annotated[
-        str | None, typer.Option("--address", help="The server's address that is dialled.")
+        str | None, typer.Option("--address", help="The server's address for the connection.")
     ] = None,
     ipv6: Annotated[bool, typer.Option("-6", help="Look at IPv6 instead of IPv4.")] = False,
     json: Json = False,
 ) -> None:
-    """Say what this machine can do, or what keeps MPTCP from it.
+    """Check this machine, or the MPTCP of a running sandbox.
 
-    Without arguments each feature that testbed uses is tried out in scratch namespaces. The table
-    has its purpose, and below it stands what happens without it. Then come the build of our own
-    stack, and the machines in which runs can happen.
+    Without arguments it tries each feature that testbed uses, in temporary namespaces. A table
+    shows the purpose of each feature. Below it are the consequences of missing features, the build
+    of our own stack, and the machines for runs.
 
-    With the name of a running sandbox, its observed state (endpoints, limits, routes by source,
-    listeners, sysctls, MIB counters) is compared with the needs of the kernel's path manager for a
-    second subflow. Client and server are by default the first and the last host. The exit code
-    is 1 if something keeps MPTCP from it.
+    With the name of a running sandbox it compares the observed state (endpoints, limits, routes by
+    source, listeners, sysctls, MIB counters) with the needs of the kernel's path manager for a
+    second subflow. By default the client is the first host, and the server the last. The exit code
+    is 1 if something prevents a second subflow.
 
     Examples:
 
@@ -95,7 +95,9 @@ async def _diagnose(
         observation = await sandbox.observe()
         wires = await sandbox.wires()
     if description.topology is None:
-        raise InputError(f"nothing was built in the sandbox {name!r}", hint="testbed up FILE")
+        raise InputError(
+            f"the sandbox {name!r} has no topology", hint="build one with testbed up FILE"
+        )
     topology = observed_topology(description.topology, observation, wires)
     first, last = first_pair(topology)
     return diagnose(
@@ -142,4 +144,6 @@ def _print_diagnosis(diagnosis: Diagnosis, sandbox: str) -> None:
         remedy = finding.remedy.replace("SANDBOX", sandbox)
         out.print(f"      try: {remedy}", soft_wrap=True)
     if diagnosis.findings:
-        out.print(f"in a node, by: testbed exec {sandbox} NODE -- COMMAND", soft_wrap=True)
+        out.print(
+            f"to run a command in a node: testbed exec {sandbox} NODE -- COMMAND", soft_wrap=True
+        )

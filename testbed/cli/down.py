@@ -14,14 +14,16 @@ def command(
     names: Annotated[
         list[str],
         typer.Argument(
-            help="Running sandboxes.", metavar="NAME...", autocompletion=completion.sandboxes
+            help="Names of running sandboxes.",
+            metavar="NAME...",
+            autocompletion=completion.sandboxes,
         ),
     ],
 ) -> None:
     """End running sandboxes, with everything in them.
 
-    No topology file is needed. Returns when their processes are gone; the kernel frees their
-    network namespaces right after.
+    No topology file is needed. The command returns when their processes have ended; the kernel
+    frees their network namespaces right after.
 
     Examples:
 

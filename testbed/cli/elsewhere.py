@@ -71,12 +71,12 @@ def check(machine: Machine, others: Sequence[Machine] = ()) -> None:
     """
     found = machine.availability()
     if not found.ok:
-        remedy = found.remedy or "use another one; `testbed machine list` shows them"
+        remedy = found.remedy or "use another machine; `testbed machine list` lists them"
         rest = " ".join(f"--machine {other.name}" for other in others)
         raise PlatformError(
             f"the machine {machine.name} does not work here",
             why=found.why,
-            instead=f"{remedy}, or go on with {rest}" if rest else remedy,
+            instead=f"{remedy}, or use only {rest}" if rest else remedy,
         )
 
 

@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 def command(
     name: Sandbox,
     node: live.Host,
-    verb: Annotated[Literal["add", "del", "change"], typer.Argument(help="What is done.")],
+    verb: Annotated[
+        Literal["add", "del", "change"], typer.Argument(help="Add, delete or change it.")
+    ],
     which: Annotated[
         str,
         typer.Argument(
-            help="An interface, for all of its addresses, or an address; of an endpoint that is"
-            " there, also its id.",
+            help="An address, or an interface for all of its addresses; del and change also take"
+            " the id of an endpoint.",
             autocompletion=completion.endpoints,
         ),
     ],
@@ -37,7 +39,10 @@ def command(
         ),
     ] = None,
     number: Annotated[
-        int | None, typer.Option("--id", min=1, max=255, help="add: its id, by default a free one.")
+        int | None,
+        typer.Option(
+            "--id", min=1, max=255, help="add: the id of the endpoint; default: a free one."
+        ),
     ] = None,
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="add: announce this port as well.")
@@ -47,8 +52,8 @@ def command(
 ) -> None:
     """Add, delete or change MPTCP endpoints of a running sandbox.
 
-    The words are those of ip-mptcp(8). Connections that live take up what changes: subflows come
-    and go, addresses are announced and withdrawn, and peers are told of backups (MP_PRIO).
+    The words are those of ip-mptcp(8). Existing connections follow the change: they open and close
+    subflows, announce and withdraw addresses, and tell their peers about backups (MP_PRIO).
 
     Examples:
 
@@ -126,4 +131,4 @@ def _check_flag(flag: str, known: Sequence[str]) -> None:
     from testbed.hints import nearest
 
     if flag not in known:
-        raise InputError(f"{flag!r} is no flag here", hint=nearest(flag, known))
+        raise InputError(f"there is no flag {flag!r}", hint=nearest(flag, known))

@@ -27,8 +27,8 @@ def command(
 ) -> None:
     """Run a program in a node, on this terminal.
 
-    Its exit status is ours (128 + the number of a signal that killed it). It ends when we do, and
-    when the sandbox does. With --stack, its TCP connections are those of our stack, as with
+    The exit status is the program's, or 128 + N if signal N killed it. The program ends when this
+    command or the sandbox ends. With --stack, our stack carries its TCP connections, as with
     "testbed with-stack".
 
     Examples:

@@ -14,9 +14,9 @@ application = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     no_args_is_help=True,
-    help="""Write our networks for other programs.
+    help="""Write topologies for other programs.
 
-    What has no counterpart there is a note on standard error.
+    Parts without a counterpart are named in notes on standard error.
 
     \b
         testbed export mininet topologies/two_paths.yaml -o net.py
@@ -34,7 +34,7 @@ def mininet(
     """Write a topology as a script for Mininet.
 
     The script defines a Topo, and gives the hosts the addresses, routes, rules, sysctls and MPTCP
-    endpoints that `testbed plan` shows. Without Mininet's mn it opens Mininet's own prompt.
+    endpoints that `testbed plan` shows. Run without Mininet's mn, it opens Mininet's prompt.
 
     Examples:
 

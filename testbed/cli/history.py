@@ -20,17 +20,19 @@ _BARS: Final = "▁▂▃▄▅▆▇█"
 
 def command(
     folders: Annotated[
-        list[Path], typer.Argument(metavar="DIR...", help="Result folders, or folders of them.")
+        list[Path], typer.Argument(metavar="DIR...", help="Result folders, or parents of them.")
     ],
     metrics: Metrics = None,
     threshold: Threshold = None,
-    svg: Annotated[Path | None, typer.Option("--svg", metavar="FILE", help="Also draw it.")] = None,
+    svg: Annotated[
+        Path | None, typer.Option("--svg", metavar="FILE", help="Also draw it as SVG.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Show how the numbers of an experiment went, and where they changed.
+    """Show how the numbers of an experiment changed over time.
 
-    The folders are of one experiment, from different commits, kernels or days. They are put in the
-    order in which they were made.
+    The folders are of one experiment, from different commits, kernels or days. They are sorted by
+    the time at which they were made.
 
         testbed history results/quickstart
 

@@ -19,9 +19,9 @@ application = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     no_args_is_help=True,
-    help="""Turn networks that were described for other programs, or published, into ours.
+    help="""Convert networks of other programs to topologies.
 
-    What has no counterpart is a note: on standard error, and at the beginning of the file.
+    Parts without a counterpart are named in notes, on standard error and at the top of the file.
 
     \b
         testbed import mininet net.py -o topology.yaml
@@ -33,22 +33,23 @@ Force = Annotated[bool, typer.Option("--force", help="Overwrite the file if it i
 
 def mininet(
     script: Annotated[
-        str, typer.Argument(metavar="FILE.py[:TOPO]", help="A script; a topology that it defines.")
+        str, typer.Argument(metavar="FILE.py[:TOPO]", help="A script, and a topology in it.")
     ],
     output: Output = None,
     force: Force = False,
     limit: Annotated[
-        float, typer.Option("--timeout", min=1, metavar="SECONDS", help="How long it may run.")
+        float,
+        typer.Option("--timeout", min=1, metavar="SECONDS", help="Longest run time of the script."),
     ] = 60,
     json: Json = False,
 ) -> None:
     """Read the network that a Mininet script builds.
 
-    The script is run in a process of its own, on modules that stand in for Mininet: Mininet need
-    not be installed. Programs that it starts are noted, not started; it writes no file and opens
-    no connection. With :TOPO the topology of that name is built, a subclass of Topo or a key of
-    `topos`. Addresses, sysctls, tc's shaping and MPTCP endpoints that the script sets by commands
-    of its hosts are taken over.
+    The script runs in a process of its own. Mininet need not be installed: modules of testbed
+    replace it. Programs that the script starts are noted, but do not run. The script cannot write
+    files or open connections. :TOPO chooses a topology: a subclass of Topo, or a key of `topos`. If
+    commands of hosts set addresses, sysctls, tc shaping or MPTCP endpoints, the topology has these
+    too.
 
     Examples:
 
@@ -75,8 +76,8 @@ def minitopo(
 ) -> None:
     """Read minitopo's topology and experiment files.
 
-    A topology of the type MultiIf becomes a client, a router and a server. With an experiment
-    file an experiment is written, which has the topology in it; experiments of the types nc, http,
+    A topology of the type MultiIf becomes a client, a router and a server. With an experiment file
+    the output is an experiment that contains the topology. Experiments of the types nc, http,
     https, sendfile and iperf have a counterpart.
 
     Examples:
@@ -91,9 +92,9 @@ def minitopo(
 
 Hosts = Annotated[
     str | None,
-    typer.Option(metavar="PLACE,...", help="Where hosts are; by default at every place."),
+    typer.Option(metavar="PLACE,...", help="Places that have a host; default: all."),
 ]
-Rate = Annotated[str | None, typer.Option(help="Of links whose speed the file does not say.")]
+Rate = Annotated[str | None, typer.Option(help="Rate of links whose speed is not in the file.")]
 Graphml = Annotated[Path, typer.Argument(metavar="FILE.graphml", help="The network.")]
 Matrix = Annotated[
     Path,
@@ -110,7 +111,7 @@ def topology_zoo(
     divide: Annotated[
         float, typer.Option(min=1e-6, help="Divide the speeds in the file by this.")
     ] = 1.0,
-    delay: Annotated[str, typer.Option(help="Of links without coordinates, one way.")] = "1ms",
+    delay: Annotated[str, typer.Option(help="One-way delay of links without coordinates.")] = "1ms",
     json: Json = False,
 ) -> None:
     """Read a network of the Internet Topology Zoo.
@@ -147,8 +148,8 @@ def rtt_matrix(
 ) -> None:
     """Read a matrix of round-trip times between places.
 
-    Each place becomes a router, with a host h-PLACE, and each pair a link with half the time each
-    way. Of two times for a pair the mean is taken.
+    Each place becomes a router, with a host h-PLACE. Each pair becomes a link with half the time in
+    each direction. If a pair has two times, the link has their mean.
 
     Examples:
 

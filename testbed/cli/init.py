@@ -25,16 +25,16 @@ class Made(msgspec.Struct, frozen=True):
 
 def command(
     directory: Annotated[
-        Path, typer.Argument(metavar="DIR", help="The folder; it is made if it is not there.")
+        Path,
+        typer.Argument(metavar="DIR", help="The project folder; created if it does not exist."),
     ],
     json: Json = False,
 ) -> None:
-    """Make a project folder: a topology, experiments, tests and a CI workflow.
+    """Make a project folder: topology, experiments, tests, CI.
 
     The tests use testbed's pytest plugin. The first line of each YAML file names a JSON Schema in
-    schemas/, by which an editor with a YAML language server completes and checks it. Files that
-    are there already are kept; only the schemas are written again, for the testbed and the plugins
-    that are installed.
+    schemas/. An editor with a YAML language server uses it to complete and check the file. Existing
+    files are kept. Only the schemas are written again, for the installed testbed and its plugins.
 
     Examples:
 

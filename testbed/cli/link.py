@@ -17,11 +17,11 @@ def command(
     dry_run: live.DryRun = False,
     json: Json = False,
 ) -> None:
-    """Take a link of a running sandbox down, bring it up, or make it a blackhole.
+    """Take a link down, bring it up, or make it a blackhole.
 
-    "down": both ends lose the carrier, so the hosts notice. "blackhole": every packet is lost, and
-    no host notices; the link needs a wire for that. "up" ends both states, and restores addresses,
-    routes and the former loss.
+    "down": both ends lose the carrier, so the hosts see it. "blackhole": the wire loses every
+    packet, and the hosts see nothing; the link must have a wire. "up" ends both states, and
+    restores addresses, routes and the former loss.
 
     Examples:
 

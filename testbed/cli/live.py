@@ -14,9 +14,7 @@ from testbed.text import clean
 if TYPE_CHECKING:
     from testbed.topology.present import AnyChange
 
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Only print the commands that would do the same.")
-]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print the equivalent commands.")]
 Link = Annotated[str, typer.Argument(help="One of its links.", autocompletion=completion.links)]
 Host = Annotated[
     str, typer.Argument(help="One of its hosts or routers.", autocompletion=completion.hosts)

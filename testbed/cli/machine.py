@@ -37,7 +37,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def list_(json: Json = False) -> None:
-    """List the machines, and say why those that do not work here do not.
+    """List the machines. If one does not work here, say why.
 
     Examples:
 
@@ -54,9 +54,9 @@ def list_(json: Json = False) -> None:
 def fetch(name: Name) -> None:
     """Fetch the newest kernel of that name, without installing it.
 
-    It comes through this distribution's package tool into $XDG_CACHE_HOME/testbed. A version means
-    the newest kernel with it, of this release or another; the smallest flavour is taken. A run in a
-    machine whose kernel is missing does this by itself.
+    The package tool of this distribution fetches it to $XDG_CACHE_HOME/testbed. A version means the
+    newest kernel of that version, from this release or another, in the smallest flavour. A run in a
+    machine whose kernel is missing fetches it itself.
 
     Examples:
 
@@ -68,25 +68,26 @@ def fetch(name: Name) -> None:
     kind, _, kernel = name.partition(":")
     machine(name)
     if kind != "qemu":
-        raise InputError(f"{name} has nothing to fetch", hint="uml:... is built: see build --help")
+        raise InputError(f"{name} cannot be fetched", hint="uml:... is built: see build --help")
     found = kernels.fetch(kernel)
     typer.echo(f"Linux {found.release}: {found.image}")
 
 
 def build(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="What is built: uml.")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="The kind of kernel: uml.")],
     source: Annotated[
         str | None,
         typer.Option(
             metavar="DIR|debian:VERSION",
-            help="A kernel tree, or Debian's source; by default the newest known to work.",
+            help="A kernel tree, or Debian's source; default: the newest known to work.",
         ),
     ] = None,
 ) -> None:
-    """Build a user-mode Linux; it is cached, and built again when its source has changed.
+    """Build a user-mode Linux, and cache it.
 
-    This takes minutes, and needs a C compiler, make, flex, bison and bc; ccache is used if it is
-    installed. After Ctrl-C the next build of the same source goes on.
+    It is built again when its source has changed. A build takes minutes, and needs a C compiler,
+    make, flex, bison and bc. It uses ccache if that is installed. After Ctrl-C the next build of
+    the same source continues.
 
     Examples:
 
@@ -96,7 +97,10 @@ def build(
         testbed run --machine uml:$HOME/linux experiments/quickstart.yaml
     """
     if kind != "uml":
-        raise InputError(f"{kind} is not built", hint="uml is; qemu:PATH takes what make has built")
+        raise InputError(
+            f"{kind} cannot be built",
+            hint="uml can; for a kernel that make has built, use qemu:PATH",
+        )
     from testbed.cli.building import watcher
     from testbed.machine.uml.build import build as build_uml
     from testbed.machine.uml.builds import DEBIAN
@@ -111,10 +115,10 @@ def prune(
         bool, typer.Option("--dry-run", help="Only list what would be removed.")
     ] = False,
 ) -> None:
-    """Remove user-mode Linuxes from the cache that no build needs any more.
+    """Remove unneeded builds of user-mode Linux from the cache.
 
     A build is removed if its source tree is gone, if it is Debian's and another version of testbed
-    configured it, or if it was interrupted. Builds that are going on are left alone.
+    configured it, or if it was interrupted. A build that is running is kept.
 
     Examples:
 
@@ -130,7 +134,8 @@ def prune(
 def shell(name: Name) -> None:
     """Open a shell in a machine ($SHELL, or /bin/sh).
 
-    Everything of this host is there to read, and may be changed: the changes are gone afterwards.
+    All files of this host are there. The machine may change them, but the changes are lost when it
+    ends.
 
     Examples:
 
@@ -144,16 +149,18 @@ def exec_(
     argv: Argv,
     writable: Annotated[
         list[Path] | None,
-        typer.Option(metavar="DIR", help="Keep what it writes in DIR; may be given again."),
+        typer.Option(metavar="DIR", help="Keep the files it writes in DIR; may be given again."),
     ] = None,
     limit: Annotated[
-        float | None, typer.Option(min=0, metavar="SECONDS", help="End the machine after that.")
+        float | None,
+        typer.Option(min=0, metavar="SECONDS", help="End the machine after this time."),
     ] = None,
 ) -> None:
-    """Run a program of this host in a machine; its exit status is ours.
+    """Run a program of this host in a machine.
 
-    It starts in this directory, with this environment and nothing on its standard input. What it
-    writes is gone afterwards, but for what it writes to --writable directories.
+    It starts in this directory, with this environment and an empty standard input. Files that it
+    writes are lost when the machine ends, except those in --writable directories. The exit status
+    is the program's.
 
     Examples:
 
@@ -230,7 +237,7 @@ application = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     no_args_is_help=True,
-    help="""Manage the machines runs can happen in: this host, QEMU, user-mode Linux.
+    help="""Manage the machines in which runs can happen.
 
     \b
         testbed machine list

@@ -13,13 +13,13 @@ from testbed.cli.output import write_file
 
 def command(
     install: Annotated[
-        bool, typer.Option("--install", help="Put it where man(1) finds it, for this user.")
+        bool, typer.Option("--install", help="Write it where man(1) finds it, for this user.")
     ] = False,
 ) -> None:
     """Print the manual page of all commands, as man(7) source.
 
-    --install writes it to $XDG_DATA_HOME/man/man1, ~/.local/share/man/man1 by default, which man(1)
-    searches if ~/.local/bin is in $PATH.
+    --install writes it to $XDG_DATA_HOME/man/man1, by default ~/.local/share/man/man1. man(1)
+    searches there if ~/.local/bin is in $PATH.
 
     Examples:
 

@@ -17,7 +17,7 @@ _EXIT: Final = (
     ("130", "interrupted"),
 )
 _ENVIRONMENT: Final = (
-    ("XDG_CACHE_HOME", "kernels that were fetched or built lie in its directory testbed"),
+    ("XDG_CACHE_HOME", "its directory testbed has the kernels that were fetched or built"),
     ("NO_COLOR", "no colours"),
 )
 

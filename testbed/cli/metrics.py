@@ -22,15 +22,15 @@ _FORMS: Final = {
 
 def command(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[METRIC...]", help="Only these.")
+        list[str] | None, typer.Argument(metavar="[METRIC...]", help="Only these metrics.")
     ] = None,
     json: Json = False,
 ) -> None:
     """List the metrics, with their units and definitions.
 
-    A claim (`expect`) and `testbed show --metrics` name them. What stands before the name says what
-    the number is about: a flow, where an experiment has several; the part of a flow that went over
-    one link; one direction of a link, by the node it leads to.
+    Claims (`expect`) and `testbed show --metrics` use these names. A prefix names the subject of
+    the number: a flow, if an experiment has several; the part of a flow on one link; or one
+    direction of a link, by the node it leads to.
 
         testbed metrics
 

@@ -22,7 +22,7 @@ def command(
     source: Annotated[
         Optional[list[str]],  # noqa: UP045 - typer reads it at run time
         typer.Option(
-            "-s", "--source", metavar="ADDR", help="Local address; more of them for subflows."
+            "-s", "--source", metavar="ADDR", help="Local address; give more of them for subflows."
         ),
     ] = None,
     stack: Annotated[
@@ -40,7 +40,7 @@ def command(
             "--wait",
             metavar="SECONDS",
             min=0.001,
-            help="Give up after this time in which nothing happens.",
+            help="Give up if nothing happens for this time.",
         ),
     ] = None,
     retry: Annotated[
@@ -48,7 +48,7 @@ def command(
         typer.Option(
             metavar="SECONDS",
             min=0,
-            help="How long to keep trying if the connection is refused.",
+            help="Try again for this time if the connection is refused.",
         ),
     ] = 3.0,
     pcap: Annotated[
@@ -60,21 +60,22 @@ def command(
         typer.Option(metavar="FILE", help="Write the path manager's events as JSON lines."),
     ] = None,
     verbose: Annotated[
-        bool, typer.Option("-v", "--verbose", help="Say what happened, on standard error.")
+        bool, typer.Option("-v", "--verbose", help="Describe the connection on standard error.")
     ] = False,
 ) -> None:
-    """Join standard input and output to a connection of the userspace stack.
+    """Be netcat over the userspace stack.
 
-    It works in the network namespace it is started in, beside the kernel's TCP. Without -s, the
-    addresses for subflows are those of "ip mptcp endpoint", and the limits those of "ip mptcp
-    limits". Parameters of the stack that are left out are as the namespace has them: its congestion
-    control, and whether DSS checksums are required ("net.mptcp.checksum_enabled"). The end of the
-    input closes the sending side; the command ends when both sides are closed. A terminal as input
-    ends when the peer's side does, and is not read in the background.
+    It connects standard input and output to a TCP or MPTCP connection. It works in the current
+    network namespace, beside the kernel's TCP. Without -s it takes the addresses for subflows from
+    "ip mptcp endpoint", and the limits from "ip mptcp limits". Without parameters of the stack it
+    takes two from the namespace: the congestion control, and whether DSS checksums are required
+    ("net.mptcp.checksum_enabled"). The end of the input closes the sending side; the command ends
+    when both sides are closed. If the input is a terminal, it also ends when the peer closes its
+    side. A process in the background does not read a terminal.
 
-    With --stack "userspace(device=tun0)" the stack has addresses of its own: those that the kernel
-    has as its peers on tun0 ("ip address add ADDRESS peer OURS dev tun0"). Packet sockets are not
-    needed then, only that tun0 is this user's ("ip tuntap add dev tun0 mode tun user USER").
+    With --stack "userspace(device=tun0)" the stack has addresses of its own: the peer addresses of
+    tun0 ("ip address add ADDRESS peer OURS dev tun0"). It then needs no packet sockets, but tun0
+    must belong to this user ("ip tuntap add dev tun0 mode tun user USER").
 
     Exit codes: 0 both sides closed in order; 1 the connection failed, -w ran out, or FILE could
     not be written to the end; 2 bad input; 4 this process may not open packet sockets, or may not

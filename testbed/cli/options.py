@@ -27,7 +27,7 @@ WireSeed = Annotated[int, typer.Option("--seed", help="Seed of the wires' random
 Output = Annotated[
     Path | None,
     typer.Option(
-        "--output", "-o", metavar="FILE", help="Write to this file; otherwise to standard output."
+        "--output", "-o", metavar="FILE", help="Write to this file; default: standard output."
     ),
 ]
 Metrics = Annotated[
@@ -41,15 +41,15 @@ Metrics = Annotated[
 
 # Options of the commands that carry out runs.
 Jobs = Annotated[
-    int, typer.Option("--jobs", "-j", min=1, help="So many runs at a time, where time is virtual.")
+    int, typer.Option("--jobs", "-j", min=1, help="Number of runs at a time, in virtual time only.")
 ]
 Repetitions = Annotated[
-    int | None, typer.Option(min=1, help="Runs of each cell, instead of what files say.")
+    int | None, typer.Option(min=1, help="Runs of each cell, instead of the number in files.")
 ]
 Again = Annotated[
-    bool, typer.Option("--again", help="With --resume: also the runs that do not count.")
+    bool, typer.Option("--again", help="With --resume: repeat runs that do not count, too.")
 ]
-Results = Annotated[Path, typer.Option(help="Where result folders go.")]
+Results = Annotated[Path, typer.Option(help="The parent folder of result folders.")]
 
 
 class Format(StrEnum):
@@ -62,7 +62,7 @@ class Format(StrEnum):
 TestFormat = Annotated[
     Format | None,
     typer.Option(
-        "--format", help="Print KTAP, or a test group of KernelCI as kunit.py's --json does."
+        "--format", help="Print KTAP, or a test group of KernelCI as kunit.py --json does."
     ),
 ]
 
@@ -74,6 +74,6 @@ def metric_names(text: str | None) -> tuple[str, ...]:
     """
     names = tuple(name for each in (text or "").split(",") if (name := each.strip()))
     if text is not None and not names:
-        hint = "write --metrics A,B; `testbed metrics` lists them"
+        hint = "write --metrics A,B; `testbed metrics` lists the names"
         raise InputError(f"--metrics {text!r} names no metric", hint=hint)
     return names

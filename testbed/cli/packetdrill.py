@@ -39,28 +39,26 @@ def command(
         list[str] | None,
         typer.Option(
             metavar="VERSION",
-            help="ipv4, ipv4-mapped-ipv6 or ipv6; may be given several times. By default all a "
-            "script is for.",
+            help="ipv4, ipv4-mapped-ipv6 or ipv6; may be given again. Default: all that a script "
+            "allows.",
             autocompletion=completion.ip_versions,
         ),
     ] = None,
     define: Annotated[
         list[str] | None,
-        typer.Option("--define", "-D", metavar="NAME=VALUE", help="What a word stands for."),
+        typer.Option("--define", "-D", metavar="NAME=VALUE", help="Replace a word of the scripts."),
     ] = None,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Print each thing that happens.")
-    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print each event.")] = False,
     json: Json = False,
 ) -> None:
-    """Run packetdrill's scripts against the userspace stack, in virtual time and without root.
+    """Run packetdrill's scripts against the userspace stack.
 
-    A script passes, or fails at one of its lines, or needs what the stack does not have: then it
-    is unsupported, which is no pass. A script whose name ends in v4 or v6 is for that version of
-    IP alone.
+    They run in virtual time and need no root. A script passes, fails at one of its lines, or is
+    unsupported: the stack lacks a feature that it needs. Unsupported does not count as passed. A
+    script whose name ends in v4 or v6 runs with that version of IP only.
 
-    The exit code is 0 if all have passed, 1 if one has failed, 2 if one cannot be read, and 4 if
-    none of that is so and one is unsupported.
+    Exit codes: 0 all scripts passed; 1 one failed; 2 one cannot be read; 4 none of these, but one
+    is unsupported.
 
     Examples:
 
@@ -115,7 +113,7 @@ def _defines(given: list[str] | tuple[str, ...]) -> dict[str, str]:
     for one in given:
         name, sign, value = one.partition("=")
         if not name or not sign:
-            raise InputError(f"--define {one}: a name and its value", hint="--define NAME=VALUE")
+            raise InputError(f"--define {one}: is not NAME=VALUE")
         defines[name] = value
     return defines
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 application = typer.Typer(
     no_args_is_help=True,
-    help="Look at pages of the workload web, and make them of recordings of a browser.\n\n"
+    help="Show pages of the workload web, and convert recordings.\n\n"
     "\b\n    testbed page show experiments/pages/shop.yaml\n\n"
     "\b\n    testbed page convert shop.har --output shop.yaml",
 )
@@ -32,9 +32,9 @@ def show(
     ],
     json: Json = False,
 ) -> None:
-    """Say what is in a page: its objects, what each waits for, and the longest chain of them.
+    """Show the objects of a page, the objects that each waits for, and the longest chain.
 
-    Of a recording of a browser (HAR) it says what `convert` makes of it.
+    For a browser's recording (HAR) it shows the page that `convert` would write.
 
     Examples:
 
@@ -105,18 +105,18 @@ def convert(
         Path, typer.Argument(metavar="FILE", help="The recording, HAR; - is standard input.")
     ],
     description: Annotated[
-        str, typer.Option(metavar="TEXT", help="What the page is; the file has it.")
+        str, typer.Option(metavar="TEXT", help="Description for the new file.")
     ] = "",
     thinking: Annotated[
-        bool, typer.Option("--think/--no-think", help="Have in it what the server computed.")
+        bool, typer.Option("--think/--no-think", help="Keep the computing times of the server.")
     ] = True,
     output: Output = None,
 ) -> None:
-    """Make a page of a recording of a browser: HAR, which its developer tools export.
+    """Convert a browser's recording (HAR, from its developer tools) to a page.
 
-    Reload the page there with an empty cache, and save all as HAR. Objects that were cached, or
-    failed, are left out. What an object waits for is known from Chromium's `_initiator`, otherwise
-    from its Referer.
+    In the browser, reload the page with an empty cache, and save all as HAR. Cached and failed
+    objects are left out. The objects that an object waits for come from Chromium's `_initiator`, or
+    else from its Referer.
 
     Examples:
 

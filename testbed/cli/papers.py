@@ -25,17 +25,19 @@ if TYPE_CHECKING:
 
 application = typer.Typer(
     no_args_is_help=True,
-    help="Published results of Multipath TCP as experiments, with a verdict for each claim.\n\n"
+    help="Reproduce published results, with a verdict for each claim.\n\n"
     "\b\n    testbed papers list\n\n"
     "\b\n    testbed papers run --quick\n\n"
     "\b\n    testbed papers show rfc6356",
 )
 _ROOT: Final = Path("experiments/papers")
 _RESULTS: Final = Path("results/papers")
-Root = Annotated[Path, typer.Option("--folder", help="Where publications lie.")]
+Root = Annotated[Path, typer.Option("--folder", help="The folder of the publications.")]
 Names = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[NAME...]", help="Only these.", autocompletion=completion.papers),
+    typer.Argument(
+        metavar="[NAME...]", help="Only these publications.", autocompletion=completion.papers
+    ),
 ]
 
 
@@ -73,19 +75,19 @@ def run(
     ] = None,
     sample: Annotated[
         int | None,
-        typer.Option(min=1, help="Of experiments with more cases so many, chosen by their seed."),
+        typer.Option(min=1, help="At most this many cases of an experiment, chosen by its seed."),
     ] = None,
     full: Annotated[
-        bool, typer.Option("--full", help="All cases, where a publication has a sample run.")
+        bool, typer.Option("--full", help="All cases, also if a publication asks for a sample.")
     ] = False,
     repetitions: Repetitions = None,
     jobs: Jobs = 1,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the newest result folders.")
+        bool, typer.Option("--resume", help="Continue the newest result folders.")
     ] = False,
     again: Again = False,
     keep: Annotated[
-        bool, typer.Option("--keep", help="Also write the values beside the publication, for git.")
+        bool, typer.Option("--keep", help="Also write the values into the publication's folder.")
     ] = False,
     results: Results = _RESULTS,
     root: Root = _ROOT,
@@ -95,9 +97,9 @@ def run(
 
     Our stacks are simulated; the kernel's run in the machine that an experiment names, or in
     user-mode Linux on a virtual clock. Values and pages go to results/papers/NAME, those of
-    --quick to results/papers/quick. Exit code 3: a claim is not reproduced and `because` does
-    not say why, or the other way round. Exit code 4: a machine does not work here; the rest was
-    run.
+    --quick to results/papers/quick. Exit code 3: a claim is not reproduced although no `because`
+    explains it, or is reproduced although one does. Exit code 4: a machine does not work here;
+    everything else ran.
 
         testbed papers run --quick --jobs 2
 
@@ -117,11 +119,11 @@ def run(
 
     chosen = [find(name, root) for name in names] if names else papers(root)
     if again and not resume:
-        raise InputError("--again goes with --resume")
+        raise InputError("--again needs --resume")
     if keep and quick:
-        raise InputError("--keep does not go with --quick: a part of the cells is no result")
+        raise InputError("--keep cannot be used with --quick: some of the cells are no result")
     if full and (quick or sample is not None):
-        raise InputError("--full goes with neither --quick nor --sample: it takes all cases")
+        raise InputError("--full cannot be used with --quick or --sample: it takes all cases")
     wanted = Wanted(
         side=_side(only),
         quick=quick,
@@ -155,7 +157,9 @@ def carry_out(papers: Sequence[Paper], options: Options, wanted: Wanted | None =
     try:
         found = publications.carry_out(errands(papers, wanted), options)
     except KeyboardInterrupt:
-        console(stderr=True).print("Finished runs are kept: the same with --resume goes on")
+        console(stderr=True).print(
+            "Finished runs are kept; the same command with --resume continues"
+        )
         raise
     judgements = [(paper, *_judged(paper, options.results, quick=wanted.quick)) for paper in papers]
     every = [verdicts for *_, verdicts in judgements]
@@ -186,16 +190,17 @@ def _judged(paper: Paper, results: Path, *, quick: bool) -> tuple[Measured, Judg
 
 def show(
     name: Annotated[
-        str, typer.Argument(help="Of a publication.", autocompletion=completion.papers)
+        str, typer.Argument(help="Name of a publication.", autocompletion=completion.papers)
     ],
     page: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Write a page with its figures, in the paper's own form."
+            metavar="FILE", help="Write a page with its figures, drawn like those of the paper."
         ),
     ] = None,
     kept: Annotated[
-        bool, typer.Option("--kept", help="What came with testbed, not what your runs gave.")
+        bool,
+        typer.Option("--kept", help="The values that came with testbed, not those of your runs."),
     ] = False,
     results: Results = _RESULTS,
     root: Root = _ROOT,
@@ -203,8 +208,8 @@ def show(
 ) -> None:
     """Show a publication: claims, published numbers, and the numbers measured here.
 
-    The values are those of your runs, if results/papers has some, else those that were kept beside
-    the publication.
+    The values are those of your runs, if results/papers has some. Otherwise they are those in the
+    folder of the publication.
 
     Examples:
 
@@ -243,7 +248,7 @@ def new(
     root: Root = _ROOT,
     json: Json = False,
 ) -> None:
-    """Write a folder for another publication; it runs as it is.
+    """Write a folder for a new publication, with an example that runs.
 
     Examples:
 
@@ -285,7 +290,7 @@ def _print_list(papers: Sequence[Paper], every: Sequence[JudgedPaper]) -> None:
         table.add_row(paper.name, str(len(found.claims)), *counts, paper.published.title)
     console().print(table)
     console().print(
-        f"{', '.join(Side)}: claims that were reproduced, of those that are judged",
+        f"{', '.join(Side)}: reproduced claims, of the judged ones",
         style="dim",
         soft_wrap=True,
     )

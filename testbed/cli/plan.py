@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 def command(
     file: TopologyFile,
     other: Annotated[
-        Path | None, typer.Option("--diff", help="Show what building this one does differently.")
+        Path | None,
+        typer.Option("--diff", help="Print removed (-) and added (+) commands instead."),
     ] = None,
     seed: WireSeed = 0,
     json: Json = False,
 ) -> None:
     """Print how a topology is built, as iproute2 commands.
 
-    Nothing is done. ``@wire`` is the namespace in which wires and switches live.
+    Nothing is built. ``@wire`` is the namespace of the wires and switches.
 
     Examples:
 

@@ -19,15 +19,16 @@ def command(
     groups: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[GROUP...]", help="Only of these.", autocompletion=completion.plugin_groups
+            metavar="[GROUP...]", help="Only these groups.", autocompletion=completion.plugin_groups
         ),
     ] = None,
     json: Json = False,
 ) -> None:
-    """List what other packages add by entry points, and from which package and version it comes.
+    """List the components that other packages add by entry points.
 
-    Each is imported to see whether it works. What cannot be used is told, and the exit code is 2.
-    An experiment that does not name it is not disturbed by it.
+    The list has the package and version of each component. Each is imported, to check that it
+    works. If one cannot be used, the command says why, and the exit code is 2. Experiments that do
+    not name this component still run.
 
         testbed plugins
 

@@ -25,21 +25,21 @@ def command(
     metrics: Metrics = None,
     run: Annotated[
         list[int] | None,
-        typer.Option(metavar="NUMBER", help="Show this run over time; may be repeated."),
+        typer.Option(metavar="NUMBER", help="Show this run over time; may be given again."),
     ] = None,
     figures: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Also write figures for a paper, and their data, here."),
     ] = None,
     style: Annotated[
-        Style, typer.Option(help="Where they stand: on a page of one or of two columns.")
+        Style, typer.Option(help="The width of figures: for one or two columns per page.")
     ] = Style.TWO_COLUMN,
     json: Json = False,
 ) -> None:
     """Write results as one HTML file, and as figures for a paper.
 
-    The page needs no network and no other file. What is damaged in a folder is named in one line,
-    and the rest is shown. Figures are SVG, PDF and PNG, with their data as CSV and Parquet.
+    The page needs no network and no other file. Standard error names the damaged files of a folder;
+    the page shows the rest. Figures are SVG, PDF and PNG, with their data as CSV and Parquet.
 
         testbed report results/quickstart/20260314T150926Z-1a2b3c4d
 

@@ -33,16 +33,18 @@ def command(
     ] = False,
     max_repetitions: Annotated[
         int | None,
-        typer.Option(min=2, help="With --until-decided: at most [default: 10 times as many]."),
+        typer.Option(min=2, help="Limit for --until-decided [default: 10 times as many]."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Of order, wires and payloads.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed of order, wires and payloads.")
+    ] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE", help="Change a value; may be given again."),
+        typer.Option("--set", metavar="PATH=VALUE", help="Set a value; may be given again."),
     ] = None,
     results: Results = Path("results"),
     wire: Annotated[
-        str | None, typer.Option(metavar="[auto|netem|emulator]", help="What shapes the wires.")
+        str | None, typer.Option(metavar="[auto|netem|emulator]", help="The engine of the wires.")
     ] = None,
     sim: Annotated[
         bool, typer.Option("--sim", help="Simulate the network: no root, no waiting.")
@@ -56,7 +58,7 @@ def command(
         ),
     ] = None,
     virtual_time: Annotated[
-        bool, typer.Option("--virtual-time", help="With uml:...: on a virtual clock.")
+        bool, typer.Option("--virtual-time", help="Give machines uml:... a virtual clock.")
     ] = False,
     resume: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Do the missing runs of a result folder.")
@@ -66,10 +68,10 @@ def command(
         bool, typer.Option("--fail-fast", help="Stop after the first run that does not count.")
     ] = False,
     summary: Annotated[
-        bool, typer.Option(help="Sum up at the end; `testbed show` does it later.")
+        bool, typer.Option(help="Print a summary at the end, as `testbed show` does.")
     ] = True,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Fail if an expectation is not decided.")
+        bool, typer.Option("--strict", help="Fail if an expectation is inconclusive.")
     ] = False,
     jobs: Jobs = 1,
     on: Annotated[
@@ -79,16 +81,16 @@ def command(
         ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the runs and how long they take at least.")
+        bool, typer.Option("--dry-run", help="Only print the runs and their minimum duration.")
     ] = False,
     wanted: TestFormat = None,
     json: Json = False,
 ) -> None:
-    """Run experiments and print what came out.
+    """Run experiments and print their results.
 
-    Every stack runs in every cell of the matrix, several times, interleaved. Each run has a
-    network of its own, which is verified before and gone after. A run that cannot prove which
-    protocol it ran is invalid and enters no mean.
+    Each cell of the matrix runs several times; the repetitions of all cells are interleaved. Each
+    run has a network of its own, which is verified before the run and removed after it. A run
+    without a proof of its protocol is invalid, and no mean includes it.
 
         testbed run experiments/quickstart.yaml
 
@@ -104,30 +106,32 @@ def command(
 
         testbed run --until-decided --max-repetitions 40 experiments/quickstart.yaml
 
-    adds a block of repetitions, as many as the file asks for, until each expectation is decided or
-    the number is reached. Looking several times does not make a wrong verdict likelier.
+    adds blocks of repetitions, each as large as the number in the file, until each expectation is
+    decided or the limit is reached. The test after each block does not make a wrong verdict more
+    likely.
 
-    With --sim the network and its clock are simulated, and the stacks are our own, userspace and
-    userspace-tcp; the others of a file are left out. With --jobs several runs are carried out at
-    a time, with the same results: in simulations, and in machines whose clock is virtual.
+    --sim simulates the network and its clock. Only our own stacks run, userspace and userspace-tcp;
+    other stacks of a file are left out. --jobs does several runs at a time, with the same results,
+    in simulations and in machines with a virtual clock.
 
         testbed run --machine qemu:6.1 --machine qemu:6.12 experiments/quickstart.yaml
 
-    With --machine all of it happens inside, on another kernel, with the same files; the results
-    come to the same place. `testbed machine list` shows what there is. Instead of the machines of
-    a file, if it lists some: `--machine host` runs it here.
+    --machine does the runs in a machine, on another kernel, with the same files. The results go to
+    the same folder. `testbed machine list` lists the machines. The option replaces the machines
+    that a file names: `--machine host` runs the file here.
 
         testbed run --sim --on local:8 experiments/quickstart.yaml
 
         testbed run --on tcp://scheduler:8786 experiments/quickstart.yaml
 
-    With --on the workers of a Dask cluster do the runs: N processes of this host, or those that
-    know the scheduler. The results come to the same place. Where time is real, each worker does
-    one run at a time, and all must be the same. It needs `pip install 'testbed[distributed]'`.
+    --on lets the workers of a Dask cluster do the runs: N processes on this host, or the workers of
+    a running scheduler. The results go to the same folder. In real time each worker does one run at
+    a time, and all workers must be the same. It needs `pip install 'testbed[distributed]'`.
 
         testbed run --format ktap experiments/link_failure.yaml
 
-    prints a test for the kernel's tools at the end, with runs and expectations as its subtests.
+    prints the result at the end as a test in the kernel's format, with runs and expectations as
+    subtests.
 
     Ctrl-C stops; finished runs are kept.
     """
@@ -143,9 +147,9 @@ def command(
         sys.exit(_publications(folders, jobs, results, json=json))
     _check_places(sim, machine, wire, virtual_time, until_decided)
     if on is not None and jobs > 1:
-        raise InputError("--jobs goes without --on: each worker of the cluster does one run")
+        raise InputError("--jobs cannot be used with --on: each worker of the cluster does one run")
     if max_repetitions is not None and not until_decided:
-        raise InputError("--max-repetitions goes with --until-decided")
+        raise InputError("--max-repetitions needs --until-decided")
     request = Request(
         files=tuple(map(str, files or ())),
         resume=None if resume is None else str(resume),
@@ -195,11 +199,13 @@ def _refuse_for_publications(
 ) -> None:
     """Refuse options that would change the experiments of a publication."""
     if len(folders) < len(files):
-        raise InputError("experiment files and folders of publications: run one after the other")
+        raise InputError(
+            "experiment files and folders of publications cannot be mixed: use two commands"
+        )
     if stack or set_ or machine or sim or on:
         raise InputError(
-            f"{folders[0]} decides itself which runs there are, and where",
-            hint="name one of its experiment files to change that",
+            f"{folders[0]}: --stack, --set, --machine, --sim and --on do not apply to publications",
+            hint="name one of its experiment files instead of the folder",
         )
 
 
@@ -221,7 +227,9 @@ def _check_places(
 ) -> None:
     """Refuse options that contradict one another about where the runs happen."""
     if sim and (machine or wire is not None):
-        raise InputError("--sim goes with neither --machine nor --wire: it simulates all of it")
+        raise InputError(
+            "--sim cannot be used with --machine or --wire: it simulates the whole network"
+        )
     if until_decided and (sim or virtual_time):
         raise InputError("in virtual time one run decides: a repetition gives the same numbers")
 

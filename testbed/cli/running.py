@@ -35,7 +35,7 @@ def start(request: Request, machines: Sequence[str], *, virtual_time: bool, dry_
 
     _check(request)
     if dry_run and request.resume is not None:
-        raise InputError("--dry-run goes with files, not with --resume")
+        raise InputError("--dry-run cannot be used with --resume")
     # Read all files before the first run.
     experiments = [
         load(located(Path(file), EXPERIMENTS), request.changes) for file in request.files
@@ -77,14 +77,14 @@ def _check_cluster(on: str, machines: Iterable[str], places: Iterable[str]) -> N
     started = [*machines]
     if started:
         raise InputError(
-            f"--on {on}: workers start no machines, and {started[0]} is one",
-            hint="add --sim, or --machine host and leave out other machines",
+            f"--on {on}: workers cannot start the machine {started[0]}",
+            hint="add --sim, or --machine host instead of other machines",
         )
     real = [name for name in places if not is_deterministic(name)]
     if where.workers > 1 and real:
         raise InputError(
             f"--on {on}: {where.workers} runs at a time would disturb one another on {real[0]}",
-            hint="add --sim, or let workers on other computers do them",
+            hint="add --sim, or use workers on other computers",
         )
 
 
@@ -139,12 +139,12 @@ def _check(request: Request) -> None:
 
     if request.resume is not None and (request.files or request.changes != NO_OVERRIDES):
         raise InputError(
-            "--resume continues an experiment as it was begun: it takes no files and no changes"
+            "--resume continues an experiment without changes: it takes no files and no values"
         )
     if request.resume is None and not request.files:
         raise InputError("there is nothing to run", hint="name an experiment file")
     if request.again and request.resume is None:
-        raise InputError("--again goes with --resume")
+        raise InputError("--again needs --resume")
 
 
 def _wanted(request: Request, experiments: Sequence[Experiment]) -> list[Wanted]:
@@ -187,5 +187,5 @@ def _say_what_is_left_out(experiments: Iterable[Experiment]) -> None:
         if experiment.left_out:
             stacks = ", ".join(experiment.left_out)
             console(stderr=True).print(
-                f"{experiment.name}: left out, as they cannot be simulated: {stacks}"
+                f"{experiment.name}: left out, because they cannot be simulated: {stacks}"
             )

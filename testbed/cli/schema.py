@@ -20,9 +20,9 @@ class Document(StrEnum):
 
 
 def command(
-    document: Annotated[Document, typer.Argument(help="Which file.")] = Document.TOPOLOGY,
+    document: Annotated[Document, typer.Argument(help="The kind of file.")] = Document.TOPOLOGY,
 ) -> None:
-    """Print the JSON Schema of topologies, experiments, publications or pages.
+    """Print the JSON Schema of a kind of file.
 
     Editors use it to complete and check YAML: with the YAML language server, begin a file with
     ``# yaml-language-server: $schema=topology.schema.json``.

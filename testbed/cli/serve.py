@@ -15,15 +15,16 @@ from testbed.hints import extra
 
 def command(
     directory: Annotated[
-        Path, typer.Argument(metavar="[DIR]", help="Below it the result folders are.")
+        Path, typer.Argument(metavar="[DIR]", help="The folder with the result folders.")
     ] = Path("results"),
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="Listen here.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Listen on this port.")] = 8000,
 ) -> None:
-    """Show result folders in a browser: a list with search, their reports, runs as they end.
+    """Show result folders in a browser.
 
-    It only reads. Only this host can reach it, unless --host says otherwise; then the address it
-    prints has a token, without which nothing is answered.
+    The pages are a list with search, the reports, and the runs of a campaign as they end. The
+    server only reads files. Only this host can reach it, unless --host names another address. In
+    that case the printed URL has a token, and requests without it get no answer.
 
         testbed serve
 

@@ -18,14 +18,14 @@ def command(
         list[str],
         typer.Argument(
             metavar="OPTION=VALUE...",
-            help="Options of the wire, as in a topology; the value none takes one away.",
+            help="Options of the wire, as in a topology. The value none removes an option.",
             autocompletion=completion.wire_options,
         ),
     ],
     toward: Annotated[
         str | None,
         typer.Option(
-            help="Only the direction to this node; by default both.",
+            help="Only the direction to this node; default: both.",
             autocompletion=completion.ends,
         ),
     ] = None,
@@ -34,8 +34,8 @@ def command(
 ) -> None:
     """Change how a wire of a running sandbox is shaped.
 
-    Other options stay, and nothing that is queued is lost. It is read back from what shapes the
-    wire. All is done or nothing; the commands of tc(8) that do the same are printed.
+    Other options keep their values, and queued packets are not lost. The command changes all
+    options or none, reads them back from the engine, and prints the equivalent tc(8) commands.
 
     Examples:
 

@@ -13,8 +13,9 @@ def command(
 ) -> None:
     """Open a shell in a node ($SHELL, or /bin/sh).
 
-    All nodes are network namespaces by name there: "ip netns exec server ss -tln" works. The
-    variables TESTBED_SANDBOX and TESTBED_NODE say where you are.
+    In the shell each node is a network namespace of that name: "ip netns exec server ss -tln"
+    works. The variables TESTBED_SANDBOX and TESTBED_NODE have the names of the sandbox and the
+    node.
 
     Examples:
 

@@ -25,8 +25,7 @@ def group(kind: str) -> typer.Typer:
         no_args_is_help=True,
         help=f"""List and copy the {kind} that come with testbed.
 
-        A command that takes such a file takes the name of one of these too, where there is no file
-        of that name.
+        A command that takes such a file also takes one of their names, unless a file has that name.
 
         \b
             testbed {kind} list
@@ -50,15 +49,18 @@ def group(kind: str) -> typer.Typer:
         ] = None,
         every: Annotated[bool, typer.Option("--all", help="Copy all of them.")] = False,
         to: Annotated[
-            Path, typer.Option(metavar="DIR", help="Where the copies go; it is made if need be.")
+            Path,
+            typer.Option(
+                metavar="DIR", help="The folder for the copies; created if it does not exist."
+            ),
         ] = Path(),
-        force: Annotated[bool, typer.Option("--force", help="Overwrite files there.")] = False,
+        force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
     ) -> None:
         _copy(kind, name or [], every=every, to=to, force=force)
 
     application.command(
         "list",
-        help=f"""List them, each with a line about it.
+        help=f"""List the {kind}, each with a line about it.
 
         \b
             testbed {kind} list
@@ -67,10 +69,10 @@ def group(kind: str) -> typer.Typer:
     )(list_)
     application.command(
         "copy",
-        help=f"""Copy them, with the files that they name, to change them.
+        help=f"""Copy {kind}, with the files that they name, to change them.
 
-        The copies lie in DIR/{shipped.TOPOLOGIES} and DIR/{shipped.EXPERIMENTS}, so that paths
-        between them hold. No file is overwritten without --force.
+        The copies go to DIR/{shipped.TOPOLOGIES} and DIR/{shipped.EXPERIMENTS}, so that paths
+        between them stay valid. No file is overwritten without --force.
 
         \b
             testbed {kind} copy {example}
@@ -99,7 +101,7 @@ def _list(kind: str, *, json: bool) -> None:
 
 def _copy(kind: str, names: list[str], *, every: bool, to: Path, force: bool) -> None:
     if every == bool(names):
-        raise InputError("name what is to be copied, or say --all")
+        raise InputError("name the files to copy, or write --all")
     wanted = [it.name for it in shipped.every(kind)] if every else names
     sources = dict.fromkeys(
         path for name in wanted for path in shipped.bundle(shipped.find(kind, name))

@@ -14,15 +14,15 @@ from testbed.errors import StoreError
 
 def command(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A result folder.")],
-    runs: Annotated[bool, typer.Option("--runs", help="Also show every single run.")] = False,
+    runs: Annotated[bool, typer.Option("--runs", help="Also show each run.")] = False,
     metrics: Metrics = None,
     wanted: TestFormat = None,
     json: Json = False,
 ) -> None:
     """Print the results in a folder again.
 
-    The folder may be a copy, or hold only some of its runs. Files that are damaged are named on
-    standard error, and the exit code is 1.
+    The folder may be a copy, or contain only some of the runs. If files are damaged, standard error
+    names them, and the exit code is 1.
 
         testbed show results/quickstart/20260314T150926Z-1a2b3c4d
 
@@ -32,8 +32,8 @@ def command(
 
         testbed show --format ktap DIR
 
-    --format prints the experiment as a test of the kernel's tools, and its runs and expectations as
-    subtests: a run that failed is "not ok", an expectation that is not decided is skipped.
+    --format prints the result as a test in the kernel's format, with runs and expectations as
+    subtests. A failed run is "not ok"; an inconclusive expectation is skipped.
     """
     from testbed.campaign.runner import conclude, records
     from testbed.cli.tables import print_outcome, print_runs

@@ -9,10 +9,10 @@ from testbed.cli.output import console, print_json
 
 
 def command(json: Json = False) -> None:
-    """List the stacks, their options and what these mean.
+    """List the stacks, their options and the meaning of these.
 
-    An experiment writes them as NAME or NAME(OPTION=VALUE, ...), and SOURCE/TARGET for two ends
-    that differ.
+    In an experiment a stack is NAME or NAME(OPTION=VALUE, ...). If the two ends have different
+    stacks, it is SOURCE/TARGET.
 
         testbed stacks
 

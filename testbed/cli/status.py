@@ -45,8 +45,8 @@ def command(
 ) -> None:
     """List the running sandboxes, or show one of them.
 
-    Of one it shows nodes, interfaces, addresses, MPTCP endpoints, wires and their counters. All is
-    read from the kernel, not from the topology file, so it includes every change.
+    For one sandbox it shows nodes, interfaces, addresses, MPTCP endpoints, wires and their
+    counters. It reads the state of the kernel, not the topology file, so it shows every change.
 
     Examples:
 

@@ -52,7 +52,7 @@ def print_outcome(console: Console, outcome: Outcome, path: Path) -> None:
         _print_line(console, check.verdict, wording.claim(check, outcome.own))
     for claim in outcome.unjudged:
         console.print(
-            f"not judged, as its runs were left out: {claim}", style="dim", soft_wrap=True
+            f"not judged, because its runs were left out: {claim}", style="dim", soft_wrap=True
         )
     for problem in outcome.problems[:_SHOWN_PROBLEMS]:
         _print_line(console, problem.status, _problem(problem))
@@ -62,7 +62,7 @@ def print_outcome(console: Console, outcome: Outcome, path: Path) -> None:
         )
     last = [f"Results: {path}"]
     if outcome.missing:
-        last.insert(0, f"runs to do: {outcome.missing}; `testbed run --resume {path}` does them")
+        last.insert(0, f"missing runs: {outcome.missing}; `testbed run --resume {path}` does them")
     console.print("\n".join(last), soft_wrap=True)
 
 

@@ -18,22 +18,24 @@ if TYPE_CHECKING:
 
 application = typer.Typer(
     no_args_is_help=True,
-    help="Look at traces of links, and make them of recordings.\n\n"
+    help="Show link traces, and convert recordings to traces.\n\n"
     "\b\n    testbed trace show topologies/traces/starlink-down.csv\n\n"
     "\b\n    testbed trace convert ping.txt --output link.csv",
 )
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The recording; - is standard input.")]
 From = Annotated[
     str | None,
-    typer.Option("--from", metavar="FORMAT", help="mahimahi, csv, iperf3 or ping; else found out."),
+    typer.Option(
+        "--from", metavar="FORMAT", help="mahimahi, csv, iperf3 or ping; default: detect."
+    ),
 ]
 Step = Annotated[
-    str, typer.Option(metavar="TIME", help="Length of rows of mahimahi's, or ping's interval.")
+    str, typer.Option(metavar="TIME", help="Length of a row (mahimahi), or the interval (ping).")
 ]
 
 
 def show(file: File, kind: From = None, step: Step = "100ms", json: Json = False) -> None:
-    """Say what is in a trace: how long it lasts, and its rates, delays and losses.
+    """Show the duration, rates, delays and losses of a trace.
 
     Examples:
 
@@ -62,10 +64,11 @@ def convert(
     step: Step = "100ms",
     output: Output = None,
 ) -> None:
-    """Make a trace of a recording: mahimahi's, CSV of other tools, iperf3 --json, ping -D.
+    """Convert a recording to a trace: mahimahi, CSV of other tools, iperf3 --json, ping -D.
 
-    Columns of CSV are known by usual names: time, bandwidth, throughput, latency, rtt, loss, with
-    units like Mbps or ms in the name. A round trip is halved: give both directions the same trace.
+    CSV columns may have the usual names: time, bandwidth, throughput, latency, rtt, loss, with
+    units like Mbps or ms in the name. A round-trip time is halved: use the trace for both
+    directions.
 
     Examples:
 
@@ -102,7 +105,7 @@ def _read(file: Path, kind: str | None, step: str) -> list[Row]:
     try:
         text = data.decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError:
-        raise InputError("it is no text", file=file) from None
+        raise InputError("is not text in UTF-8", file=file) from None
     try:
         return traces.read(text, kind, step_s=step_ns / 1e9)
     except InputError as error:

@@ -13,18 +13,20 @@ from testbed.cli.output import console, print_json
 def command(
     file: TopologyFile,
     name: Annotated[
-        str | None, typer.Option("--name", "-n", help="Name of the sandbox; default: the file's.")
+        str | None,
+        typer.Option("--name", "-n", help="Name of the sandbox; default: the file's name."),
     ] = None,
     engine: Annotated[
-        Literal["auto", "netem", "emulator"], typer.Option("--wire", help="What shapes the wires.")
+        Literal["auto", "netem", "emulator"],
+        typer.Option("--wire", help="The engine of the wires."),
     ] = "auto",
     seed: WireSeed = 0,
     json: Json = False,
 ) -> None:
     """Build a topology and leave it running in the background.
 
-    Everything lives in namespaces of its own; nothing of this machine's network is touched. End
-    it with "testbed down". Interrupted or failed, it leaves nothing behind.
+    The network is in namespaces of its own, and the network of this machine is not changed.
+    "testbed down" ends it. If the command fails or is interrupted, nothing remains.
 
     Examples:
 

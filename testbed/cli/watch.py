@@ -23,19 +23,19 @@ _MILLION = 1e6
 def command(
     name: Sandbox,
     interval: Annotated[
-        str, typer.Option("--interval", "-i", metavar="TIME", help="From one look to the next.")
+        str, typer.Option("--interval", "-i", metavar="TIME", help="Time between updates.")
     ] = "1s",
-    once: Annotated[bool, typer.Option("--once", help="Print one look, and end.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Print the state once, and end.")] = False,
     json: Annotated[
-        bool, typer.Option("--json", help="Print a line of JSON for each look.")
+        bool, typer.Option("--json", help="Print a line of JSON for each update.")
     ] = False,
 ) -> None:
     """Show the wires and connections of a running sandbox, live.
 
-    Of each direction of a wire: its state, its shaping, what it lets through and loses, and its
-    queue. Of each TCP connection and subflow of programs that use the kernel's sockets: round-trip
-    time, window and throughput since the last look. Connections of our own stack are not seen:
-    they live inside their programs. Ctrl-C ends it.
+    For each direction of a wire it shows the state, shaping, throughput, losses and queue. For each
+    TCP connection and subflow of the kernel it shows the round-trip time, the congestion window,
+    and the throughput since the last update. Connections of our own stack are not shown: the kernel
+    does not know them. Ctrl-C ends it.
 
     Examples:
 
@@ -52,7 +52,7 @@ def command(
 
     interval_ns = parse_time(interval)
     if interval_ns < 10_000_000:
-        raise InputError(f"an interval of {interval} is too short", hint="10ms is the least")
+        raise InputError(f"--interval {interval} is too short", hint="the minimum is 10ms")
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_watch(name, interval_ns, once=once, json=json))
 
@@ -119,7 +119,7 @@ def _tables(name: str, look: Snapshot) -> RenderableType:
             f"{wire.queued_packets} ({wire.queued_bytes} B)",
             wire.netem,
         )
-    flows = Table("node", "local", "remote", "what", "RTT", "cwnd", "sent", "received", box=None)
+    flows = Table("node", "local", "remote", "socket", "RTT", "cwnd", "sent", "received", box=None)
     for flow in look.flows:
         token = "" if flow.token is None else f" {flow.token:08x}"
         flows.add_row(

@@ -26,24 +26,26 @@ def command(
     argv: Argv,
     report: Annotated[
         Optional[Path],  # noqa: UP045 - typer reads it at run time
-        typer.Option(metavar="FILE", help="Append what the connections were, as JSON lines."),
+        typer.Option(
+            metavar="FILE", help="Append a description of each connection, as JSON lines."
+        ),
     ] = None,
     verbose: Annotated[
         bool,
-        typer.Option("-v", "--verbose", help="Say of each connection how it was, when it ends."),
+        typer.Option("-v", "--verbose", help="Describe each connection when it ends."),
     ] = False,
 ) -> None:
     """Run a program, unmodified, over the userspace stack.
 
-    The TCP sockets of the program and of all that it starts become connections of our stack, in
-    this network namespace; its other sockets stay the kernel's. Static programs work, too: nothing
-    is loaded into them. The right to open packet sockets is needed: root has it, "testbed exec"
-    gives it, and so does "unshare -rn". With userspace(device=tun0) it is not, if the TUN interface
-    tun0 is this user's. docs/programs.md says what is covered.
+    In this network namespace, our stack carries the TCP connections of the program and of its
+    descendants. Their other sockets stay the kernel's. Static programs work too: nothing is loaded
+    into the program. The command needs the right to open packet sockets. Root has it; "testbed
+    exec" and "unshare -rn" give it. With userspace(device=tun0) it is not needed, but the TUN
+    interface tun0 must belong to this user. docs/programs.md says what is covered.
 
-    The exit status is the program's, and the signal that ended it is ours, too. The command ends
-    when all that the program has started has ended, and their data is delivered. If it is killed,
-    so are they.
+    The exit status is the program's; if a signal ended the program, it ends this command too. The
+    command ends when the program and its descendants have ended and their data is delivered. If the
+    command is killed, they are killed too.
 
     Exit codes of its own: 2 bad input; 4 this process may not open packet sockets or the TUN
     interface, or seccomp user notification is not permitted; 126, 127 the program cannot be run.

@@ -31,7 +31,9 @@ def assert_passes(results: Results) -> None:
     if not outcome.checks and not outcome.unjudged:
         _fail(results, outcome, f"{outcome.experiment} claims nothing: it has no 'expect'")
     if outcome.unjudged:
-        _fail(results, outcome, f"not judged, as its runs were left out: {outcome.unjudged[0]}")
+        _fail(
+            results, outcome, f"not judged, because its runs were left out: {outcome.unjudged[0]}"
+        )
     _judge(results, outcome)
 
 

@@ -65,7 +65,10 @@ def test_doctor_says_how_to_run_a_remedy_in_a_node(lab: str) -> None:
     finally:
         assert run(*limits, "8").returncode == 0
     assert done.returncode == 1
-    assert f"in a node, by: testbed exec {lab} NODE -- COMMAND" in done.stdout.splitlines()
+    assert (
+        f"to run a command in a node: testbed exec {lab} NODE -- COMMAND"
+        in done.stdout.splitlines()
+    )
     assert "in a node" not in run("doctor", lab).stdout
 
 

@@ -149,7 +149,7 @@ def test_wires_have_no_engine_to_choose(bench: Bench) -> None:
     file.write_text(EXPERIMENT)
     ran = CliRunner().invoke(application, ["run", "--sim", "--wire", "netem", str(file)])
     assert ran.exit_code == 2
-    assert "--sim goes with neither --machine nor --wire" in ran.output
+    assert "--sim cannot be used with --machine or --wire" in ran.output
 
 
 def test_events_happen_on_the_virtual_clock(bench: Bench) -> None:
@@ -316,7 +316,7 @@ def test_the_command_says_what_it_leaves_out(bench: Bench) -> None:
     arguments = ["run", "--sim", str(file), "--results", str(bench.folder / "results")]
     ran = CliRunner().invoke(application, arguments)
     assert ran.exit_code == 0, ran.output
-    assert "try: left out, as they cannot be simulated: tcp" in ran.output
+    assert "try: left out, because they cannot be simulated: tcp" in ran.output
     assert "simulator" in ran.output
     assert "on a virtual clock: no cost of computing is in these numbers" in ran.output
 

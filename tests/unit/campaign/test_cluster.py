@@ -310,7 +310,7 @@ def test_a_worker_without_a_trace_says_so(experiment: Experiment, tmp_path: Path
     ("options", "message"),
     [
         (("--on", "local:2"), "--on local:2: 2 runs at a time would disturb one another on host"),
-        (("--sim", "--on", "local:2", "-j", "2"), "--jobs goes without --on"),
+        (("--sim", "--on", "local:2", "-j", "2"), "--jobs cannot be used with --on"),
         (("--on", "local:1", "--machine", "uml:7.3"), "workers start no machines"),
     ],
 )

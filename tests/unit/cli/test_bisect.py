@@ -213,7 +213,7 @@ def test_ends_that_do_not_differ_are_2_and_shown(project):
         (["--kernels", "uml:6.1,vax:1", "--", "FILE"], "'vax' is no kind of machine"),
         (["--kernels", "uml:6.1,uml:7.3", "--", "FILE", "--sim"], "--sim: a search of machines"),
         (["--resume", "nowhere"], "nowhere is no folder of a search"),
-        (["--resume", ".", "--good", "HEAD"], "--resume continues a search as it was begun"),
+        (["--resume", ".", "--good", "HEAD"], "--resume continues a search without changes"),
     ],
 )
 def test_bad_input_is_one_line_and_2(project, given, message):
@@ -264,7 +264,7 @@ def test_after_ctrl_c_it_goes_on_where_it_was(project, tmp_path):
     assert child.returncode == 130
     (folder,) = (tmp_path / "out").iterdir()
     assert said[-2:] == [
-        f"go on with: testbed bisect --resume ../out/{folder.name}\n",
+        f"continue with: testbed bisect --resume ../out/{folder.name}\n",
         "testbed: interrupted\n",
     ]
     assert git(Path.cwd(), "worktree", "list").count("\n") == 0

@@ -94,7 +94,7 @@ def test_a_parameter_and_a_part_of_the_cells(folder):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["FOLDER"], "is compared with itself"),
+        (["FOLDER"], "cannot be compared with itself"),
         (["FOLDER", "--new", "stack=quic"], "has no cell with stack=quic; it has the stacks tcp"),
         (["FOLDER", "--new", "mptcp"], "'mptcp' selects nothing"),
         (["FOLDER", "FOLDER", "--metrics", "goodputs"], "did you mean 'goodput'?"),

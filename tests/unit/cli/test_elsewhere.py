@@ -140,7 +140,7 @@ def test_if_one_does_not_work_here_none_is_started(run):
     assert done.exit_code == 4
     assert done.stderr == (
         "testbed: the machine fake:broken does not work here: it is a fake; "
-        "mend it, or go on with --machine fake:new\n"
+        "mend it, or use only --machine fake:new\n"
     )
     assert fakes.started() == []
     assert run("--machine", "fake:new", machines=machines).exit_code == 0
@@ -292,7 +292,7 @@ def test_ctrl_c_ends_runs_side_by_side_at_once_and_leaves_nothing(tmp_path, wher
     assert "Traceback" not in err
     until_gone(there)
     if where == "--sim":
-        assert "runs to do: 3; `testbed run --resume" in out, out
+        assert "missing runs: 3; `testbed run --resume" in out, out
         (folder,) = (tmp_path / "r/try").iterdir()
         assert len(list((folder / "runs").iterdir())) == 1
     else:

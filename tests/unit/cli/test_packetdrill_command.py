@@ -88,7 +88,7 @@ def test_words_are_defined(script) -> None:
     refused = invoke("-D", "PROTOCOL", path)
     assert (refused.exit_code, refused.stderr) == (
         2,
-        "testbed: --define PROTOCOL: a name and its value; --define NAME=VALUE\n",
+        "testbed: --define PROTOCOL: is not NAME=VALUE\n",
     )
 
 

@@ -70,7 +70,7 @@ def test_what_interrupts_says_how_to_go_on(there, monkeypatch):
 
     monkeypatch.setattr(publications, "_side", interrupt)
     done = said("papers", "run", "trial", "--only", "ours", code=130)
-    assert "the same with --resume goes on" in done.stderr
+    assert "the same command with --resume continues" in done.stderr
 
 
 def test_quick_runs_what_the_first_claim_needs(there):
@@ -119,14 +119,14 @@ def test_check_knows_a_publication(there):
     ("command", "text"),
     [
         (("papers", "run", "--only", "theirs"), "no such side"),
-        (("papers", "run", "--again"), "--again goes with --resume"),
-        (("papers", "run", "--quick", "--keep"), "--keep does not go with --quick"),
-        (("papers", "run", "--full", "--sample", "3"), "--full goes with neither"),
+        (("papers", "run", "--again"), "--again needs --resume"),
+        (("papers", "run", "--quick", "--keep"), "--keep cannot be used with --quick"),
+        (("papers", "run", "--full", "--sample", "3"), "--full cannot be used with --quick or"),
         (("papers", "run", "trail"), "did you mean 'trial'"),
         (("papers", "run", "--experiment", "exampel"), "did you mean 'example'"),
         (("papers", "new", "trial"), "is there already"),
         (("papers", "new", "A B"), "no name of a publication"),
-        (("run", "--sim", "experiments/papers/trial"), "decides itself which runs there are"),
+        (("run", "--sim", "experiments/papers/trial"), "do not apply to publications"),
         (("run", "experiments/papers"), "no publication 'experiments/papers'"),
     ],
 )

@@ -77,7 +77,7 @@ def test_show_prints_the_table_again(folder):
     assert "250 ms" in result.stdout
     assert "invalid: run 0003, " in result.stdout
     assert "it [proves] nothing" in result.stdout
-    assert "runs to do: 1" in result.stdout
+    assert "missing runs: 1" in result.stdout
     assert "inconclusive: goodput of mptcp" in result.stdout
 
 
@@ -118,14 +118,14 @@ def test_show_json_is_one_document(folder):
         (["FILE", "--wire", "hardware"], "--wire hardware: invalid enum value"),
         (["FILE", "--results", "FILE"], "results cannot be written to"),
         (["--resume", "nowhere"], "is not a result folder"),
-        (["FILE", "--resume", "FOLDER"], "no files and no changes"),
-        (["FILE", "--max-repetitions", "9"], "--max-repetitions goes with --until-decided"),
+        (["FILE", "--resume", "FOLDER"], "no files and no values"),
+        (["FILE", "--max-repetitions", "9"], "--max-repetitions needs --until-decided"),
         (["FILE", "--until-decided", "--sim"], "in virtual time one run decides"),
         (["FILE", "--until-decided", "--set", "expect=[]"], "nothing is to be decided"),
         (["FILE", "--until-decided", "--repetitions", "1"], "a single one shows no spread"),
-        (["FILE", "--again"], "--again goes with --resume"),
-        (["--resume", "FOLDER", "--dry-run"], "--dry-run goes with files"),
-        (["--resume", "FOLDER", "--seed", "3"], "no files and no changes"),
+        (["FILE", "--again"], "--again needs --resume"),
+        (["--resume", "FOLDER", "--dry-run"], "--dry-run cannot be used with --resume"),
+        (["--resume", "FOLDER", "--seed", "3"], "no files and no values"),
     ],
 )
 def test_bad_input_is_one_line_and_2_and_leaves_nothing(file, folder, arguments, message):

@@ -157,7 +157,7 @@ def test_a_regression_reads_like_the_comparison(output: str) -> None:
 
 def test_what_was_not_seen_is_no_pass(output: str) -> None:
     assert "silent claims nothing" in failure(output, "test_nothing_claimed")
-    assert "not judged, as its runs were left out" in failure(output, "test_claims_left_out")
+    assert "not judged, because its runs were left out" in failure(output, "test_claims_left_out")
     assert "1 runs do not count; the first one: " in failure(output, "test_failed_runs")
 
 
