@@ -76,7 +76,7 @@ def options(
     :raises InputError: something does not exist, or options exclude each other.
     """
     if not 1 <= len(where) <= 2 or (len(where) == 1 and not listen):
-        raise InputError("where to? give HOST PORT, or -l PORT to listen")
+        raise InputError("the destination is missing: give HOST PORT, or -l PORT to listen")
     if ipv4 and ipv6:
         raise InputError("-4 and -6 exclude each other")
     wanted = {socket.AF_INET: not ipv6, socket.AF_INET6: not ipv4}
@@ -95,7 +95,7 @@ def options(
 
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
-        raise InputError(f"{text!r} is no port: it is a number from 1 to 65535")
+        raise InputError(f"{text!r} is not a port: give a number from 1 to 65535")
     return int(text)
 
 
@@ -104,14 +104,14 @@ def _nameable(host: str) -> None:
     try:
         host.encode("idna")
     except UnicodeError:
-        raise InputError(f"{host!r} is no name of a host") from None
+        raise InputError(f"{host!r} is not a valid host name") from None
 
 
 def _numeric(host: str) -> None:
     try:
         socket.getaddrinfo(host, None, flags=socket.AI_NUMERICHOST)
     except (socket.gaierror, UnicodeError):
-        raise InputError(f"{host!r} is no numeric address") from None
+        raise InputError(f"{host!r} is not a numeric address") from None
 
 
 async def run(options: Options, stack: Stack) -> None:
@@ -321,7 +321,7 @@ def _counts(tcp: dict[str, Any]) -> str:
     return (
         f"sent {tcp['bytes_acked']} octets, received {tcp['bytes_received']}, "
         f"round-trip time {tcp['rtt'] / 1000:.3g} ms, "
-        f"{again} segment{'s' * (again != 1)} sent again"
+        f"{again} segment{'s' * (again != 1)} retransmitted"
     )
 
 
@@ -348,7 +348,7 @@ async def _resolve(options: Options) -> list[Address]:
         raise TestbedError(f"{options.host}: {error.strerror}") from None
     addresses = [Address(*where[:2]) for family, *_, where in found if family in options.families]
     if not addresses:
-        raise TestbedError(f"{options.host} has no address of the family asked for")
+        raise TestbedError(f"{options.host} has no address of the requested family")
     return addresses
 
 

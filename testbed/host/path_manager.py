@@ -88,7 +88,8 @@ class KernelEndpoints:
                 continue
             if _is_the_hosts_own():
                 raise OSError(
-                    errno.EPERM, "the kernel listens there, and testbed changes no host's endpoints"
+                    errno.EPERM,
+                    "the kernel listens there, and testbed does not change the endpoints of a host",
                 )
             sign = socket.socket(socket.AF_UNIX)
             try:
@@ -142,9 +143,9 @@ class AnnouncedPorts:
                 self._hold(port)
             except OSError as error:
                 raise PlatformError(
-                    f"the port {port} that an endpoint announces cannot be opened",
+                    f"the port {port} of an endpoint cannot be opened",
                     why=error.strerror or str(error),
-                    instead="use it in one process at a time and in a sandbox, or leave it out",
+                    instead="use it in one process at a time and in a sandbox, or remove it",
                 ) from error
         gone, self._open = self._open - wanted, wanted
         return gone

@@ -196,7 +196,7 @@ def _mahimahi(text: str, step_s: float) -> Iterator[Row]:
             raise InputError(f"{line[:20]!r} is not a time in whole ms", line=number)
         at_ms = int(line)
         if at_ms < last:
-            raise InputError("times must not go down", line=number)
+            raise InputError("times must not decrease", line=number)
         last = at_ms
         counts[max(0, at_ms - 1) // step_ms] = counts.get(max(0, at_ms - 1) // step_ms, 0) + 1
     if not last:
@@ -353,7 +353,7 @@ def _check(before: Row | None, row: Row) -> None:
         if isinstance(value, float | int) and not 0 <= value <= most:  # NaN is in no range
             raise InputError(f"{name} is {value:g}, not between 0 and {most:g}")
     if before is not None and row.time_s <= before.time_s:
-        raise InputError(f"times must go up: {row.time_s:g} s after {before.time_s:g} s")
+        raise InputError(f"times must increase: {row.time_s:g} s after {before.time_s:g} s")
 
 
 def _is_whole(text: str) -> bool:

@@ -84,5 +84,5 @@ class Sampler:
         if isinstance(message, Failed):
             raise message.failure.error()
         if not isinstance(message, kind):
-            raise SandboxError(f"the sampler said {message} out of turn")
+            raise SandboxError(f"the sampler sent an unexpected message: {message}")
         return message

@@ -131,7 +131,7 @@ def machine(name: str) -> Machine:
     if name not in MACHINES:
         raise PlatformError(
             f"programs cannot run over the userspace stack on {name}",
-            why="the numbers of its system calls are not known here",
+            why="testbed does not know the system call numbers of this machine",
             instead=f"use one of: {', '.join(MACHINES)}; or testbed nc, which works everywhere",
         )
     return MACHINES[name]

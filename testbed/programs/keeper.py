@@ -146,20 +146,20 @@ def introduced(near: socket.socket) -> tuple[int, Listener]:
     if fds:
         return int(data), Listener(fds[0])
     number = int(data) if data else errno.ECHILD
-    why = f"seccomp(2) says: {os.strerror(number)}"
+    why = f"seccomp(2) failed: {os.strerror(number)}"
     if number == errno.EBUSY:
         raise PlatformError(
             "the program cannot run over the userspace stack here",
-            why="this process runs under a supervisor already, and seccomp(2) allows only one",
-            instead="leave out one `testbed with-stack`, or --stack",
+            why="this process already runs under a supervisor, and seccomp(2) allows only one",
+            instead="remove one `testbed with-stack`, or --stack",
         )
     if number in (errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EINVAL):
         raise PlatformError(
             "seccomp user notification is not permitted here",
-            why=f"it is how a program's sockets become ours; {why}",
-            instead="use Linux 5.9 or later; in a container allow the system call seccomp "
-            "(Docker: --security-opt seccomp=unconfined); testbed nc and the built-in "
-            "workloads do without it",
+            why=f"the supervisor of the program needs it; {why}",
+            instead="use Linux 5.9 or later; in a container, allow the system call seccomp "
+            "(Docker: --security-opt seccomp=unconfined); or use testbed nc or the built-in "
+            "workloads, which do not need it",
         )
     raise TestbedError(f"the program could not be prepared: {why}")
 

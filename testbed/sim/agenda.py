@@ -63,7 +63,9 @@ class Agenda:
                 return True
             left -= 1
             if not left:
-                raise SimulationError(f"time stands still at {self.now / _NS:.9f} s")
+                raise SimulationError(
+                    f"the time of the simulation does not advance beyond {self.now / _NS:.9f} s"
+                )
         if until < FOREVER and until > self.now:
             self.now = until
         return False

@@ -57,8 +57,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         until = FOREVER if timeout is None else self.agenda.now + round(timeout * _NS)
         if not self.agenda.advance(until) and timeout is None:
             raise SimulationError(
-                f"at {self.time():.9f} s nothing can happen any more, yet something waits",
-                hint="give what waits a time-out",
+                f"at {self.time():.9f} s no event is left, but a task still waits",
+                hint="set a time-out for the wait",
             )
 
 

@@ -34,7 +34,7 @@ class Rpc(PairedSpec, frozen=True, kw_only=True, tag="rpc"):
     def __post_init__(self) -> None:
         self.check_times()
         if self.stop is None and self.arrivals.number is None:
-            raise ValueError("`arrivals` need an end: `stop`, or `number` in them")
+            raise ValueError("`arrivals` need an end: set `stop`, or `number` of `arrivals`")
         self.sessions(seed=0)
 
     @property
@@ -84,8 +84,8 @@ class Http(PairedSpec, frozen=True, kw_only=True, tag="http"):
         most = MAX_REQUESTS if self.keep_alive else MAX_SESSIONS
         if self.objects * self.pages > most:
             raise ValueError(
-                f"`objects` times `pages` is {self.objects * self.pages}; at most {most}"
-                + ("" if self.keep_alive else " where each has a connection")
+                f"`objects` times `pages` is {self.objects * self.pages}; the maximum is {most}"
+                + ("" if self.keep_alive else " without `keep_alive`")
             )
         self.sessions(seed=0)
 
@@ -178,15 +178,15 @@ class Video(PairedSpec, frozen=True, kw_only=True, tag="video"):
     def __post_init__(self) -> None:
         self.check_times()
         if self.stop is not None:
-            raise ValueError("`segments` and `segment` say how long a video is: leave out `stop`")
+            raise ValueError("`segments` and `segment` set the length of a video: remove `stop`")
         job = self._job(seed=0)
         if any(low >= high for low, high in itertools.pairwise(job.ladder)):
-            raise ValueError("`ladder` goes from the lowest bit rate to the highest")
+            raise ValueError("`ladder` must go from the lowest bit rate to the highest")
         if job.buffer_ns < 2 * job.segment_ns:
             raise ValueError("`buffer` must have room for two segments")
         if job.reservoir_ns + job.cushion_ns > job.buffer_ns - job.segment_ns:
             raise ValueError(
-                "`reservoir` and `cushion` together are more than `buffer` less `segment`: "
+                "`reservoir` plus `cushion` is more than `buffer` minus `segment`: "
                 "the highest bit rate would never be chosen"
             )
 

@@ -128,8 +128,8 @@ class Programs:
     def not_ready(self) -> WorkloadError:
         """Return the error for the last started program if it was not ready in time."""
         starting = self._starting()
-        late = f"{starting} had not started" if starting else _not_ready(*self._running[-1])
-        return WorkloadError(f"{late} after {self._timeout_ns / 1e9:g} s")
+        late = f"{starting} did not start" if starting else _not_ready(*self._running[-1])
+        return WorkloadError(f"{late} within {self._timeout_ns / 1e9:g} s")
 
     def _starting(self) -> str | None:
         """Return the name of the program that is being started, or ``None``."""
@@ -145,7 +145,7 @@ class Programs:
                 with progress_of_time(self._on_progress, None) as started_ns:
                     exits = await _until_end(self._running)
         except TimeoutError:
-            late = f"{self._unfinished()} after {self._timeout_ns / 1e9:g} s"
+            late = f"{self._unfinished()} within {self._timeout_ns / 1e9:g} s"
             raise WorkloadError(late) from None
         finished_ns = time.monotonic_ns()
         await self._exits.aclose()  # stopped programs have reported their CPU time
@@ -180,9 +180,9 @@ class Programs:
     def _unfinished(self) -> str:
         starting = self._starting()
         if starting is not None:
-            return f"{starting} had not started"
+            return f"{starting} did not start"
         running = [capture for _, capture in self._running if capture.program.exit is None]
-        return f"{', '.join(capture.program.name for capture in running)} had not ended"
+        return f"{', '.join(capture.program.name for capture in running)} did not end"
 
     async def finish(self) -> None:
         """Do nothing, because programs end by themselves."""
@@ -224,8 +224,8 @@ async def _until_end(running: Running) -> dict[Capture, Exit]:
 
 def _not_ready(spec: Program, capture: Capture) -> str:
     if isinstance(spec.ready, int):
-        return f"{capture.program.name} was to listen on port {spec.ready}: no program does"
-    return f"{capture.program.name} had not written {spec.ready!r}"
+        return f"{capture.program.name} did not listen on port {spec.ready}"
+    return f"{capture.program.name} did not write {spec.ready!r}"
 
 
 def _own(running: Running) -> dict[str, float]:

@@ -52,7 +52,7 @@ async def prepared(
     """
     if shutil.which(PROGRAM) is None:
         raise PlatformError(
-            "there is no iperf3",
+            "iperf3 is not installed",
             why="the workload runs it",
             instead="install it (Debian: apt install iperf3), or use the bulk workload",
         )
@@ -148,8 +148,8 @@ class Test:
             yield
         except TimeoutError:
             raise WorkloadError(
-                f"iperf3 was still waiting for {self._waiting_for} "
-                f"when its {self._timeout_ns / 1e9:g} s were over"
+                f"iperf3 timed out after {self._timeout_ns / 1e9:g} s "
+                f"while waiting for {self._waiting_for}"
             ) from None
 
 
@@ -200,12 +200,12 @@ async def _account(capture: Capture) -> _Account:
     except msgspec.DecodeError:
         raise WorkloadError(complaint(capture, exit_)) from None
     if "error" in said:
-        raise WorkloadError(f"{capture.program.name} said: {said['error']}")
+        raise WorkloadError(f"{capture.program.name} failed: {said['error']}")
     if exit_.returncode != 0:
         raise WorkloadError(complaint(capture, exit_))
     protocol = said["start"]["test_start"]["protocol"]
     if protocol != "TCP":
-        raise WorkloadError(f"{capture.program.name} measured {protocol}, not the stack")
+        raise WorkloadError(f"{capture.program.name} tested {protocol}, not TCP")
     return _Account(capture.program.name, said, exit_.cpu_user_s + exit_.cpu_system_s)
 
 

@@ -79,15 +79,15 @@ class PairedKind(Kind, frozen=True, kw_only=True):
 
 def _accept(name: str, found: Any) -> Kind:
     if not isinstance(found, PairedKind):
-        raise TypeError(f"{found!r} is no PairedKind")
+        raise TypeError(f"{found!r} is not a PairedKind")
     for struct in (found.spec, found.job):
         config = getattr(struct, "__struct_config__", None)
         if (getattr(config, "tag_field", None), getattr(config, "tag", None)) != (TAG, name):
-            raise TypeError(f"{struct.__name__!r} has not the tag {name!r} as its {TAG!r}")
+            raise TypeError(f"{struct.__name__!r} does not have {name!r} as its tag {TAG!r}")
     own = [metric.name for metric in found.metrics]
     taken = sorted(METRICS.keys() & own)
     if taken:
-        raise TypeError(f"there is a metric {taken[0]!r} already")
+        raise TypeError(f"the metric {taken[0]!r} already exists")
     strange = sorted({*found.gives} - {*METRICS, *own})
     if strange:
         raise TypeError(f"it gives {strange[0]!r}, which is not one of its metrics")

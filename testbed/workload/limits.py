@@ -32,11 +32,11 @@ async def limited(
     except OSError as error:
         if timer.expired():  # otherwise the network timed out: ETIMEDOUT
             raise WorkloadError(
-                f"the {activity.role} was still waiting for {activity.waiting_for} "
-                f"when its {limit_ns / 1e9:g} s were over"
+                f"the {activity.role} timed out after {limit_ns / 1e9:g} s "
+                f"while waiting for {activity.waiting_for}"
             ) from None
         raise WorkloadError(
-            f"the {activity.role} was waiting for {activity.waiting_for}: {error}"
+            f"the {activity.role} failed while waiting for {activity.waiting_for}: {error}"
         ) from error
 
 
@@ -46,5 +46,5 @@ async def stoppable(half: Coroutine[Any, Any, T], activity: Activity) -> T:
         return await half
     except asyncio.CancelledError:
         raise WorkloadError(
-            f"the {activity.role} was waiting for {activity.waiting_for} when it was stopped"
+            f"the {activity.role} was stopped while waiting for {activity.waiting_for}"
         ) from None

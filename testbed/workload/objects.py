@@ -170,7 +170,9 @@ async def _get(
         elif isinstance(event, h11.EndOfMessage):
             return
         elif isinstance(event, h11.Response) and event.status_code != 200:
-            raise WorkloadError(f"the client was told {event.status_code} instead of 200")
+            raise WorkloadError(
+                f"the client received the status {event.status_code} instead of 200"
+            )
 
 
 async def _event(connection: h11.Connection, line: Line) -> h11.Event:
@@ -179,12 +181,12 @@ async def _event(connection: h11.Connection, line: Line) -> h11.Event:
         try:
             event = connection.next_event()
         except h11.RemoteProtocolError as error:
-            raise WorkloadError(f"the peer's HTTP is wrong: {error}") from error
+            raise WorkloadError(f"the peer sent invalid HTTP: {error}") from error
         if event is h11.NEED_DATA:
             data = await line.transfer.read(line.reader)
             if not data and connection.their_state is h11.SEND_RESPONSE:
                 raise WorkloadError(
-                    "the client was waiting for a response: the peer ended the connection"
+                    "the peer ended the connection while the client was waiting for a response"
                 )
             connection.receive_data(data)
         elif isinstance(event, h11.Event):

@@ -26,7 +26,7 @@ class OwnMetric(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     regex: str | None = None
     unit: Unit = "1"
     better: Better = Better.NEITHER
-    definition: str = "as the program says"
+    definition: str = "as the program defines it"
 
     def __post_init__(self) -> None:
         if (self.json is None) == (self.regex is None):
@@ -37,7 +37,9 @@ class OwnMetric(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             except re.error as error:
                 raise InputError(f"`regex` is not a regular expression: {error}") from error
             if groups != 1:
-                raise InputError("`regex` has one group, which is the number", hint=r"(\d+) ms")
+                raise InputError(
+                    "`regex` must have one group, for the number", hint=r"for example (\d+) ms"
+                )
 
     def metric(self, name: str) -> Metric:
         """Return the metric with its name. Raises InputError."""
@@ -54,7 +56,9 @@ def check_names(own: Mapping[str, OwnMetric]) -> None:
     """Check that the names can be names of metrics. Raises InputError."""
     for name in own:
         if not NAME.fullmatch(name):
-            raise InputError(f"{name!r} is no name of a metric", hint="for example: page_time")
+            raise InputError(
+                f"{name!r} is not a valid name for a metric", hint="for example: page_time"
+            )
 
 
 def read(own: Mapping[str, OwnMetric], output: str, program: str) -> dict[str, float]:
@@ -79,7 +83,9 @@ def _number(where: OwnMetric, output: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{number} is not finite")
     if abs(number) > LARGEST:
-        raise ValueError(f"{number:g} is larger than {LARGEST:g}: nothing can be computed with it")
+        raise ValueError(
+            f"{number:g} is larger than {LARGEST:g}, the largest number that metrics support"
+        )
     return number
 
 
@@ -87,11 +93,11 @@ def _value(where: OwnMetric, output: str) -> Any:
     if where.regex is not None:
         matches = re.findall(where.regex, output)
         if not matches:
-            raise LookupError("nothing matches")
+            raise LookupError("it matches nothing")
         return matches[-1]
     value: Any = msgspec.json.decode(output)
     for key, index in _STEP.findall(where.json or ""):
         value = value[key] if key else value[int(index)]
     if isinstance(value, bool):
-        raise TypeError("true or false is no number")
+        raise TypeError("true and false are not numbers")
     return value

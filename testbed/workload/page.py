@@ -97,7 +97,7 @@ def resolved(written: document.Document[PageSpec]) -> tuple[Object, ...]:
     def resolve(index: int, spec: ObjectSpec) -> Object:
         place = f"objects[{index}]"
         if known[spec.name][0] != index:
-            raise written.error(f"there is an object {spec.name!r} already", f"{place}.name")
+            raise written.error(f"there is already an object {spec.name!r}", f"{place}.name")
         with written.placing(f"{place}.after"):
             waits = tuple(_wait(known, index, *each) for each in _waits(spec).items())
         return Object(
@@ -119,8 +119,8 @@ def _wait(
         raise InputError(f"there is no object {name!r}", hint=nearest(name, known))
     index, size = known[name]
     if index >= waiting:
-        hint = "objects wait for those that stand before them"
-        raise InputError(f"{name!r} does not stand before this one", hint=hint)
+        hint = "an object can wait only for objects before it"
+        raise InputError(f"{name!r} does not come before this object", hint=hint)
     wanted = size if most is None else octets(most)
     if wanted > size:
         raise InputError(f"{name!r} has {size} octets, not {wanted}")

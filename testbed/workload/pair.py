@@ -123,8 +123,8 @@ class Pair:
     def silent(self) -> WorkloadError:
         """Return the error for workers that did not report in time."""
         return WorkloadError(
-            f"{self._client.program.name} and {self._server.program.name} did not say within "
-            f"{self._timeout_ns / 1e9:g} s how they fared"
+            f"{self._client.program.name} and {self._server.program.name} did not report within "
+            f"{self._timeout_ns / 1e9:g} s"
         )
 
 
@@ -155,7 +155,7 @@ class _Worker:
         """Wait until the worker listens, or is ready to connect."""
         message = await self._next()
         if not isinstance(message, Ready):
-            raise WorkloadError(f"{self.program.name} did not get ready but said {message}")
+            raise WorkloadError(f"{self.program.name} sent {message} instead of getting ready")
 
     async def done(self) -> Done:
         """Wait until the half of the worker has finished."""

@@ -100,4 +100,4 @@ def ending(exit_: Exit) -> str:
     """Return a text that describes the exit of a program."""
     if exit_.returncode >= 0:
         return f"ended with exit status {exit_.returncode}"
-    return f"was ended by {signal.Signals(-exit_.returncode).name}"
+    return f"was killed by {signal.Signals(-exit_.returncode).name}"

@@ -44,11 +44,11 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def __post_init__(self) -> None:
         given = [name for name in self.__struct_fields__ if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(f"sizes have one of {', '.join(self.__struct_fields__)}")
+            raise ValueError(f"sizes need exactly one of {', '.join(self.__struct_fields__)}")
         if self.shares is not None and any(share <= 0 for share in self.shares.values()):
             raise ValueError("`shares` must be more than 0")
         if self.uniform is not None and octets(self.uniform[0]) > octets(self.uniform[1]):
-            raise ValueError("`uniform` goes from the smaller size to the larger one")
+            raise ValueError("`uniform` must go from the smaller size to the larger one")
         for size in self.shares or ():
             octets(size)  # a draw parses only one of them
         self.draw(random.Random(0))
@@ -94,7 +94,7 @@ class Arrivals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         times = self.times_ns(start_ns, stop_ns, random.Random(f"{seed} arrivals"))
         starts = list(itertools.islice(times, most + 1))
         if len(starts) > most:
-            raise ValueError(f"there are more than {most} arrivals: none could be measured")
+            raise ValueError(f"there are more than {most} arrivals, which is the maximum")
         return starts
 
     def times_ns(self, start_ns: int, stop_ns: int | None, rng: random.Random) -> Iterator[int]:

@@ -57,11 +57,11 @@ class Bulk(PairedSpec, frozen=True, kw_only=True, tag="bulk"):
 
     def _check_arrivals(self) -> None:
         if self.size is None:
-            raise ValueError("`arrivals` go with `size`: each transfer has one")
+            raise ValueError("`arrivals` need `size`, which each transfer has")
         if self.count != 1:
-            raise ValueError("`arrivals` and `count` exclude one another")
+            raise ValueError("`arrivals` and `count` exclude each other")
         if self.stop is None and self.arrivals is not None and self.arrivals.number is None:
-            raise ValueError("`arrivals` need an end: `stop`, or `number` in them")
+            raise ValueError("`arrivals` need an end: set `stop`, or `number` of `arrivals`")
 
     @property
     def brief(self) -> bool:
@@ -141,7 +141,7 @@ class ReqRes(PairedSpec, frozen=True, kw_only=True, tag="reqres"):
         self.check_times()
         for name, given in (("clients", self.clients > 1), ("stop", self.stop is not None)):
             if given and self.reconnect:
-                raise ValueError(f"`{name}` and `reconnect` exclude one another")
+                raise ValueError(f"`{name}` and `reconnect` exclude each other")
         self.sessions(seed=0)
 
     def sessions(self, seed: int) -> tuple[Session, ...]:
@@ -185,7 +185,7 @@ class Stream(PairedSpec, frozen=True, kw_only=True, tag="stream"):
         if self.stop is None:
             _exactly_one("duration", self.duration, "count", self.count)
         elif self.duration is not None or self.count is not None:
-            raise ValueError("`stop` says how long it lasts: leave out `duration` and `count`")
+            raise ValueError("`stop` sets the end: remove `duration` and `count`")
         self.sessions(seed=0)
 
     @property
@@ -220,7 +220,9 @@ class Stream(PairedSpec, frozen=True, kw_only=True, tag="stream"):
         if count is None:
             count = max(1, (self.duration_ns or 0) // interval_ns)
             if count > 1_000_000:
-                raise ValueError(f"`duration` and `rate` give {count} blocks; at most 1000000")
+                raise ValueError(
+                    f"`duration` and `rate` give {count} blocks; the maximum is 1000000"
+                )
         return stream.Job(
             block=block,
             interval_ns=interval_ns,
@@ -262,10 +264,10 @@ class Iperf3(WorkloadSpec, frozen=True, kw_only=True, tag="iperf3"):
         if self.stop is not None:
             raise ValueError("`stop` is not for programs: they end by themselves")
         if self.octets is None and (self.duration_ns or 0) % 1_000_000_000:
-            raise ValueError("`duration` must be whole seconds: iperf3 takes no others")
+            raise ValueError("`duration` must be whole seconds for iperf3")
         for option in self.options:
             if not _measures_tcp(option):
-                raise ValueError(f"`options`: with {option} iperf3 does not measure TCP, nor MPTCP")
+                raise ValueError(f"`options`: with {option}, iperf3 does not test TCP or MPTCP")
 
     @property
     def usual_port(self) -> int:
@@ -321,7 +323,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         for word in _WORD.findall(" ".join(self.argv)):
             meant = nearest(word, PLACEHOLDERS)
             if word not in PLACEHOLDERS and meant.startswith("did"):
-                raise ValueError(f"`{{{word}}}` is not replaced by anything; {meant}")
+                raise ValueError(f"`{{{word}}}` is not a placeholder; {meant}")
 
 
 class Command(WorkloadSpec, frozen=True, kw_only=True, tag="command"):
@@ -346,7 +348,7 @@ class Command(WorkloadSpec, frozen=True, kw_only=True, tag="command"):
         names = [name for program in self.programs for name in program.metrics]
         for name in names:
             if name in METRICS or names.count(name) > 1:
-                raise ValueError(f"there are two metrics {name!r}")
+                raise ValueError(f"the metric {name!r} already exists")
         if self.stop is not None:
             raise ValueError("`stop` is not for programs: they end by themselves")
 

@@ -82,7 +82,7 @@ class Activity:
     @property
     def waiting_for(self) -> str:
         """What the half is waiting for, or was waiting for when it failed."""
-        return " and ".join(what() for what in self._waits) or "its turn"
+        return " and ".join(what() for what in self._waits) or "its next step"
 
     @contextlib.contextmanager
     def waiting(self, what: str | Callable[[], str]) -> Iterator[None]:
@@ -271,8 +271,8 @@ class Transfer:
                 return False
             if not data:
                 raise WorkloadError(
-                    f"the {self._activity.role} was waiting for data after "
-                    f"{self._received.octets} octets: the peer ended the connection"
+                    f"the peer ended the connection while the {self._activity.role} was waiting "
+                    f"for data after {self._received.octets} octets"
                 )
             left -= len(data)
         return True

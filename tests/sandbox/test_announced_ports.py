@@ -30,6 +30,6 @@ def test_a_port_that_the_host_announces_is_left_to_it() -> None:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "192.0.2.1 port 6000 id 7 signal" in done.stdout, done
-    assert "the port 6000 that an endpoint announces cannot be opened" in done.stderr
-    assert "testbed changes no host" in done.stderr
+    assert "the port 6000 of an endpoint cannot be opened" in done.stderr
+    assert "testbed does not change the endpoints of a host" in done.stderr
     assert done.stdout.endswith("exit code 4\n")

@@ -112,13 +112,13 @@ def test_a_full_disk_is_said(lab: str) -> None:
     with started(lab, "client.wifi", "-w", "/dev/full", "--duration", "20s") as process:
         _, said = process.communicate(timeout=30)
     assert process.returncode == 1
-    assert said == b"testbed: packets cannot be written: No space left on device\n"
+    assert said == b"testbed: cannot write the packets: No space left on device\n"
 
 
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (("client.eth7",), 1, "eth7 cannot be listened to: no interface with this name"),
+        (("client.eth7",), 1, "cannot capture on eth7: no interface with this name"),
         (("clint.wifi",), 2, "there is no node 'clint'; did you mean 'client'?"),
         (("client", "--host", "x"), 2, "'x' is not an address; write for example 10.0.1.1"),
         (("client", "-w", "/no/such/file"), 2, "/no/such/file cannot be written"),

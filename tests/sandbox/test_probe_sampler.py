@@ -226,11 +226,11 @@ def test_counters_begin_whole_and_end_with_their_sum(lab):
             )
 
 
-@pytest.mark.skipif(shutil.which("iperf3") is None, reason="there is no iperf3")
+@pytest.mark.skipif(shutil.which("iperf3") is None, reason="iperf3 is not installed")
 @pytest.mark.parametrize(("stack", "probe"), [("tcp", "tcp_info"), ("mptcp", "mptcp_info")])
 def test_a_program_that_is_not_ours_is_sampled_too(until, stack, probe):
     if stack == "mptcp" and shutil.which("mptcpize") is None:
-        pytest.skip("there is no mptcpize")
+        pytest.skip("mptcpize is not installed")
 
     async def test(lab: Lab, times: int) -> None:
         await lab.sampled(lambda: lab.work(stack, kind="iperf3", duration=f"{times}s"), probe)

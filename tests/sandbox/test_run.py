@@ -239,7 +239,7 @@ def test_a_run_that_takes_too_long_has_failed(run):
         "stacks: [tcp]\nrepetitions: 1\ntimeout: 500ms\n"
     )
     assert record.status is Status.FAILED
-    assert "when its 0.5 s were over" in record.reason
+    assert "timed out after 0.5 s" in record.reason
 
 
 def test_events_happen_and_are_recorded_with_their_times(until):

@@ -95,7 +95,9 @@ def test_an_error_names_the_flow(tmp_path: Path) -> None:
     record, _ = carried_out(tmp_path, text)
     assert record.status is Status.FAILED
     assert record.reason is not None
-    assert record.reason.startswith("transfer: the client was still waiting for room to send")
+    assert record.reason.startswith(
+        "transfer: the client timed out after 3 s while waiting for room"
+    )
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def tuns(name: str) -> tuple[str, ...]:
     for one in found:
         if not _INTERFACE.fullmatch(one):
             raise InputError(
-                f"{name!r} is no device", hint=f"{PACKET}, or TUN interfaces: tun0, tun0+tun1"
+                f"{name!r} is not a device", hint=f"{PACKET}, or TUN interfaces: tun0, tun0+tun1"
             )
     if len(set(found)) < len(found):
         raise InputError(f"{name!r} names an interface twice")

@@ -62,7 +62,7 @@ class Tun:
         except OSError:
             raise InputError(
                 f"there is no interface {name!r} in this network namespace",
-                hint=f"make one as root: ip tuntap add dev {name} mode tun user USER && "
+                hint=f"create it as root: ip tuntap add dev {name} mode tun user USER && "
                 f"ip link set {name} up && ip address add ADDRESS peer OURS dev {name}",
             ) from None
         self._fd = _opened()
@@ -178,13 +178,13 @@ def _opened() -> int:
         raise PlatformError(
             "this machine has no TUN interfaces",
             why=f"{_CONTROL} is not there",
-            instead="load the kernel's module tun (modprobe tun), or use the device packet",
+            instead="load the kernel module tun (modprobe tun), or use the device packet",
         ) from error
     except OSError as error:
         raise PlatformError(
             "this process may not use TUN interfaces",
-            why=f"{_CONTROL}: {error.strerror}; its mode is for root alone",
-            instead="run it as root, have root allow it (chmod 0666 /dev/net/tun, the mode that "
+            why=f"{_CONTROL}: {error.strerror}; its mode allows only root",
+            instead="run it as root, let root allow it (chmod 0666 /dev/net/tun, the mode that "
             "udev gives it), or use the device packet",
         ) from error
 
@@ -193,22 +193,23 @@ def _refuse(name: str, error: OSError) -> NoReturn:
     if error.errno == errno.EINVAL and _flags(name) & _IFF_MULTI_QUEUE:
         raise InputError(
             f"the TUN interface {name!r} has several queues, and the stack uses one",
-            hint=f"make it without multi_queue: ip tuntap add dev {name} mode tun user USER",
+            hint=f"create it without multi_queue: ip tuntap add dev {name} mode tun user USER",
         ) from None
     if error.errno == errno.EINVAL:
         raise InputError(
-            f"{name!r} is no TUN interface", hint=f"ip tuntap add dev {name} mode tun makes one"
+            f"{name!r} is not a TUN interface",
+            hint=f"create one with ip tuntap add dev {name} mode tun",
         ) from None
     if error.errno == errno.EBUSY:
         raise PlatformError(
             f"the interface {name!r} is in use",
-            why="a TUN interface is one process's at a time",
+            why="only one process at a time can use a TUN interface",
             instead="end the other process, or use another interface",
         ) from error
     raise PlatformError(
         f"this process may not use the interface {name!r}",
-        why=f"{error.strerror}: it is not this user's",
-        instead=f"have root make it for you: ip tuntap add dev {name} mode tun user $USER",
+        why=f"{error.strerror}: it belongs to another user",
+        instead=f"create it as root for this user: ip tuntap add dev {name} mode tun user $USER",
     ) from error
 
 
@@ -223,6 +224,6 @@ def _flags(name: str) -> int:
 def _refuse_without_address(interfaces: Sequence[str]) -> NoReturn:
     name = interfaces[0]
     raise InputError(
-        f"{' and '.join(interfaces)} give the stack no address: it has those of the kernel's peers",
-        hint=f"ip address add 10.9.0.1 peer 10.9.0.2 dev {name} gives it 10.9.0.2",
+        f"{' and '.join(interfaces)} give the stack no address: no peer address is set",
+        hint=f"set 10.9.0.2, for example: ip address add 10.9.0.1 peer 10.9.0.2 dev {name}",
     )

@@ -52,7 +52,7 @@ class Output:
         except BrokenPipeError:
             raise _Closed from None
         except OSError as error:
-            raise SandboxError(f"packets cannot be written: {error.strerror}") from error
+            raise SandboxError(f"cannot write the packets: {error.strerror}") from error
 
     def close(self) -> None:
         """Write the buffer."""

@@ -83,7 +83,7 @@ class Ring:
         except OSError as error:
             self._socket.close()
             why = error.strerror or error
-            raise SandboxError(f"{interface} cannot be listened to: {why}") from error
+            raise SandboxError(f"cannot capture on {interface}: {why}") from error
 
     def fileno(self) -> int:
         """Return the socket, which is readable when a block was released."""
@@ -119,7 +119,9 @@ class Ring:
                 return
             left_ms = int((deadline - time.monotonic()) * 1000)
             if left_ms < 0:
-                raise SandboxError(f"{taken - self._read} packets were not handed over")
+                raise SandboxError(
+                    f"the kernel did not deliver {taken - self._read} captured packets"
+                )
             waiting = select.poll()
             waiting.register(self._socket, select.POLLIN)
             waiting.poll(min(left_ms, _RETIRE_MS))

@@ -32,7 +32,7 @@ class Probe:
 
     def __init__(self, nodes: Nodes, options: Mapping[str, object]) -> None:
         if options:
-            raise InputError(f"the probe takes no options, but is given {', '.join(options)}")
+            raise InputError(f"the probe takes no options, but got {', '.join(options)}")
         self.nodes = nodes
 
     def start(self) -> Iterable[Record]:
@@ -57,7 +57,7 @@ class Probe:
 
 def _accept(name: str, found: Any) -> type[Probe]:
     if not isinstance(found, type) or not issubclass(found, Probe):
-        raise TypeError(f"{found!r} is no subclass of Probe")
+        raise TypeError(f"{found!r} is not a subclass of Probe")
     record_of(name, found)  # so that its records can be read
     return found
 

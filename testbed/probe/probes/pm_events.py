@@ -80,7 +80,9 @@ class PmEvents(Probe):
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
-                raise SandboxError(f"too many events at once in {node}: some are lost") from error
+                raise SandboxError(
+                    f"{node} had too many path-manager events at once: some are lost"
+                ) from error
             yield event(data, t_ns=time.monotonic_ns(), node=node)
 
 
@@ -113,12 +115,12 @@ def _group() -> int:
         raise PlatformError(
             "this kernel has no MPTCP path manager",
             why="the probe pm_events listens to it",
-            instead="use a kernel with CONFIG_MPTCP=y, or leave the probe out",
+            instead="use a kernel with CONFIG_MPTCP=y, or remove the probe",
         )
     if mptcp.EVENTS_GROUP not in groups:
         raise PlatformError(
-            "this kernel's MPTCP announces no events",
+            "this kernel reports no MPTCP events",
             why="the probe pm_events listens to them",
-            instead="use a kernel of version 5.12 or later, or leave the probe out",
+            instead="use Linux 5.12 or later, or remove the probe",
         )
     return groups[mptcp.EVENTS_GROUP]

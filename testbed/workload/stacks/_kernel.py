@@ -107,9 +107,9 @@ def _begin(sock: socket.socket, remote: tuple[str, int], early: bytes) -> tuple[
         if error.errno == errno.EOPNOTSUPP:
             raise PlatformError(
                 "the kernel refuses TCP Fast Open",
-                why=f"net.ipv4.{_FAST_OPEN} of this node does not allow it to clients, or the "
-                "kernel does not have it for this protocol",
-                instead="leave fast_open out for this stack",
+                why=f"net.ipv4.{_FAST_OPEN} of this node does not allow it for clients, or the "
+                "kernel does not support it for this protocol",
+                instead="remove fast_open from this stack",
             ) from error
         return error.errno or errno.EIO, 0
 
@@ -218,7 +218,7 @@ def _apply(sock: socket.socket, options: KernelOptions) -> None:
             raise PlatformError(
                 f"the option {name} cannot be set to {value}",
                 why=f"the kernel refuses it on this socket: {error.strerror}",
-                instead="leave it out for this stack",
+                instead="remove it from this stack",
             ) from error
 
 
@@ -232,6 +232,6 @@ def _set_congestion(sock: socket.socket, name: str) -> None:
         )
         raise PlatformError(
             f"congestion control {name!r} cannot be used",
-            why=f"this kernel has: {available}; not privileged processes may use: {allowed}",
+            why=f"this kernel has: {available}; unprivileged processes may use: {allowed}",
             instead="choose one of these, or another machine",
         ) from error

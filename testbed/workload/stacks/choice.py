@@ -82,9 +82,9 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
         """Yield a text for each option that was not used as requested."""
         for name, asked in options.given(self.decoded).items():
             if name not in used:
-                yield f"{name} {asked} was asked for, and nothing says what was used"
+                yield f"{name} {asked} was requested, but no report says what was used"
             elif used[name] != asked:
-                yield f"{name} {asked} was asked for, {used[name]} was used"
+                yield f"{name} {asked} was requested, but {used[name]} was used"
 
     def __str__(self) -> str:
         if not self.options:
@@ -181,7 +181,7 @@ def parse(text: str) -> StackChoice:
     """
     written = re.split(r"/(?![^()]*\))", text)  # split at slashes outside parentheses
     if len(written) > 2:
-        raise InputError(f"{text!r} names more than two ends", hint="write SOURCE/TARGET")
+        raise InputError(f"{text!r} names more than two stacks", hint="write SOURCE/TARGET")
     ends = [_end(one) for one in written]
     label = "/".join(map(str, ends))
     return _checked(StackChoice(label=label, source=ends[0], target=ends[-1]))
@@ -195,12 +195,12 @@ def read(raw: object) -> StackChoice:
     if isinstance(raw, str):
         return parse(raw)
     if not isinstance(raw, Mapping):
-        raise InputError(f"{raw!r} is no stack", hint="write NAME, or {NAME: {OPTION: VALUE}}")
+        raise InputError(f"{raw!r} is not a stack", hint="write NAME, or {NAME: {OPTION: VALUE}}")
     named = [name for name in raw if name != LABEL]
     if len(named) != 1:
         raise InputError(
-            f"a stack has one name and perhaps a label, this one has {len(named)} names",
-            hint="{userspace: {scheduler: ecf}, label: ecf}",
+            f"a stack has one name and an optional label, but this one has {len(named)} names",
+            hint="write for example {userspace: {scheduler: ecf}, label: ecf}",
         )
     name, given = str(named[0]), raw[named[0]] or {}
     if not isinstance(given, Mapping):
@@ -220,10 +220,12 @@ def ours(text: str) -> End:
     choice = parse(text).check()
     source, target = choice.ends
     if source != target:
-        raise InputError(f"{text!r} are two stacks", hint="a program uses one")
+        raise InputError(f"{text!r} names two stacks", hint="a program uses one")
     if source.kind.in_kernel:
         there = ", ".join(name for name in names() if not kind(name).in_kernel)
-        raise InputError(f"{source.name!r} is the kernel's stack", hint=f"ours are: {there}")
+        raise InputError(
+            f"{source.name!r} is a stack of the kernel", hint=f"userspace stacks: {there}"
+        )
     return source
 
 
@@ -241,7 +243,7 @@ def carried_by(choice: StackChoice, there: Sequence[str]) -> StackChoice:
             fitting = (one for one in there if kind(one).protocol == choice.protocol)
             name = next(fitting, "")
         if not name:
-            hint = f"there are: {', '.join(there)}"
+            hint = f"available: {', '.join(there)}"
             raise InputError(f"there is no stack {end.name!r} here", hint=hint)
         ends.append(End(name=name, options=end.options))
     found = _checked(msgspec.structs.replace(choice, source=ends[0], target=ends[1]))
@@ -284,7 +286,7 @@ def _checked(choice: StackChoice) -> StackChoice:
 def _end(text: str) -> End:
     match = _END.fullmatch(text)
     if match is None:
-        raise InputError(f"{text!r} is no stack", hint="write NAME or NAME(OPTION=VALUE, ...)")
+        raise InputError(f"{text!r} is not a stack", hint="write NAME or NAME(OPTION=VALUE, ...)")
     name, inside = match.groups()
     given: dict[str, Scalar] = {}
     for item in filter(str.strip, (inside or "").split(",")):
@@ -308,7 +310,7 @@ def _refuse(stack: str, option: str, known: Sequence[str]) -> NoReturn:
 def _scalar(name: str, value: object) -> Scalar:
     if isinstance(value, str | int | float | bool) or value is None:
         return value
-    raise InputError(f"the value of {name!r} is not a single one")
+    raise InputError(f"the value of {name!r} must be a single value")
 
 
 def _replaced(end: End, changed: Mapping[str, Scalar]) -> End:

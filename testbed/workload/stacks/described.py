@@ -29,12 +29,12 @@ _SENTENCE: Final = re.compile(r"(?<![A-Z])\. ")  # not after an initial
 _MENTIONED: Final = re.compile(r"``(\w+)``")
 # Options that our own structs lack, or describe only as a name of a registry.
 _OWN: Final = {
-    "nodelay": "turn off Nagle's algorithm, which holds small segments back",
-    "scheduler": "which subflow takes data",
+    "nodelay": "turn off Nagle's algorithm, which delays small segments",
+    "scheduler": "which subflow carries which data",
     "path_manager": "which subflows are opened, and which addresses are announced",
-    "congestion": "how much may be in flight",
+    "congestion": "how much data may be in flight",
     "device": "packet (packet sockets), or TUN interfaces of the node: tun0, tun0+tun1",
-    "subflows": "how many a connection may have, the first included; else the node's limits say it",
+    "subflows": "most subflows of a connection, the first included; by default the node's limits",
     "linger": "SO_LINGER with this time; with 0, a close is an abort: RST, or MP_FASTCLOSE",
     "rto_max": "the longest time until a retransmission (RFC 6298, section 2.5)",
 }

@@ -56,8 +56,8 @@ class Mptcp:
         """
         if shutil.which("mptcpize") is None:
             raise PlatformError(
-                "there is no mptcpize",
-                why=f"{argv[0]} would speak plain TCP without it",
+                "mptcpize is not installed",
+                why=f"{argv[0]} would use plain TCP without it",
                 instead="install it (Debian: apt install mptcpize)",
             )
         return ("mptcpize", "run", *argv)

@@ -68,5 +68,5 @@ def meant(stack: str, sysctls: Mapping[str, str]) -> dict[str, Scalar]:
             try:
                 found[option] = read(value)
             except (ValueError, IndexError):
-                raise InputError(f"{value!r} is no value of {name}") from None
+                raise InputError(f"{value!r} is not a valid value of {name}") from None
     return found

@@ -37,8 +37,8 @@ OURS = {
     "middleboxes": "rewrite_sequence",
 }
 WRONG = {
-    "workloads": "is no PairedKind",
-    "probes": "is no subclass of Probe",
+    "workloads": "is not a PairedKind",
+    "probes": "is not a subclass of Probe",
     "schedulers": "'Random' is no scheduler: it lacks select, assign",
     "congestion": "'Random' is no congestion control: it lacks start, resize,",
     "path_managers": "'Random' is no path manager: it lacks established,",

@@ -146,7 +146,7 @@ def test_mistakes(read, text, message):
                 "kind: command, from: client, to: server, programs: "
                 "[{node: client, argv: ['true', '{adress}']}]"
             ),
-            r"{adress} is not replaced by anything; did you mean 'address'",
+            r"{adress} is not a placeholder; did you mean 'address'",
         ),
         (
             "kind: bulk, from: client, to: server, size: 1MB",

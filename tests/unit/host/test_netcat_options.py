@@ -39,16 +39,16 @@ def test_a_family_can_be_asked_for():
 @pytest.mark.parametrize(
     ("where", "others", "words"),
     [
-        (["5001"], {}, "where to"),
-        (["a", "1", "2"], {}, "where to"),
-        (["h", "http"], {}, "no port"),
-        (["h", "0"], {}, "no port"),
-        (["h", "65536"], {}, "no port"),
+        (["5001"], {}, "destination is missing"),
+        (["a", "1", "2"], {}, "destination is missing"),
+        (["h", "http"], {}, "not a port"),
+        (["h", "0"], {}, "not a port"),
+        (["h", "65536"], {}, "not a port"),
         (["h", "1"], {"ipv4": True, "ipv6": True}, "exclude"),
-        (["h", "1"], {"sources": ("here",)}, "no numeric address"),
-        (["h", "1"], {"sources": ("a..b",)}, "no numeric address"),
-        (["a..b", "1"], {}, "no name of a host"),
-        ([64 * "h", "1"], {}, "no name of a host"),
+        (["h", "1"], {"sources": ("here",)}, "not a numeric address"),
+        (["h", "1"], {"sources": ("a..b",)}, "not a numeric address"),
+        (["a..b", "1"], {}, "not a valid host name"),
+        ([64 * "h", "1"], {}, "not a valid host name"),
     ],
 )
 def test_what_makes_no_sense_is_refused(where, others, words):
@@ -59,7 +59,7 @@ def test_what_makes_no_sense_is_refused(where, others, words):
 @pytest.mark.parametrize(
     ("stack", "words"),
     [
-        ("tcp", "the kernel's stack"),
+        ("tcp", "a stack of the kernel"),
         ("userspace/userspace-tcp", "speaks"),
         ("userspace-tcp(scheduler=dems)", "scheduler"),
         ("userspace-tcp(checksum=true)", "checksum"),
@@ -96,7 +96,7 @@ TCP = {"bytes_acked": 5, "bytes_received": 6, "rtt": 12345, "total_retrans": 7}
 
 def test_plain_tcp_is_summarised_in_one_line():
     assert describe(TCP) == [
-        "TCP: sent 5 octets, received 6, round-trip time 12.3 ms, 7 segments sent again"
+        "TCP: sent 5 octets, received 6, round-trip time 12.3 ms, 7 segments retransmitted"
     ]
 
 

@@ -68,7 +68,7 @@ def test_an_interface_with_several_queues_is_named_as_one(
     [
         (errno.EPERM, PlatformError, "ip tuntap add dev lo mode tun user"),
         (errno.EBUSY, PlatformError, "end the other process"),
-        (errno.EINVAL, InputError, "is no TUN interface"),
+        (errno.EINVAL, InputError, "is not a TUN interface"),
     ],
 )
 def test_the_interface_may_be_refused(

@@ -68,7 +68,7 @@ def test_it_is_given_its_job_and_told_to_stop():
         (
             b'{"event": "stopped", "summary": ' + json.dumps(SUMMARY).encode() + b"}\n",
             SandboxError,
-            "out of turn",
+            "unexpected message",
         ),
         (failed(InputError("no such node")), InputError, "no such node"),
         (

@@ -33,8 +33,8 @@ def test_seccomp_is_not_permitted(number):
 def test_there_is_a_supervisor_already():
     error = refused(errno.EBUSY)
     assert isinstance(error, PlatformError)
-    assert "runs under a supervisor already" in str(error)
-    assert "leave out one" in str(error)
+    assert "already runs under a supervisor" in str(error)
+    assert "remove one" in str(error)
 
 
 def test_something_else():

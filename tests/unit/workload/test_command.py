@@ -32,5 +32,5 @@ def test_a_program_that_is_not_started_in_time_is_named(several):
         async with prepared(flow, workload, Stuck(), 1, 10_000_000, lambda _: None) as begun:
             await begun.run(0)
 
-    with pytest.raises(WorkloadError, match=r"^nc had not started after 0.01 s"):
+    with pytest.raises(WorkloadError, match=r"^nc did not start within 0.01 s"):
         asyncio.run(run())

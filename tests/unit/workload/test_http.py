@@ -145,13 +145,13 @@ def test_content_that_was_changed_on_the_way_is_found(halves):
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "the peer's HTTP is wrong: illegal status line"),
-        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "was told 404 instead of 200"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "the peer sent invalid HTTP: illegal status line"),
+        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "the status 404 instead of 200"),
         (
             b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc",
-            "the peer's HTTP is wrong: peer closed",
+            "the peer sent invalid HTTP: peer closed",
         ),
-        (b"", "waiting for a response: the peer ended the connection"),
+        (b"", "ended the connection while the client was waiting for a response"),
     ],
 )
 def test_a_server_of_something_else_is_an_error(halves, answer, words):
@@ -216,8 +216,11 @@ def test_equal_seeds_give_equal_pages():
         ({"objects": 0}, ">= 1"),
         ({"size": 0}, "`size` must be more than 0"),
         ({"think_time": "-1s"}, "`think_time`"),
-        ({"objects": 1000, "pages": 1000}, "is 1000000; at most 100000"),
-        ({"objects": 1000, "pages": 11, "keep_alive": False}, "at most 10000 where each has"),
+        ({"objects": 1000, "pages": 1000}, "is 1000000; the maximum is 100000"),
+        (
+            {"objects": 1000, "pages": 11, "keep_alive": False},
+            "maximum is 10000 without `keep_alive`",
+        ),
         ({"conections": 2}, "unknown field `conections`"),
     ],
 )

@@ -64,12 +64,12 @@ def test_they_are_metrics_with_units():
 @pytest.mark.parametrize(
     ("metrics", "message"),
     [
-        ({"Speed": {"json": "a"}}, "'Speed' is no name of a metric"),
-        ({"goodput": {"json": "a"}}, "there are two metrics 'goodput'"),
+        ({"Speed": {"json": "a"}}, "'Speed' is not a valid name for a metric"),
+        ({"goodput": {"json": "a"}}, "the metric 'goodput' already exists"),
         ({"speed": {}}, "either `json` or `regex`"),
         ({"speed": {"json": "a", "regex": "(b)"}}, "either `json` or `regex`"),
         ({"speed": {"regex": "("}}, "is not a regular expression"),
-        ({"speed": {"regex": "took"}}, "has one group"),
+        ({"speed": {"regex": "took"}}, "must have one group"),
         ({"speed": {"json": "a", "unit": "furlongs"}}, "furlongs"),
     ],
 )

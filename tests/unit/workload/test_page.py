@@ -49,7 +49,7 @@ def test_objects_wait_for_others_or_parts_of_them(load):
         ),
         ("{index: 1KB}", "[style]", r"page.yaml:4: objects\[1\].after: 'style' does not .*before"),
         ("{index: 1KB}", "{index: 1MB}", r"page.yaml:4: .*'index' has 10240 octets, not 1048576"),
-        ("name: picture", "name: style", r"page.yaml:5: .*there is an object 'style' already"),
+        ("name: picture", "name: style", r"page.yaml:5: .*there is already an object 'style'"),
         ("size: 5000", "size: 0", r"size must be more than 0"),
         ("delay: 5ms", "delay: -5ms", r"delay: .*cannot be negative"),
         ("think: 20ms", "think: late", r"think: .late. is not a time"),
@@ -67,9 +67,9 @@ def test_all_mistakes_of_a_page_are_told_at_once(load):
     with pytest.raises(InputError) as told:
         load(text + "  - {name: index, size: 1}\n  - {name: last, size: 1, after: [style]}\n")
     assert [(each.path, each.message) for each in told.value.every] == [
-        ("objects[1].after", "'picture' does not stand before this one"),
+        ("objects[1].after", "'picture' does not come before this object"),
         ("objects[2].after", "'style' has 5000 octets, not 5001"),
-        ("objects[3].name", "there is an object 'index' already"),
+        ("objects[3].name", "there is already an object 'index'"),
     ]
 
 

@@ -67,7 +67,7 @@ def test_a_peer_that_ends_early_is_an_error(halves):
     client, _ = halves.run(Short, job(), halves.stack())
     assert isinstance(client, WorkloadError)
     assert str(client) == (
-        "the client was waiting for data after 300 octets: the peer ended the connection"
+        "the peer ended the connection while the client was waiting for data after 300 octets"
     )
 
 

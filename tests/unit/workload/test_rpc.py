@@ -65,7 +65,7 @@ def test_a_server_that_ends_early_is_an_error(halves):
 
     client, _ = halves.run(Short, job((0, 10, 1000), (10**12, 10, 1000)), halves.stack())
     assert isinstance(client, WorkloadError)
-    assert "after 300 octets: the peer ended the connection" in str(client)
+    assert "the client was waiting for data after 300 octets" in str(client)
 
 
 def test_connections_take_turns_in_the_order_of_the_requests():

@@ -178,7 +178,7 @@ def test_a_worker_that_dies_is_named(bench, monkeypatch):
 
 
 def test_when_time_is_over_each_half_says_what_it_waited_for(bench):
-    halves = r"the client was (still )?waiting for .*; the server was (still )?waiting for "
+    halves = r".*the client .*waiting for .*; .*the server .*waiting for "
     for limit_s in LONGER:
         with pytest.raises(WorkloadError) as caught:
             bench.run(kind="stream", block=1000, rate="8kbit", count=100, limit_s=limit_s)
@@ -246,7 +246,7 @@ def test_all_programs_end_by_themselves_where_none_ends_the_run(bench):
         ),
         (
             [{"node": "b", "argv": ["sh", "-c", "kill -9 $$"]}],
-            "on b was ended by SIGKILL",
+            "on b was killed by SIGKILL",
         ),
     ],
 )
@@ -257,15 +257,15 @@ def test_a_command_that_fails_says_how(bench, programs, words):
 
 
 def test_a_command_that_goes_on_is_stopped(bench):
-    with pytest.raises(WorkloadError, match=r"`sleep 1000` on a had not ended after 1 s"):
+    with pytest.raises(WorkloadError, match=r"`sleep 1000` on a did not end within 1 s"):
         bench.run(kind="command", programs=[{"node": "a", "argv": ["sleep", "1000"]}], limit_s=1)
 
 
 @pytest.mark.parametrize(
     ("ready", "words"),
     [
-        (4999, "`sleep 1000` on b was to listen on port 4999: no program does after 1 s"),
-        ("at last", "`sleep 1000` on b had not written 'at last' after 1 s"),
+        (4999, "`sleep 1000` on b did not listen on port 4999 within 1 s"),
+        ("at last", "`sleep 1000` on b did not write 'at last' within 1 s"),
     ],
 )
 def test_a_program_that_is_never_ready_is_named(bench, ready, words):

@@ -119,8 +119,8 @@ def test_programs_run_over_ours_with_the_options_that_were_chosen(name):
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("mptcp", "'mptcp' is the kernel's stack; ours are: userspace, userspace-tcp"),
-        ("userspace/mptcp", "are two stacks"),
+        ("mptcp", "'mptcp' is a stack of the kernel; userspace stacks: userspace, userspace-tcp"),
+        ("userspace/mptcp", "names two stacks"),
         ("userspac", "did you mean 'userspace'"),
         ("userspace(scheduler=earlist)", "earliest"),
     ],
@@ -241,10 +241,10 @@ def test_each_end_of_a_pair_has_its_own_options():
         ("tcp(scheduler=default)", "no option 'scheduler'; a stack that has it: mptcp, userspace$"),
         ("tcp(congestion)", "is not OPTION=VALUE"),
         ("tcp(nodelay=true, nodelay=false)", "given twice"),
-        ("tcp(", "is no stack"),
+        ("tcp(", "is not a stack"),
         ({"tcp": {}, "mptcp": {}}, "has 2 names"),
         ({"tcp": 5}, "not a mapping"),
-        (7, "7 is no stack"),
+        (7, "7 is not a stack"),
     ],
 )
 def test_what_is_wrong_with_a_stack_is_said(written, message):
@@ -281,7 +281,7 @@ def test_options_of_the_kernel_are_set_and_read_back():
     assert found["linger"] == 3_000_000_000
     assert list(end.differences(found)) == []
     assert list(end.differences(found | {"user_timeout": 1})) == [
-        "user_timeout 2500000000 was asked for, 1 was used"
+        "user_timeout 2500000000 was requested, but 1 was used"
     ]
 
 

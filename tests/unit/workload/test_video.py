@@ -87,8 +87,8 @@ def test_bba0_follows_the_map_and_stays_between_steps(before, level, after):
         ({"ladder": ["2mbit", "1mbit"]}, "from the lowest bit rate to the highest"),
         ({"ladder": ["fast"]}, "`ladder`"),
         ({"buffer": "5s"}, "room for two segments"),
-        ({"reservoir": "20s", "cushion": "7s"}, "more than `buffer` less `segment`"),
-        ({"stop": "9s"}, "leave out `stop`"),
+        ({"reservoir": "20s", "cushion": "7s"}, "more than `buffer` minus `segment`"),
+        ({"stop": "9s"}, "remove `stop`"),
         ({"segmnt": "4s"}, "unknown field `segmnt`"),
     ],
 )
