@@ -243,7 +243,7 @@ class Row:
     def _busy(self) -> str:
         return (
             f"the processors were busy {self._pair.busy:.0%} of the time in most runs: "
-            "that may be what was measured, not the network"
+            "they may be the limit, not the network"
         )
 
     def _why(self, among: int) -> str:
@@ -252,13 +252,13 @@ class Row:
         sides = ((self._pair.base, self._base), (self._pair.new, self._new))
         lost = [name for name, values in sides if not values]
         if lost:
-            return f"no run of {' or '.join(lost)} gave it"
+            return f"no run of {' or '.join(lost)} measured it"
         if self.test is None:
             return "a single run shows no spread"
         if self._is_large() and self.test.least > ALPHA / among:
             sizes = f"{len(self._base)} and {len(self._new)} runs"
-            alone = f", if it is alone among {among} comparisons" if among > 1 else ""
-            return f"{sizes} cannot be significant{alone}"
+            change = f"single change among {among} comparisons" if among > 1 else "change"
+            return f"with {sizes} no {change} can be significant"
         return f"the runs differ too much among themselves{self._hopeless(among)}"
 
     def _hopeless(self, among: int) -> str:

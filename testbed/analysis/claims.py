@@ -54,7 +54,7 @@ class ExpectSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     def __post_init__(self) -> None:
         if self.at_least is None and self.at_most is None:
-            raise InputError("an expectation has 'at_least' or 'at_most', or both")
+            raise InputError("an expectation needs 'at_least', 'at_most' or both")
         if self.best and len(self.selectors) < 2:
             raise InputError("'best' needs two or more selectors in 'relative_to'", path="best")
         for name in ("in_at_least", "in_at_most"):
@@ -86,7 +86,7 @@ class ExpectSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         """The number that the claim is about. Raises InputError."""
         if self.of is not None and "." in self.metric:
             raise InputError(
-                f"{self.metric!r} says already what it is about", hint="without 'of', or without it"
+                f"{self.metric!r} names its subject, and so does 'of'", hint="remove one of them"
             )
         return parse(self.name)
 
@@ -114,7 +114,9 @@ def bound(
         return quantity
     unit = metric_of(expect.name, own).unit
     if expect.relative_to is not None:
-        raise InputError(f"{quantity!r} is not a number", hint="relative to something: write 1.5")
+        raise InputError(
+            f"{quantity!r} is not a number", hint="with 'relative_to' write a ratio: 1.5"
+        )
     if unit == "s":
         return parse_time(quantity) / 1e9
     if unit not in _PARSERS:
@@ -134,7 +136,7 @@ def share(quantity: Quantity | None, path: str = "") -> float | None:
     except InputError as error:
         raise InputError(error.message, path=path, hint="write 90% or 0.9") from None
     if not 0 <= value <= 1:
-        raise InputError(f"{quantity} is no share", path=path, hint="write 90% or 0.9")
+        raise InputError(f"{quantity} is not a share", path=path, hint="write 90% or 0.9")
     return value
 
 

@@ -83,13 +83,13 @@ def history(
     """
     ordered = sorted(sides, key=lambda side: side.created_at)
     if len(ordered) < _FEWEST:
-        raise InputError("a history needs two or more folders", hint="name several")
+        raise InputError("a history needs two or more folders", hint="name more folders")
     first = ordered[0]
     for other in ordered[1:]:
         found = differences(first, other).get(EXPERIMENT)
         if found:
             raise InputError(
-                f"{other.name} and {first.name} are not of one experiment: {'; '.join(found)}"
+                f"{other.name} and {first.name} are of different experiments: {'; '.join(found)}"
             )
     lines = [
         _Followed(ordered, cell, name, threshold)

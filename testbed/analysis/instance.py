@@ -62,7 +62,7 @@ def parse(text: str) -> Instance:
         instance = Instance(metric=metric, flow=flow, link=link if at else None)
     if not metric or not all(parts):
         raise InputError(
-            f"{text!r} is no name of a metric",
+            f"{text!r} is not the name of a metric",
             hint="METRIC, FLOW.METRIC, FLOW@LINK.METRIC or LINK>NODE.METRIC",
         )
     return instance

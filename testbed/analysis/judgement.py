@@ -77,11 +77,11 @@ def refuse_ends(found: Comparison, *, new_is_better: bool) -> InputError:
     there = found.counts
     hint = "name other ends, or other --metrics"
     if new_is_better and there.get(Verdict.REGRESSED):
-        hint = "without --new-is-better what made it worse is searched for"
+        hint = "to search for a regression, remove --new-is-better"
     elif not new_is_better and there.get(Verdict.IMPROVED):
-        hint = "--new-is-better searches for what made it better"
+        hint = "to search for an improvement, add --new-is-better"
     elif there.get(Verdict.INCONCLUSIVE):
-        hint = "what keeps it from being decided stands above"
+        hint = "the table above says why it is inconclusive"
     (bad,) = found.news
     word = "better" if new_is_better else "worse"
     return InputError(f"{bad} is not {word} than {found.base} ({counts})", hint=hint)

@@ -69,7 +69,7 @@ def refuse(base: Side, new: Side, across: frozenset[str]) -> None:
     options = " ".join(f"--across {name}" for name in refused)
     raise InputError(
         f"{new.name} and {base.name} differ: {lines}",
-        hint=f"{options} if that is what you compare, --force to compare all the same",
+        hint=f"add {options} if that is what you compare, or --force to compare anyway",
     )
 
 

@@ -14,10 +14,10 @@ def of_cell(side: Side, cell: CellSamples) -> Iterator[str]:
     counted = len(cell.repetitions)
     missing = cell.planned - counted - cell.failed - cell.invalid
     if missing > 0:
-        yield f"{what}: {missing} of {cell.planned} runs have not been run"
+        yield f"{what}: {missing} of {cell.planned} runs are missing"
     for number, word in ((cell.failed, "failed"), (cell.invalid, "invalid")):
         if number:
-            yield f"{what}: {number} of {cell.planned} runs {word}; they enter no mean"
+            yield f"{what}: {number} of {cell.planned} runs {word}; no mean includes them"
     if side.deterministic:
         return
     if cell.busy >= SATURATED:
@@ -51,7 +51,7 @@ def unmatched(base: Side, news: Sequence[Side], apart: frozenset[str]) -> Iterat
             there = {matched(cell, apart) for cell in other.cells}
             for cell in one.cells:
                 if matched(cell, apart) not in there:
-                    yield f"{named(cell)} is in {one.name} and not in {other.name}: not compared"
+                    yield f"{named(cell)} is in {one.name}, but not in {other.name}: not compared"
 
 
 def named(cell: CellSamples) -> str:

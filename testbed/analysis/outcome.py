@@ -128,20 +128,19 @@ def outcome(asked: Asked, runs: Sequence[RunRecord]) -> Outcome:
 
 def _remarks(asked: Asked, samples: Samples) -> tuple[str, ...]:
     if asked.deterministic:
-        return ("on a virtual clock: no cost of computing is in these numbers",)
+        return ("virtual time: these numbers do not include the time of computing",)
     busy = [cell for cell in asked.cells if samples.busy(cell) >= SATURATED]
     if not busy:
         return ()
     stacks = ", ".join(dict.fromkeys(cell.stack for cell in busy))
     remark = f"the machine's processors were always busy in runs of {stacks}"
-    return (f"{remark}: those numbers may be theirs, not the network's",)
+    return (f"{remark}: they may be the limit, not the network",)
 
 
 def _stood_in(runs: Sequence[RunRecord]) -> tuple[str, ...]:
     """Report the fixed stacks of flows that other stacks carried."""
     said = (
-        f"the stack {stack.stands_for} of {flow} was carried by {stack.name}: "
-        "no kernel is simulated"
+        f"{stack.name} replaced the stack {stack.stands_for} of {flow}: no kernel is simulated"
         for run in runs
         for flow, stack in run.stacks.items()
         if stack.stands_for is not None
@@ -159,7 +158,7 @@ def _unlike(runs: Sequence[RunRecord]) -> tuple[str, ...]:
     if len({frozenset(names) for names in used.values() if names}) < 2:
         return ()
     said = ", ".join(f"{stack} {'/'.join(sorted(names))}" for stack, names in used.items() if names)
-    return (f"different congestion controls ({said}): choose one to compare like with like",)
+    return (f"different congestion controls ({said}): choose one for a fair comparison",)
 
 
 def _references(cells: Sequence[Cell]) -> dict[str, Cell]:

@@ -73,8 +73,8 @@ def _undecided(scope: Scope) -> InputError | None:
     if scope.decided:
         return None
     return InputError(
-        "one repetition can never decide this claim: it shows no spread",
-        hint="'repetitions: 2' or more, or run it in virtual time, where one run decides",
+        "one repetition cannot decide this claim: it shows no spread",
+        hint="use 'repetitions: 2' or more, or virtual time, where one run decides",
     )
 
 
@@ -132,8 +132,8 @@ def _not_of_it(instance: Instance, metric: Metric, scope: Scope) -> InputError |
         Subject.RUN: metric.name,
     }
     written = [form for subject, form in forms.items() if subject in possible]
-    hint = f"write {' or '.join(written)}" if written else "it takes 'flows:', several of them"
-    return InputError(f"{metric.name!r} is not a number of a {meant}", path="metric", hint=hint)
+    hint = f"write {' or '.join(written)}" if written else "it needs several flows: 'flows:'"
+    return InputError(f"{metric.name!r} is not a metric of a {meant}", path="metric", hint=hint)
 
 
 def _never_given(instance: Instance, metric: Metric, scope: Scope) -> InputError | None:
@@ -141,7 +141,8 @@ def _never_given(instance: Instance, metric: Metric, scope: Scope) -> InputError
         given = scope.flows.get(instance.flow, ())
         if metric.name not in given:
             return InputError(
-                f"this workload never gives {metric.name!r}", hint=f"it gives {', '.join(given)}"
+                f"this workload does not measure {metric.name!r}",
+                hint=f"it measures {', '.join(given)}",
             )
     if metric.needs and not set(metric.needs) & set(scope.probes):
         return InputError(
@@ -158,7 +159,7 @@ def _wrong_selection(expect: ExpectSpec, scope: Scope) -> InputError | None:
             return found
     if expect.to_itself:
         return InputError(
-            "the claim is relative to the very runs it is about",
+            "the claim compares runs with themselves",
             hint="name another stack, or other values in 'where'",
         )
     return None
@@ -171,10 +172,10 @@ def _wrong_selector(selector: Selector, scope: Scope) -> InputError | None:
     for name, value in selector.where.items():
         if name not in scope.parameters:
             hint = nearest(name, scope.parameters)
-            return InputError(f"{name!r} is no parameter of the matrix", hint=hint)
+            return InputError(f"{name!r} is not a parameter of the matrix", hint=hint)
         if value not in scope.parameters[name]:
             hint = nearest(str(value), map(str, scope.parameters[name]))
-            return InputError(f"{name} never is {value!r}", hint=hint)
+            return InputError(f"{name} has no value {value!r}", hint=hint)
     return None
 
 
@@ -188,7 +189,7 @@ def _wrong_bounds(expect: ExpectSpec, scope: Scope) -> InputError | None:
     low, high = bounds
     if low is not None and high is not None and low > high:
         return InputError(
-            f"nothing is at least {expect.at_least} and at most {expect.at_most}",
-            hint="the two bounds are the wrong way round",
+            f"no number is at least {expect.at_least} and at most {expect.at_most}",
+            hint="exchange the two bounds",
         )
     return None

@@ -197,7 +197,7 @@ def _refused(asked: Asked, expect: ExpectSpec, verdict: Verdict, busy: float) ->
         return None
     return (
         f"the machine's processors were busy {busy:.0%} of the time: "
-        "that may be what was measured, not the network"
+        "they may be the limit, not the network"
     )
 
 

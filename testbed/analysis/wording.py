@@ -31,7 +31,7 @@ def claim(check: Check, own: Mapping[str, Metric]) -> str:
 
 def seen(check: Check, own: Mapping[str, Metric]) -> str:
     """Return the measured number of a claim with its interval, and the reason for no verdict."""
-    value = "no run gave it"
+    value = "no run measured it"
     if check.value is not None:
         value = numbers.number(check.metric, check.value, check.interval, own)
     return f"{value}; {check.why}" if check.why else value
@@ -110,13 +110,13 @@ def explanation(found: Comparison) -> str:
     thresholds = sorted({change.threshold for change in found.changes})
     relevant = " or ".join(f"{each:.1%}" if each else "any" for each in thresholds)
     if found.exact:
-        return f"time is virtual: every difference is one; smallest relevant change: {relevant}"
+        return f"virtual time: every difference is real; smallest relevant change: {relevant}"
     names = sorted({change.test.name for change in found.changes if change.test})
     tests = sum(change.test is not None for change in found.changes)
     return (
         f"change of the mean with its 95 % interval; smallest relevant change: {relevant}; "
         + (f"p of {' and '.join(names)}, corrected for {tests} comparisons; " if tests else "")
-        + "detectable: the least change that is found 9 times in 10"
+        + "detectable: the smallest change that is found 9 times out of 10"
     )
 
 

@@ -60,7 +60,7 @@ def write_new(path: Path, text: str, *, force: bool) -> None:
     from testbed.errors import InputError
 
     if path.exists() and not force:
-        raise InputError(f"{path} is there already", hint="--force overwrites it")
+        raise InputError(f"{path} exists already", hint="--force overwrites it")
     write_file(path, text)
 
 

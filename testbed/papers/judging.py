@@ -85,9 +85,9 @@ class JudgedPaper(msgspec.Struct, frozen=True, kw_only=True):
 def _surprises(claim: JudgedClaim, side: Side, found: Judgement) -> Iterator[str]:
     explained = side in claim.claim.because
     if found.word is Word.NOT and not explained:
-        yield f"{claim.name} was not reproduced by the {side} side, and 'because' does not say why"
+        yield f"the {side} side did not reproduce {claim.name}, and 'because' does not say why"
     if found.word is Word.REPRODUCED and explained:
-        yield f"{claim.name} was reproduced by the {side} side, but 'because' says why it was not"
+        yield f"the {side} side reproduced {claim.name}, but 'because' says why it did not"
 
 
 def judged(
@@ -185,7 +185,7 @@ def _word(checks: Sequence[Check], because: str) -> tuple[Word, str]:
     if any(check.value is None for check in checks):
         return Word.CANNOT, "some of its runs are missing or do not count"
     said = next((check.why for check in checks if check.why), None)
-    return Word.CANNOT, said or "the interval reaches across the bound: more repetitions would tell"
+    return Word.CANNOT, said or "the interval contains the bound: more repetitions would decide"
 
 
 def _value(paper: Paper, values: Measured, value: ValueSpec) -> JudgedValue:

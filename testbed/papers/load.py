@@ -106,7 +106,9 @@ def papers(root: Path = ROOT) -> list[Paper]:
     root = _located(root)
     folders = sorted(path.parent for path in root.glob(f"*/{PUBLISHED}"))
     if not folders:
-        raise InputError(f"there is no publication in {root}", hint="name another one by --folder")
+        raise InputError(
+            f"there is no publication in {root}", hint="name another folder with --folder"
+        )
     return all_of(*(functools.partial(load, folder) for folder in folders))
 
 
@@ -210,7 +212,7 @@ def _source(path: Path) -> str:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
+        reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
         raise InputError(f"cannot be read: {reason}", file=path) from error
     heads = re.findall(r"^## (.+)$", text, flags=re.MULTILINE)
     for section in SECTIONS:
@@ -236,7 +238,7 @@ def _check_claim(written: Document[PublishedSpec], paper: Paper, name: str) -> N
             )
         if not expected and side in claim.because:
             raise written.error(
-                f"what the {side} side cannot be judged by is not explained by its result",
+                f"the {side} side has no expectation of this claim, and so no result to explain",
                 join_path("claims", name, "because"),
             )
 
@@ -261,7 +263,7 @@ def _check_expects(paper: Paper, experiment: PaperExperiment) -> None:
         sides = {experiment.sides[stack] for stack in stacks}
         if len(sides) > 1 or None in sides:
             raise read.error(
-                "a claim is judged for each side alone: these stacks are of two", place
+                "an expectation of a claim needs stacks of one side; these are of two", place
             )
 
 
@@ -289,7 +291,7 @@ def _check_figure(written: Document[PublishedSpec], paper: Paper, index: int) ->
         for name in filter(None, axes):
             if name not in experiment.spec.parameters:
                 hint = nearest(name, experiment.spec.parameters)
-                raise InputError(f"{name!r} is no parameter of {experiment.name}", hint=hint)
+                raise InputError(f"{name!r} is not a parameter of {experiment.name}", hint=hint)
         for stack in (*figure.stacks, *figure.bases):
             if stack not in experiment.sides:
                 raise InputError(f"no stack {stack!r}", hint=nearest(stack, experiment.sides))
@@ -343,5 +345,5 @@ def base_of(experiment: PaperExperiment, stack: str, value: ValueSpec) -> Cell:
         same = experiment.sides.get(other.stack) is experiment.sides[stack]
         if other.stack in value.bases and same and other.point == mine.point:
             return other
-    message = f"nothing of the side of {stack!r} is relative_to {' or '.join(value.bases)}"
+    message = f"the side of {stack!r} has no cell of {' or '.join(value.bases)} to be relative to"
     raise InputError(message, path="relative_to", hint=nearest(value.bases[0], experiment.sides))

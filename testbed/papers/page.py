@@ -41,21 +41,21 @@ if there are no runs, it shows the values that come with testbed, as this page d
 Each claim has two verdicts. *ours* is the stack of this project in a [simulation](simulation.md).
 *kernel* is Linux in user-mode Linux on a [virtual clock](virtual-time.md), or in the machine that
 the experiment names. Both give the same numbers each time. An interval, in brackets or after ±, is
-of 95 %, over repetitions with different seeds. The first table of each publication names the commit
-of testbed with which each experiment was measured.
+a 95 % interval over repetitions with different seeds. The first table of each publication names
+the commit of testbed with which each experiment was measured.
 
 | verdict | when |
 | --- | --- |
 | reproduced | every expectation of the claim is met |
-| not reproduced | one is surely not met; the reason is given below |
+| not reproduced | the whole interval of one is outside its bounds; the reason is given below |
 | cannot be judged here | a stack or this laboratory lacks something, or nothing was measured |
 
 Sysctls list the schedulers and congestion controls of Linux: `testbed machine exec uml:7.3 -- cat
 /proc/sys/net/mptcp/available_schedulers /proc/sys/net/ipv4/tcp_available_congestion_control`.
 
 A published number was read *literally*, in the publication itself, unless the table says
-*secondary*: then the publication was not available, and the number is from other authors who cite
-it.
+*secondary*. A secondary number is from other authors, who cite it: the publication was not
+available.
 
 """
 _MEASURED: Final = ("experiment", "side", "machine", "testbed and commit", "day", "cells")
@@ -66,7 +66,7 @@ FOOT: Final = """\
 $ testbed papers new mine2026
 $ testbed schema paper > paper.schema.json     # for your editor
 $ testbed papers run mine2026
-$ testbed papers run mine2026 --keep           # what came out goes to measured.json
+$ testbed papers run mine2026 --keep           # writes the values to measured.json
 $ scripts/papers-page
 ```
 
@@ -79,8 +79,8 @@ The first command writes a folder with a complete experiment:
 | `*.yaml` | [experiments](experiments.md); an expectation names the `claim:` it is a part of |
 | `measured.json` | the values of each cell, written by `--keep`: the page of the repository |
 
-A claim is an ordering or a ratio, such as "at least as much as the best path alone". Absolute
-numbers of another machine are no claims. For each side a claim has expectations about stacks of
+A claim is an ordering or a ratio, such as "at least as much as the best path alone". An absolute
+number of another machine is not a claim. For each side a claim has expectations about stacks of
 that side, or `cannot:` gives the reason why there are none. `because:` explains a claim that was
 not reproduced, by facts that a reader can check. `testbed papers run` ends with exit code 3 if a
 claim is not reproduced and nothing explains it, and also if something explains it but it is

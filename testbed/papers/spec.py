@@ -88,7 +88,7 @@ class ValueSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     def __post_init__(self) -> None:
         if self.stacks and self.experiment is None:
-            raise InputError("'stacks' are of an experiment: which?", path="experiment")
+            raise InputError("'stacks' needs the 'experiment' of the stacks", path="experiment")
         if self.relative_to is not None and isinstance(self.value, str):
             raise InputError(f"{self.value!r} is not a number", path="value", hint="write 1.12")
 
@@ -162,15 +162,17 @@ class FigureSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     def __post_init__(self) -> None:
         for name in _NEEDS[self.form]:
             if getattr(self, name) is None:
-                raise InputError(f"a figure of form {self.form!r} has {name!r}", path=name)
+                raise InputError(f"a figure of form {self.form!r} needs {name!r}", path=name)
         if self.form != "cdf":
             for name in ("logarithmic", "points"):
                 if getattr(self, name):
-                    raise InputError(f"a figure of form {self.form!r} has no {name!r}", path=name)
+                    raise InputError(
+                        f"a figure of form {self.form!r} cannot have {name!r}", path=name
+                    )
         if (self.benefit_over is None) != (self.paths is None):
-            raise InputError("'benefit_over' and 'paths' go together", path="paths")
+            raise InputError("'benefit_over' and 'paths' need each other", path="paths")
         if self.benefit_over and self.relative_to:
-            raise InputError("it is a ratio or a benefit", path="relative_to")
+            raise InputError("'relative_to' cannot be used with 'benefit_over'", path="relative_to")
 
 
 class PublishedSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

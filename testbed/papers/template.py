@@ -21,7 +21,7 @@ The network, the traffic and the parameters, with their units, as the publicatio
 
 ## What we changed
 
-What is different here, and why. If nothing is, say so.
+The differences from the publication, and the reasons. If there are none, say so.
 """,
     "published.yaml": """\
 title: The title of the publication
@@ -74,7 +74,7 @@ def new(name: str, root: Path) -> list[Path]:
     """
     if not _NAME.fullmatch(name):
         raise InputError(
-            f"{name!r} is no name of a publication", hint="letters, digits, - and _: lim2017"
+            f"{name!r} is not a valid name", hint="use letters, digits, - and _, as in lim2017"
         )
     folder = root / name
     try:
@@ -82,7 +82,7 @@ def new(name: str, root: Path) -> list[Path]:
         for file, text in _FILES.items():
             (folder / file).write_text(text, encoding="utf-8")
     except FileExistsError:
-        raise InputError(f"{folder} is there already", hint="choose another name") from None
+        raise InputError(f"{folder} exists already", hint="choose another name") from None
     except OSError as error:
         raise InputError(f"{folder} cannot be written: {error.strerror}") from error
     return [folder / file for file in _FILES]

@@ -238,7 +238,7 @@ def _shares(figure: Distribution) -> str:
 
 
 def _claim(check: Check, outcome: Outcome) -> str:
-    seen = "no run gave it"
+    seen = "no run measured it"
     if check.value is not None:
         seen = number(check.metric, check.value, check.interval, outcome.own)
     where = f" (with {in_words(check.parameters)})" if check.parameters else ""

@@ -157,7 +157,7 @@ def _holes(figure: Sweep) -> list[str]:
     texts = dict(zip(figure.values, figure.written, strict=True))
     return [
         f"{line.name} at {texts[point.x]}: "
-        + (f"none of its {point.runs} runs gave it" if point.runs else "no run counts")
+        + (f"none of its {point.runs} runs measured it" if point.runs else "no run counts")
         for line in figure.lines
         for point in line.points
         if point.mean is None

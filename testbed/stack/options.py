@@ -114,11 +114,11 @@ class SocketOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     def require_later(self) -> None:
         """Check that a started connection can still set all options. Raises ValueError."""
-        _refuse(self, _AT_FIRST, "cannot be changed once a connection has begun")
+        _refuse(self, _AT_FIRST, "cannot be changed after a connection has begun")
 
     def require_mptcp(self) -> None:
         """Check that MPTCP has all options. Raises ValueError."""
-        _refuse(self, _NOT_OF_MPTCP, "is no option of MPTCP")
+        _refuse(self, _NOT_OF_MPTCP, "is not an option of MPTCP")
 
     def of_subflows(self) -> SocketOptions:
         """Return the options that each subflow of MPTCP has as well."""

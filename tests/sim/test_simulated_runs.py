@@ -306,7 +306,7 @@ def test_the_command_says_which_fixed_stacks_ours_carries(bench: Bench) -> None:
     arguments = ["run", "--sim", str(file), "--results", str(bench.folder / "results")]
     ran = CliRunner().invoke(application, arguments)
     assert ran.exit_code == 0, ran.output
-    assert "the stack tcp of b was carried by userspace-tcp: no kernel is simulated" in ran.output
+    assert "userspace-tcp replaced the stack tcp of b: no kernel is simulated" in ran.output
 
 
 def test_the_command_says_what_it_leaves_out(bench: Bench) -> None:
@@ -317,7 +317,7 @@ def test_the_command_says_what_it_leaves_out(bench: Bench) -> None:
     assert ran.exit_code == 0, ran.output
     assert "try: left out, because they cannot be simulated: tcp" in ran.output
     assert "simulator" in ran.output
-    assert "on a virtual clock: no cost of computing is in these numbers" in ran.output
+    assert "virtual time: these numbers do not include the time of computing" in ran.output
 
 
 PORTS = """\

@@ -14,8 +14,8 @@ METRICS: Final = (
         name="cpu_per_gb",
         unit="s/GB",
         better=Better.LOWER,
-        definition="CPU time, user and system, of the processes at both ends for 10^9 octets of "
-        "payload",
+        definition="CPU time, user and system, of the processes at both ends for each 10^9 octets "
+        "of payload",
         source=Source.DERIVED,
         robust=True,
     ),

@@ -15,7 +15,7 @@ METRICS: Final = (
         unit="1",
         better=Better.NEITHER,
         definition="of a flow: its part of the goodput of all flows; of a path: its part of the "
-        "octets that the flow's sender had acknowledged",
+        "acknowledged octets of the flow",
         source=Source.DERIVED,
         of=(Subject.FLOW, Subject.PATH),
         several=True,
@@ -24,7 +24,7 @@ METRICS: Final = (
         name="sum",
         unit="bit/s",
         better=Better.HIGHER,
-        definition="goodput of all flows added up",
+        definition="sum of the goodput of all flows",
         source=Source.DERIVED,
         of=(Subject.RUN,),
         several=True,
@@ -33,8 +33,8 @@ METRICS: Final = (
         name="jain",
         unit="1",
         better=Better.HIGHER,
-        definition="Jain's index of the goodputs of all flows, from 1/n to 1, where they are equal "
-        "(Jain, Chiu and Hawe, 1984)",
+        definition="Jain's index of the goodput of all n flows: at least 1/n, and 1 if all are "
+        "equal (Jain, Chiu and Hawe, 1984)",
         source=Source.DERIVED,
         of=(Subject.RUN,),
         several=True,
@@ -43,10 +43,10 @@ METRICS: Final = (
         name="aggregation_benefit",
         unit="1",
         better=Better.HIGHER,
-        definition="how much of what the other paths add to the fastest one was used: 0 is the "
-        "fastest path alone, 1 all paths together, -1 nothing (Paasch, Ferlin, Alay and "
-        "Bonaventure, CoNEXT 2013); the paths' rates are those of the topology; not where two "
-        "paths share a link",
+        definition="used part of the capacity that the other paths add to the fastest path: 0 is "
+        "the fastest path alone, 1 all paths together, -1 nothing (Paasch, Ferlin, Alay and "
+        "Bonaventure, CoNEXT 2013); the rates are those of the topology; not defined if two paths "
+        "share a link",
         source=Source.DERIVED,
     ),
 )

@@ -18,8 +18,8 @@ METRICS: Final = (
         name="handover_time",
         unit="s",
         better=Better.LOWER,
-        definition="longest time between two reads of those that last into the second after an "
-        "event, counted from the event if they begin before it; the largest over all events",
+        definition="longest time between two reads that reaches into the second after an event, "
+        "without the part before the event; the largest over all events",
         source=Source.DERIVED,
     ),
 )

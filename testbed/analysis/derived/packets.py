@@ -17,8 +17,8 @@ METRICS: Final = (
         name="packet_digest",
         unit="1",
         better=Better.NEITHER,
-        definition="the first 48 bits of SHA-256 over every packet of every link and its times, of "
-        "a simulation: equal where all packets are the same",
+        definition="first 48 bits of SHA-256 over all packets of all links and their times, in a "
+        "simulation: equal if all packets and times are equal",
         source=Source.PROBE,
         needs=("packets",),
         of=(Subject.RUN,),

@@ -14,15 +14,16 @@ METRICS: Final = (
         name="subflows",
         unit="1",
         better=Better.NEITHER,
-        definition="most subflows that an MPTCP connection had at one time, the first included",
+        definition="largest number of subflows of an MPTCP connection at one time, the initial "
+        "subflow included",
         source=Source.DERIVED,
     ),
     Metric(
         name="fell_back",
         unit="1",
         better=Better.LOWER,
-        definition="1 if a connection that was to be MPTCP went on as plain TCP (RFC 8684, "
-        "section 3.7), else 0; with `fallback: allowed` such a run counts",
+        definition="1 if an MPTCP connection fell back to plain TCP (RFC 8684, section 3.7), else "
+        "0; such a run counts only with `fallback: allowed`",
         source=Source.DERIVED,
     ),
 )

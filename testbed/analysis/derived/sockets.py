@@ -43,21 +43,21 @@ METRICS: Final = (
         "retransmitted_segments",
         "1",
         Better.LOWER,
-        "segments sent again by TCP, by both ends, on all subflows, SYNs included",
+        "segments that TCP retransmitted, at both ends and on all subflows, SYNs included",
         source=Source.PROBE,
     ),
     _metric(
         "retransmitted_octets",
         "octets",
         Better.LOWER,
-        "octets sent again by TCP, by both ends, on all subflows",
+        "octets that TCP retransmitted, at both ends and on all subflows",
         source=Source.PROBE,
     ),
     _metric(
         "reinjected_octets",
         "octets",
         Better.LOWER,
-        "octets of the data that were given to another subflow again, by both ends",
+        "octets of the data that were sent again on another subflow (reinjection), at both ends",
         needs=_MPTCP,
         of=(Subject.FLOW,),
         source=Source.PROBE,
@@ -66,8 +66,8 @@ METRICS: Final = (
         "out_of_order_p95",
         "octets",
         Better.LOWER,
-        "95th percentile over the samples of the octets that had reached the receiver on its "
-        "subflows and waited for others before them in the data",
+        "95th percentile over the samples of the octets that the receiver held because earlier "
+        "octets of the data were missing",
         needs=_MPTCP,
         of=(Subject.FLOW,),
     ),
@@ -75,8 +75,8 @@ METRICS: Final = (
         "out_of_order_max",
         "octets",
         Better.LOWER,
-        "most octets, in any sample, that had reached the receiver on its subflows and waited for "
-        "others before them in the data",
+        "largest number in any sample of the octets that the receiver held because earlier octets "
+        "of the data were missing",
         needs=_MPTCP,
         of=(Subject.FLOW,),
     ),
@@ -102,29 +102,29 @@ METRICS: Final = (
         "cwnd_p50",
         "octets",
         Better.NEITHER,
-        "median over the samples of the sender's congestion window, the sum over its subflows",
+        "median over the samples of the sender's congestion window, as the sum over its subflows",
     ),
     _metric(
         "cwnd_max",
         "octets",
         Better.NEITHER,
-        "largest congestion window of the sender in any sample, the sum over its subflows",
+        "largest congestion window of the sender in any sample, as the sum over its subflows",
     ),
     _metric(
         "cwnd_variation",
         "1",
         Better.LOWER,
-        "standard deviation of a congestion window over its mean (coefficient of variation), over "
-        "the samples, the mean over the sender's subflows; a sum of windows would hide what one "
-        "takes from another",
+        "coefficient of variation of the congestion window over the samples (standard deviation "
+        "divided by mean), as the mean over the sender's subflows; the sum of the windows would "
+        "hide that one grows while another shrinks",
     ),
     _metric(
         "idle_restarts",
         "1",
         Better.NEITHER,
-        "silences of both ends, on all subflows, that were longer than the retransmission timeout "
-        "and after which the congestion window was made smaller (RFC 5681, section 4.1); our "
-        "stack's only, as Linux does not count them",
+        "idle periods longer than the retransmission timeout after which the congestion window was "
+        "reduced (RFC 5681, section 4.1), at both ends and on all subflows; of our stack only: "
+        "Linux does not count them",
         source=Source.PROBE,
     ),
 )

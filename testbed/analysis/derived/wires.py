@@ -30,36 +30,36 @@ def _metric(
 
 METRICS: Final = (
     _metric("forwarded", "octets", Better.NEITHER, "octets that left the wire, headers included"),
-    _metric("dropped", "1", Better.LOWER, "frames that were lost, for whatever reason"),
-    _metric("dropped_loss", "1", Better.LOWER, "frames lost because `loss` was asked for"),
-    _metric("dropped_queue", "1", Better.LOWER, "frames that found the queue full"),
+    _metric("dropped", "1", Better.LOWER, "frames that were lost, for any reason"),
+    _metric("dropped_loss", "1", Better.LOWER, "frames that the option `loss` dropped"),
+    _metric("dropped_queue", "1", Better.LOWER, "frames dropped because the queue was full"),
     _metric(
         "dropped_early",
         "1",
         Better.LOWER,
-        "frames that the queue's discipline dropped before it was full",
+        "frames that the queueing discipline dropped before the queue was full",
     ),
-    _metric("marked", "1", Better.NEITHER, "frames that the queue's discipline marked with CE"),
+    _metric("marked", "1", Better.NEITHER, "frames that the queueing discipline marked with CE"),
     _metric(
         "queue_delay_p50",
         "s",
         Better.LOWER,
-        "median over the time of the workload of how long the frames that were queued needed at "
-        "the wire's rate, without its own delay",
+        "median over the time of the workload of the queueing delay: the time that the queued "
+        "frames need at the wire's rate, without the wire's own delay",
         Source.DERIVED,
     ),
     _metric(
         "queue_delay_p95",
         "s",
         Better.LOWER,
-        "95th percentile over the time of the workload of the same delay as queue_delay_p50",
+        "95th percentile over the time of the workload of the queueing delay, as queue_delay_p50",
         Source.DERIVED,
     ),
     _metric(
         "queue_delay_max",
         "s",
         Better.LOWER,
-        "largest in any sample of the same delay as queue_delay_p50",
+        "largest queueing delay in any sample, as queue_delay_p50",
         Source.DERIVED,
     ),
 )

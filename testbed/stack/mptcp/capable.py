@@ -114,7 +114,7 @@ class CapableInitiator:
             self.reason = "the SYN/ACK has no MP_CAPABLE with a key"
             self.swallowed = self._syns == self._tries + 1
         elif option.version != VERSION or not usable(option):
-            self.reason = "the SYN/ACK's MP_CAPABLE asks for what we do not have"
+            self.reason = "the SYN/ACK's MP_CAPABLE requires features that we lack"
         else:
             self.join_denied = bool(option.flags & DENY_JOIN_INITIAL)
             agree_on_checksums(self._keys, option)
@@ -161,7 +161,7 @@ class CapableResponder:
             if option.receiver_key != self._keys.local:
                 self.reason = "the third ACK's MP_CAPABLE does not have our key"
             elif option.version != VERSION or not usable(option):
-                self.reason = "the third ACK's MP_CAPABLE asks for what we do not have"
+                self.reason = "the third ACK's MP_CAPABLE requires features that we lack"
             else:
                 self._keys.learn(option.sender_key)
                 return Outcome.CONFIRMED

@@ -343,7 +343,7 @@ class Inbound:
             return
         new = mapping if start >= self.position else None
         if new is not None and new.data - new.subflow != self._shift:
-            self.violation = "data that is not the subflow's next comes after a fallback"
+            self.violation = "the peer sends data out of order after a fallback"
             return
         if not self.acks_data:
             return
@@ -364,7 +364,7 @@ class Inbound:
     def _checksum_as_agreed(self, checksum: int | None) -> bool:
         """Request a reset if the peer leaves a checksum out or adds one (section 3.3)."""
         if (checksum is not None) is not self._keys.checksum:
-            self.violation = "a mapping's checksum is not as agreed on"
+            self.violation = "a mapping has a checksum against the agreement, or lacks one"
         return self.violation is None
 
 

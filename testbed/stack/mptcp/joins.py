@@ -119,7 +119,7 @@ class Joins:
             raise
         except Exception as error:
             self._host.fault(connection, error)
-            raise Refuse("the connection is at fault", REFUSED) from error
+            raise Refuse("the connection failed in the stack", REFUSED) from error
 
     def _admit(
         self, connection: MptcpConnection, join: MpJoinSyn, flow: Flow, *, listening: bool
@@ -129,7 +129,7 @@ class Joins:
         if address_id is None or not paths.accepts_join(flow.local, listening=listening):
             self._host.count("MPJoinRejected")
             said = REFUSED if listening else ()  # a closed port says no more than that
-            raise Refuse("the connection takes no further subflow", said)
+            raise Refuse("the connection accepts no further subflow", said)
         backup = paths.is_backup(host)
         nonce = self._rng.getrandbits(32)
         offer = JoinOffer(address_id=address_id, nonce=nonce, backup=backup)

@@ -109,7 +109,7 @@ class OpenPort:
         if capable is None or capable.receiver_key is None:
             if find(ack.options, MptcpOption) is None:
                 return None
-            raise Refuse("nothing is known of this connection", REFUSED)
+            raise Refuse("the connection is unknown", REFUSED)
         keys = self._tokens.stateless_keys(ack, (ack.seq - 1) & BITS_32)
         if keys.local != capable.receiver_key:
             return None

@@ -95,10 +95,10 @@ class PathCommands:
     def _open(self, command: OpenSubflow) -> None:
         remote = command.remote.address.host
         if not same_family(command.local_host, remote):
-            raise PathError("a subflow has two addresses of one family")
+            raise PathError("both addresses of a subflow must be of the same family")
         host, network = command.local_host, self._network
         if host not in network.hosts and host != network.source_for(remote):
-            raise PathError(f"{host} is no address of this host")
+            raise PathError(f"{host} is not an address of this host")
         self._joins.require_room()
         self._know(host, command.local_id)
         self._joins.want(command)
@@ -115,7 +115,7 @@ class PathCommands:
     def _know(self, host: str, number: int) -> None:
         """Record the id of an address. Raises PathError if another address has the id."""
         if not self._local_ids.claim(host, number):
-            raise PathError(f"{number} cannot be the id of {host}: another address has it")
+            raise PathError(f"{number} cannot be the id of {host}: another address has this id")
 
     def _named(self, flow: Flow) -> Subflow:
         """Return the subflow between two ends.  Raises PathError."""

@@ -37,7 +37,7 @@ def handle_timer(parts: Parts, now: int) -> None:
         parts.sender.handle_timer(now)
         parts.fin.handle_timer(now)
         if parts.patience.is_unheard(parts.fin, parts.sender, detached=ending.detached):
-            ending.time_out("no Data ACK comes, though subflows work")
+            ending.time_out("no Data ACK arrives, although subflows work")
     parts.paths.handle_timer(now)
     if tired := parts.patience.gives_up(now):
         ending.time_out(tired)

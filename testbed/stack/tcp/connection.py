@@ -121,7 +121,7 @@ class TcpConnection(Tcb):
             return
         if self.receiver.buffer.readable:
             self.owner.count("TcpExtTCPAbortOnClose")
-            self.abort_with(ConnectionFailure(ErrorKind.ABORTED, "closed with octets unread"))
+            self.abort_with(ConnectionFailure(ErrorKind.ABORTED, "closed with unread octets"))
             return
         self.shutdown()
         self.owner.wake(self)

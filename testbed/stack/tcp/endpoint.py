@@ -102,11 +102,11 @@ class TcpEndpoint:
             the remote address is no unicast address (MUST-46).
         """
         if not is_unicast(flow.remote.host):
-            raise OSError(errno.ENETUNREACH, f"{flow.remote.host} is not the address of one host")
+            raise OSError(errno.ENETUNREACH, f"{flow.remote.host} is not a unicast address")
         _check(options)
         old = self._connections.get(flow)
         if old is not None and old.state is not State.CLOSED:
-            raise OSError(errno.EADDRINUSE, f"there is a connection {flow}")
+            raise OSError(errno.EADDRINUSE, f"the connection {flow} exists already")
         isn = initial_sequence_number(flow, self._secret, now)
         self.count("TcpActiveOpens")
         connection = self._make(flow, isn, extension, options, accepted=False)

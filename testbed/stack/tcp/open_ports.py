@@ -98,7 +98,7 @@ class OpenPorts:
         :raises OSError: EADDRINUSE if the port is open already.
         """
         if local in self._listeners:
-            raise OSError(errno.EADDRINUSE, f"{local} is open")
+            raise OSError(errno.EADDRINUSE, f"{local} is open already")
         listener = TcpListener(local, acceptor, backlog, self._listeners, options, accept_queue)
         self._listeners[local] = listener
         return listener

@@ -96,7 +96,7 @@ def test_samples_that_are_too_small_to_be_significant_never_are():
     assert change.test is not None
     assert change.test.least == 0.1
     assert change.verdict is Verdict.INCONCLUSIVE
-    assert change.why == "3 and 3 runs cannot be significant"
+    assert change.why == "with 3 and 3 runs no change can be significant"
     assert change.repetitions == 4
     assert change.detectable is None
 
@@ -151,7 +151,9 @@ def test_many_comparisons_are_corrected_for():
     assert first.test is not None
     assert first.test.p < 0.05 < (first.p or 0)
     assert first.verdict is Verdict.INCONCLUSIVE
-    assert first.why == "5 and 5 runs cannot be significant, if it is alone among 10 comparisons"
+    assert first.why == (
+        "with 5 and 5 runs no single change among 10 comparisons can be significant"
+    )
     assert first.repetitions == 6
     assert found.counts == {Verdict.PASS: 9, Verdict.INCONCLUSIVE: 1}
 
@@ -203,9 +205,9 @@ def test_runs_that_do_not_count_are_a_metric_of_their_own():
     found = compare(side("base", good), [side("new", bad)])
     ok, goodput = found.changes
     assert (ok.metric, ok.verdict) == ("ok", Verdict.REGRESSED)
-    assert (goodput.verdict, goodput.why) == (Verdict.INCONCLUSIVE, "no run of new gave it")
-    assert "new, mptcp: 3 of 5 runs failed; they enter no mean" in found.warnings
-    assert "new, mptcp: 2 of 5 runs invalid; they enter no mean" in found.warnings
+    assert (goodput.verdict, goodput.why) == (Verdict.INCONCLUSIVE, "no run of new measured it")
+    assert "new, mptcp: 3 of 5 runs failed; no mean includes them" in found.warnings
+    assert "new, mptcp: 2 of 5 runs invalid; no mean includes them" in found.warnings
 
 
 def test_processors_without_rest_leave_it_open_unless_that_does_not_matter():
@@ -230,7 +232,7 @@ def test_what_else_differs_is_a_warning():
     mine = cell(metrics={"goodput": QUIET}, planned=7, congestion=("cubic",), subflows=(2,))
     its = cell(metrics={"goodput": QUIET}, congestion=("bbr",), subflows=(1,))
     assert compare(side("base", mine), [side("new", its)]).warnings == (
-        "base, mptcp: 2 of 7 runs have not been run",
+        "base, mptcp: 2 of 7 runs are missing",
         "mptcp: different congestion controls: cubic in base, bbr in new",
         "mptcp: different numbers of subflows: 2 in base, 1 in new",
     )
@@ -287,7 +289,7 @@ def test_other_environments_are_refused_unless_they_are_what_is_compared():
         compare(base, [new])
     assert str(refused.value) == (
         "new and base differ: kernel.release: 6.12, 7.3; "
-        "--across kernel if that is what you compare, --force to compare all the same"
+        "add --across kernel if that is what you compare, or --force to compare anyway"
     )
     for terms in (
         Terms(across=frozenset({"kernel"})),
@@ -307,7 +309,7 @@ def test_where_time_is_virtual_a_side_without_runs_is_the_one_that_is_named():
     good = side("base", cell(metrics={"goodput": [1.0, 2.0]}), deterministic=True)
     none = side("new", cell(count=0, planned=2), deterministic=True)
     (change,) = compare(good, [none]).changes
-    assert (change.verdict, change.why) == (Verdict.INCONCLUSIVE, "no run of new gave it")
+    assert (change.verdict, change.why) == (Verdict.INCONCLUSIVE, "no run of new measured it")
     assert change.base is not None
     assert change.base.mean == 1.5
 

@@ -97,5 +97,5 @@ def test_another_experiment_or_one_folder_is_refused():
     with pytest.raises(InputError, match="a history needs two or more folders"):
         history(days([1.0]))
     other = made(9, cell(metrics={"goodput": [1.0]}), spec={"workload": {"size": "9MB"}})
-    with pytest.raises(InputError, match=r"not of one experiment: workload.size: 1MB, 9MB"):
+    with pytest.raises(InputError, match=r"of different experiments: workload.size: 1MB, 9MB"):
         history([*days([1.0]), other])

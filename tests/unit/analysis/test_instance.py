@@ -37,5 +37,5 @@ def test_a_name_says_what_a_number_is_about(text, instance, subject):
     "text", ["", ".goodput", "transfer.", "transfer@.share", ">server.dropped", "wifi>.dropped"]
 )
 def test_half_a_name_is_none(text):
-    with pytest.raises(InputError, match=r"is no name of a metric.*FLOW@LINK\.METRIC"):
+    with pytest.raises(InputError, match=r"is not the name of a metric.*FLOW@LINK\.METRIC"):
         parse(text)

@@ -57,8 +57,8 @@ def test_a_metric_without_a_better_direction_counts_either_way():
 @pytest.mark.parametrize(
     ("goodput", "new_is_better", "hint"),
     [
-        (60e6, False, "--new-is-better searches for what made it better"),
-        (20e6, True, "without --new-is-better"),
+        (60e6, False, "to search for an improvement, add --new-is-better"),
+        (20e6, True, "remove --new-is-better"),
         (40e6, False, "name other ends"),
     ],
 )

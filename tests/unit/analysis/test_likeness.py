@@ -55,7 +55,9 @@ def test_another_experiment_is_refused_with_the_places_that_differ():
     more = side("b", CELL, spec={"workload": {"size": "1MB"}, "repetitions": 9, "seed": 2})
     larger = side("b", CELL, spec={"workload": {"size": "2MB"}, "repetitions": 5, "seed": 1})
     refuse(base, more, frozenset())
-    with pytest.raises(InputError, match=r"differ: workload.size: 1MB, 2MB; --across experiment"):
+    with pytest.raises(
+        InputError, match=r"differ: workload.size: 1MB, 2MB; add --across experiment"
+    ):
         refuse(base, larger, frozenset({"environment"}))
     refuse(base, larger, frozenset({"experiment"}))
 

@@ -319,7 +319,7 @@ def test_the_best_of_times_is_the_shortest():
     [
         ("best: true, at_least: 1", "'best' needs two or more selectors"),
         ("at_least: 1, in_at_least: 110%", "is not between 0% and 100%"),
-        ("at_least: 1, in_at_least: 2", "2 is no share"),
+        ("at_least: 1, in_at_least: 2", "2 is not a share"),
         ("at_least: 1, in_at_most: many", "write 90% or 0.9"),
     ],
 )

@@ -101,7 +101,7 @@ def test_a_parameter_and_a_part_of_the_cells(folder):
         (["FOLDER", "FOLDER", "--metrics", ", "], "names no metric; write --metrics A,B"),
         (["FOLDER", "FOLDER", "--across", "colour"], "--across colour: there is no such fact"),
         (["FOLDER", "nowhere"], "nowhere is not a result folder"),
-        (["FOLDER", "OTHER"], "differ: workload.size: 1MB, 2MB; --across experiment"),
+        (["FOLDER", "OTHER"], "differ: workload.size: 1MB, 2MB; add --across experiment"),
     ],
 )
 def test_bad_input_is_one_line_and_2(folder, arguments, message):

@@ -40,7 +40,7 @@ def test_a_file_that_is_there_is_kept(run, tmp_path):
     (tmp_path / "out.yaml").write_text("mine")
     result = run("minitopo", "topo", "-o", "out.yaml")
     assert result.exit_code == 2
-    assert result.stderr == "testbed: out.yaml is there already; --force overwrites it\n"
+    assert result.stderr == "testbed: out.yaml exists already; --force overwrites it\n"
     assert (tmp_path / "out.yaml").read_text() == "mine"
     assert run("minitopo", "topo", "-o", "out.yaml", "--force").exit_code == 0
     assert (tmp_path / "out.yaml").read_text() != "mine"

@@ -83,7 +83,7 @@ def test_quick_runs_what_the_first_claim_needs(there):
 def test_a_claim_that_fails_without_a_reason_is_exit_code_3(there):
     change(there / "example.yaml", "at_least: 1.2", "at_least: 5")
     done = said("papers", "run", "--only", "ours", code=3)
-    assert "adds_up was not reproduced by the ours side" in done.stderr
+    assert "the ours side did not reproduce adds_up" in done.stderr
 
 
 def test_a_machine_that_does_not_work_is_exit_code_4(there, monkeypatch):
@@ -124,8 +124,8 @@ def test_check_knows_a_publication(there):
         (("papers", "run", "--full", "--sample", "3"), "--full cannot be used with --quick or"),
         (("papers", "run", "trail"), "did you mean 'trial'"),
         (("papers", "run", "--experiment", "exampel"), "did you mean 'example'"),
-        (("papers", "new", "trial"), "is there already"),
-        (("papers", "new", "A B"), "no name of a publication"),
+        (("papers", "new", "trial"), "exists already"),
+        (("papers", "new", "A B"), "is not a valid name"),
         (("run", "--sim", "experiments/papers/trial"), "do not apply to publications"),
         (("run", "experiments/papers"), "no publication 'experiments/papers'"),
     ],

@@ -63,5 +63,5 @@ def test_the_command_line_chooses_a_case_or_changes_what_cases_set(read):
 def test_an_expectation_of_a_case(read):
     text = "expect: [{metric: goodput, stack: tcp, where: {case: %s}, at_least: 1}]\n"
     assert read(EXPERIMENT + CASES + text % "far").spec.expect[0].where == {"case": "far"}
-    with pytest.raises(InputError, match="case never is 'fat'; did you mean 'far'"):
+    with pytest.raises(InputError, match="case has no value 'fat'; did you mean 'far'"):
         read(EXPERIMENT + CASES + text % "fat")

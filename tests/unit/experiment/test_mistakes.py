@@ -105,7 +105,7 @@ from tests.experiment_text import EXPERIMENT
         ),
         (
             "expect: [{metric: goodput, stack: tcp, where: {workload.via: wifi}, at_least: 1}]",
-            r"try.yaml:3: expect\[0\]: 'workload.via' is no parameter of the matrix",
+            r"try.yaml:3: expect\[0\]: 'workload.via' is not a parameter of the matrix",
         ),
         (
             "expect: [{metric: goodput, stack: mptcp, relative_to: tcp, at_least: 5mbit}]",

@@ -238,7 +238,7 @@ def test_wrong_assertion(run) -> None:
         ("+0 setsockopt(4, SOL_TCP, TCP_ULP, [1], 4) = 0", "the socket option TCP_ULP"),
         (
             "+0 setsockopt(4, SOL_TCP, TCP_MAXSEG, [100], 4) = 0",
-            "TCP_MAXSEG: mss cannot be changed once a connection has begun",
+            "TCP_MAXSEG: mss cannot be changed after a connection has begun",
         ),
         (
             "+0 setsockopt(4, SOL_TCP, TCP_SYNCNT, [1], 4) = 0",

@@ -80,10 +80,10 @@ def test_a_new_folder_is_right(folder):
         ),
         ("published.yaml", "value: 1.9", "value: 1.9mbit", r"values\[0\]: .*not a number"),
         ("published.yaml", "stacks: [mptcp]", "stacks: [mptpc]", "no stack 'mptpc'.*mptcp"),
-        ("published.yaml", "stacks: [mptcp]", "stacks: [userspace]", r"values\[0\].* of the side"),
+        ("published.yaml", "stacks: [mptcp]", "stacks: [userspace]", r"values\[0\].* the side of"),
         ("published.yaml", "experiment: example\n", "experiment: exampel\n", "'exampel'"),
-        ("published.yaml", "form: bars", "form: heatmap", "has 'x'"),
-        ("published.yaml", "form: bars", "form: lines, x: links.one.rate", "no parameter"),
+        ("published.yaml", "form: bars", "form: heatmap", "needs 'x'"),
+        ("published.yaml", "form: bars", "form: lines, x: links.one.rate", "not a parameter"),
         ("published.yaml", "title:", "tilte:", "unknown key.*title"),
         ("example.yaml", "claim: adds_up", "claim: adds_pu", r"example.yaml:14: expect\[0\]: "),
         (
@@ -151,7 +151,7 @@ def test_what_nobody_explains_is_a_surprise(folder):
     bad = values(folder, tcp=[10], mptcp=[19], userspace_tcp=[10], userspace=[11])
     good = values(folder, tcp=[10], mptcp=[19], userspace_tcp=[10], userspace=[19])
     (said,) = judged(load(folder), bad).surprises
-    assert "adds_up was not reproduced by the ours side" in said
+    assert "the ours side did not reproduce adds_up" in said
     changed(
         folder,
         "published.yaml",
@@ -160,7 +160,7 @@ def test_what_nobody_explains_is_a_surprise(folder):
     )
     assert judged(load(folder), bad).surprises == ()
     (said,) = judged(load(folder), good).surprises
-    assert "was reproduced by the ours side, but" in said
+    assert "the ours side reproduced adds_up, but" in said
 
 
 def test_numbers_stand_side_by_side(folder):

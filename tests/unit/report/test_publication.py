@@ -153,12 +153,12 @@ def test_a_distribution_may_have_a_logarithmic_axis(folder):
 @pytest.mark.parametrize(
     ("figure", "wrong"),
     [
-        ("form: bars, logarithmic: true", "has no 'logarithmic'"),
-        ("form: cdf, benefit_over: tcp", "go together"),
-        ("form: cdf, benefit_over: tcp, paths: links.no.rate", "is no parameter of example"),
+        ("form: bars, logarithmic: true", "cannot have 'logarithmic'"),
+        ("form: cdf, benefit_over: tcp", "need each other"),
+        ("form: cdf, benefit_over: tcp, paths: links.no.rate", "is not a parameter of example"),
         (
             "form: cdf, benefit_over: tcp, relative_to: tcp, paths: links.one.rate",
-            "a ratio or a benefit",
+            "cannot be used with 'benefit_over'",
         ),
     ],
 )
@@ -183,7 +183,7 @@ def test_the_page_has_claims_and_numbers_and_where_they_come_from(folder):
     assert "7.00 Mbit/s" in text
     assert "uml:7.3+virtual-time" in text
     assert "all cells" in text
-    assert "What is different here, and why." in text
+    assert "The differences from the publication, and the reasons." in text
     assert "<h3>What we changed</h3>" in text
     assert re.search('class="word (not-)?reproduced">', text)
     assert "<script>:" not in text

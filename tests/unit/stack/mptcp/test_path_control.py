@@ -151,8 +151,8 @@ def test_priority_of_a_subflow(network: Any) -> None:
 @pytest.mark.parametrize(
     ("command", "why"),
     [
-        (opened(A2, 2, Address("fd00::1", 80)), "one family"),
-        (opened("10.9.9.9", 2, B1), "10.9.9.9 is no address of this host"),
+        (opened(A2, 2, Address("fd00::1", 80)), "same family"),
+        (opened("10.9.9.9", 2, B1), "10.9.9.9 is not an address of this host"),
         (opened(A2, 9, B1), "9 cannot be the id of 10.0.2.1"),
         (opened(A2, 256, B1), "256 cannot be the id"),
         (CloseSubflow(flow=NOWHERE), "no subflow 10.0.1.1:1 -> 10.0.1.2:80"),

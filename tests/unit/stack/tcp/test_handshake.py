@@ -357,7 +357,7 @@ def test_data_on_a_syn_is_kept() -> None:
 def test_one_connection_of_a_kind_at_a_time() -> None:
     script = Script()
     script.open()
-    with pytest.raises(OSError, match="there is a connection") as caught:
+    with pytest.raises(OSError, match="exists already") as caught:
         script.open()
     assert caught.value.errno == errno.EADDRINUSE
     script.listen()

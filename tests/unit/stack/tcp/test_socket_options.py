@@ -327,7 +327,7 @@ def test_what_an_option_cannot_be(options: SocketOptions, why: str) -> None:
 def test_what_counts_from_the_beginning_only(options: SocketOptions) -> None:
     script = Script()
     connection = script.connect()
-    with pytest.raises(ValueError, match="once a connection has begun"):
+    with pytest.raises(ValueError, match="after a connection has begun"):
         connection.set_options(options)
 
 
