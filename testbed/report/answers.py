@@ -44,8 +44,8 @@ def results(asked: Asked, outcome: Outcome, runs: Sequence[RunRecord]) -> Sectio
     others = sorted(measured - {*first})
     blocks: list[Block] = [
         Paragraph(
-            "Means come with a 95 % bootstrap interval (expanded percentiles) of the "
-            "repetitions that count; one repetition has none."
+            "Each mean has a 95 % bootstrap interval (expanded percentiles) over the repetitions "
+            "that count. A single repetition has no interval."
         )
     ]
     for name in first:
@@ -54,12 +54,10 @@ def results(asked: Asked, outcome: Outcome, runs: Sequence[RunRecord]) -> Sectio
         blocks.append(Fold(f"{name}: {len(table.rows)} cells", (table,)) if long else table)
     if others:
         tables = tuple(_table(asked, outcome, samples, name) for name in others)
-        blocks.append(Fold(f"What else the workload measured: {len(others)} metrics", tables))
+        blocks.append(Fold(f"Other metrics of the workload: {len(others)}", tables))
     derived = _others(asked, outcome, samples, measured)
     if derived is not None:
-        blocks.append(
-            Fold(f"What follows from the probes: {len(derived.rows)} metrics", (derived,))
-        )
+        blocks.append(Fold(f"Metrics from the probes: {len(derived.rows)}", (derived,)))
     if len(blocks) == 1:
         blocks = [Paragraph("No run counts yet, so there are no numbers.")]
     return Section(id="results", title="Results", blocks=tuple(blocks))
@@ -261,8 +259,8 @@ def _table(asked: Asked, outcome: Outcome, samples: Samples, metric: str) -> Tab
         f"mean{f', {unit}' * bool(unit)}",
         "95 % interval",
         "median",
-        "least",
-        "most",
+        "minimum",
+        "maximum",
     ]
     measures += [f"relative to {outcome.cells[0].stack}"] * relative
     rows = []

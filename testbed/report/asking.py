@@ -45,7 +45,7 @@ def question(folder: Folder) -> Section:
     if spec.events:
         events = tuple(_event(msgspec.to_builtins(event)) for event in spec.events)
         blocks.append(Table("Events", ("at", "of", "action"), events))
-    return Section(id="asked", title="What was asked", blocks=tuple(blocks))
+    return Section(id="asked", title="The experiment", blocks=tuple(blocks))
 
 
 def topology(folder: Folder) -> Section | None:
@@ -84,10 +84,10 @@ def again(folder: Folder) -> Section:
         lines.insert(0, f"git checkout {shlex.quote(environment.checkout.commit)}")
     blocks: list[Block] = [Code("Commands", "\n".join(lines))]
     if environment is not None and environment.checkout is not None and environment.checkout.dirty:
-        changed = "The checkout had changes that were not committed: they are not in that commit."
+        changed = "The checkout had uncommitted changes, which are not in that commit."
         blocks.append(Paragraph(changed))
     text = yaml.safe_dump(record.spec, sort_keys=False, allow_unicode=False, width=100)
-    whole = Code("The experiment, complete", text)
+    whole = Code("The complete experiment", text)
     blocks.append(Fold("The experiment file, with its topology and all overrides", (whole,)))
     return Section(id="again", title="How to run it again", blocks=tuple(blocks))
 

@@ -38,8 +38,8 @@ def _blocks(paths: Sequence[Path], force: bool, anyway: str | None) -> tuple[Blo
         found = compare(base, news, Terms(force=force))
     except TestbedError as error:
         how = f"With `testbed compare`: {error.hint}. " if error.hint else ""
-        said = Line("refused", error.message), Paragraph(f"{how}Each folder stands below.")
-        return said if anyway is None else (*said, Link("Compare all the same", anyway))
+        said = Line("refused", error.message), Paragraph(f"{how}Each folder is shown below.")
+        return said if anyway is None else (*said, Link("Compare anyway", anyway))
     heads = tuple(wording.heads(found))
     rows = tuple(tuple(wording.cells(found, change)) for change in found.changes)
     numbers = frozenset(index for index, head in enumerate(heads) if head in _NUMBERS)

@@ -76,7 +76,7 @@ def article(paper: Paper, values: Measured, found: JudgedPaper) -> Article:
             ),
         ),
         Section(id="x1-values", title="Published numbers", blocks=tuple(_values(found))),
-        Section(id="x1-source", title="What it is", blocks=tuple(_prose(paper.source))),
+        Section(id="x1-source", title="The source", blocks=tuple(_prose(paper.source))),
         Section(
             id="x1-measured", title="What was measured", blocks=tuple(_measured(paper, values))
         ),
@@ -111,7 +111,7 @@ def _claims(found: JudgedPaper) -> Iterator[Block]:
                 lines = tuple(
                     Line(_MET[check.verdict], tables.check_line(check)) for check in what.checks
                 )
-                yield Fold(f"{claim.name}, {side}: what was expected, and what was seen", lines)
+                yield Fold(f"{claim.name}, {side}: expected and measured values", lines)
 
 
 def _values(found: JudgedPaper) -> Iterator[Block]:

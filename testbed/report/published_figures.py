@@ -122,7 +122,7 @@ def drawn(paper: Paper, values: Measured, figure: FigureSpec) -> Figure:
         return Figure(figure.title, str(empty))
     draw = {"bars": _bars, "cdf": _cdf, "lines": _lines, "heatmap": _heatmap}[figure.form]
     marked = any(datum.published for datum in found) or bool(figure.points)
-    marks = ("the black lines and diamonds are what was published",) if marked else ()
+    marks = ("black lines and diamonds are published values",) if marked else ()
     return Figure(figure.title, draw(figure, found), marks)
 
 

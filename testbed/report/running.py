@@ -45,7 +45,7 @@ def choose(
     order = {cell.identity: index for index, cell in enumerate(cells)}
     runs = sorted(runs, key=lambda run: (order.get(run.identity, len(order)), run.number))
     if named:
-        return _each([run for run in runs if run.number in named], "The runs that were asked for.")
+        return _each([run for run in runs if run.number in named], "The runs that `--run` names.")
     if len(runs) <= MOST_RUNS:
         return _each(runs, "")
     by_cell: dict[str, list[RunRecord]] = {}
@@ -62,7 +62,7 @@ def choose(
         shown[point] = tuple(of)
         count += len(of)
     note = (
-        f"{count} of {len(runs)} runs: of each cell the one whose {metric} is in the middle, for "
+        f"{count} of {len(runs)} runs: for each cell the run with the median {metric}, for "
         f"{len(shown)} of {len(points)} combinations of parameters. "
         "`testbed report --run NUMBER` shows others."
     )
@@ -121,7 +121,7 @@ def really_ran(runs: Sequence[RunRecord], chosen: Chosen) -> Section:
     blocks.append(table if len(rows) <= _LONG else Fold(f"All {len(rows)} runs", (table,)))
     for run in (run for of in chosen.groups.values() for run in of):
         where = f", {in_words(run.parameters)}" if run.parameters else ""
-        title = f"Run {run.number:04d}: {run.stack}{where}: what was read back"
+        title = f"Run {run.number:04d}: {run.stack}{where}: values read back"
         blocks.append(Fold(title, tuple(_read_back(run))))
     return Section(id="proof", title="What really ran", blocks=tuple(blocks))
 
@@ -154,11 +154,11 @@ def _middle(runs: Sequence[RunRecord], metric: str) -> RunRecord:
 
 def _reading(points: int) -> str:
     return (
-        "Goodput is what the sender had acknowledged on each path, in equal spans of time; the "
-        "line is what the application read. A curve of more than "
-        f"{points} samples is thinned: of each span the least and the largest sample are kept. "
-        "Where a path has several subflows, their windows are added up and the largest round-trip "
-        "time is drawn. Letters are events; triangles are events of path managers."
+        "Goodput is the rate of acknowledged octets on each path, in equal spans of time; the line "
+        "is the rate at which the application read. A curve of more than "
+        f"{points} samples is thinned: each span keeps its smallest and its largest sample. If a "
+        "path has several subflows, the drawing has the sum of their windows and the largest "
+        "round-trip time. Letters are events; triangles are events of path managers."
     )
 
 
@@ -196,8 +196,8 @@ def _read_back(run: RunRecord) -> Iterator[Block]:
             yield from _socket(f"{name}, {end.node}", end.view)
         counters = _rows(flow.proof.counters)
         if counters:
-            caption = f"The counters that the proof of {name} rests on, and how far each moved"
-            yield Table(caption, ("node", "counter", "moved by"), counters, frozenset({2}))
+            caption = f"The counters that prove {name}, with their changes"
+            yield Table(caption, ("node", "counter", "change"), counters, frozenset({2}))
     used = tuple(
         (name, end, in_words(options))
         for name, stack in run.stacks.items()
@@ -219,7 +219,7 @@ def _read_back(run: RunRecord) -> Iterator[Block]:
     )
     if events:
         yield Table("Events", ("event", "planned, s", "began, s"), events, frozenset({1, 2}))
-    yield from _folded("counters that moved (nstat)", ("node", "counter", "by"), run.counters)
+    yield from _folded("changed counters (nstat)", ("node", "counter", "change"), run.counters)
     yield from _folded("sysctls", ("node", "sysctl", "value"), run.sysctls)
 
 

@@ -133,7 +133,7 @@ class _Views:
         names = list(dict.fromkeys(request.query_params.getlist("folder")))
         paths = [path for name in names if (path := self._listing.path(name)) is not None]
         if not names or len(paths) < len(names):
-            return HTMLResponse(notice("There is no such folder here."), 404)
+            return HTMLResponse(notice("There is no such folder."), 404)
         force = request.query_params.get("force") == "1"
         following = self._running(names)
         key = (force, following, *((name, self._listing.mark(name)) for name in names))
@@ -193,7 +193,7 @@ class _Loopback:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not is_loopback(_asked_host(scope)):
-            refused = PlainTextResponse("testbed: this is not its address\n", 400)
+            refused = PlainTextResponse("testbed: the server does not have this host name\n", 400)
             await refused(scope, receive, send)
         else:
             await self._app(scope, receive, send)
@@ -217,7 +217,9 @@ class _Token:
         elif self._is(request.cookies.get(COOKIE, "")):
             await self._app(scope, receive, send)
         else:
-            refused = PlainTextResponse("testbed: the address needs its token\n", 403)
+            refused = PlainTextResponse(
+                "testbed: the URL needs the token that testbed serve printed\n", 403
+            )
             await refused(scope, receive, send)
 
     def _is(self, given: str) -> bool:

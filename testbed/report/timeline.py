@@ -26,9 +26,9 @@ QUANTITIES: Final = (
     "Goodput",
     "Round-trip time",
     "Congestion window",
-    "Out of order in the data",
+    "Out-of-order data",
     "Backlog of the wires",
-    "Frames dropped by the wires, in all",
+    "Frames dropped by the wires, total",
 )
 _SPIKE: Final = 2.0  # times the 95th percentile: higher values are cut off
 _ABOVE: Final = 1.2

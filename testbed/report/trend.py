@@ -24,7 +24,7 @@ def svg(found: History) -> str:
     except ImportError as error:
         raise PlatformError(
             f"{error.name} is not installed",
-            why="it draws",
+            why="it draws the plot",
             instead=extra("history"),
         ) from error
     figure = Figure(figsize=(7, 2.2 * len(found.lines)), layout="constrained")

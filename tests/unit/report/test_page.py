@@ -135,7 +135,7 @@ def test_nothing_is_fetched(written) -> None:
 def test_everything_asked_for_is_there(written) -> None:
     headings = [data for tag, data in Elements(written).texts if tag == "h2"]
     assert [text for text in headings if text.strip()] == [
-        "What was asked",
+        "The experiment",
         "The network",
         "Verdicts",
         "Results",

@@ -46,9 +46,7 @@ def test_what_the_application_read_is_the_goodput(simulated, drawn) -> None:
 
 def test_tcp_has_no_order_of_data(drawn) -> None:
     assert {each.quantity for each in drawn["userspace"].panels} == set(QUANTITIES)
-    assert "Out of order in the data" not in {
-        each.quantity for each in drawn["userspace-tcp"].panels
-    }
+    assert "Out-of-order data" not in {each.quantity for each in drawn["userspace-tcp"].panels}
 
 
 def test_events_are_marked_with_letters(drawn) -> None:
