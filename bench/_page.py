@@ -230,11 +230,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
     parser.add_argument("--write", action="store_true", help="only write the page again")
-    parser.add_argument("part", nargs="*", metavar="SCRIPT", help="only these, as stack.py")
+    parser.add_argument(
+        "part", nargs="*", metavar="SCRIPT", help="only these, for example stack.py"
+    )
     arguments = parser.parse_args()
     known = [part.script for part in PARTS]
     if unknown := [each for each in arguments.part if each not in known]:
-        parser.error(f"{unknown[0]}: it is none of {', '.join(known)}")
+        parser.error(f"there is no benchmark {unknown[0]}; choose from {', '.join(known)}")
     if not arguments.write:
         record = measured(arguments.rounds, arguments.part)
         with HISTORY.open("ab") as file:

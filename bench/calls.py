@@ -94,7 +94,9 @@ def main() -> int:
     """Print what was counted."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
-    parser.add_argument("--top", type=int, default=0, metavar="N", help="name so many functions")
+    parser.add_argument(
+        "--top", type=int, default=0, metavar="N", help="print the N most frequent functions"
+    )
     arguments = parser.parse_args()
     figures = []
     for what, measure in MEASURED.items():

@@ -92,7 +92,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--rounds", type=int, default=ROUNDS, metavar="N")
-    parser.add_argument("--size", default=SIZE, help=f"of each transfer ({SIZE})")
+    parser.add_argument("--size", default=SIZE, help=f"size of each transfer ({SIZE})")
     arguments = parser.parse_args()
     try:
         measured = {case: rounds(case, arguments.rounds, arguments.size) for case in CASES}

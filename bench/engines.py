@@ -86,22 +86,22 @@ links:
 TEXT: Final = """\
 # The emulator against netem
 
-The same frames through both engines of [wires](wires.md), in virtual time, so that only the engines
-are compared. This page was written by
+This page compares the two engines of [wires](wires.md) with the same frames. Time is virtual, so
+that only the engines differ. This page was written by
 
 ```console
 $ testbed machine exec --writable docs {machine} -- .venv/bin/python {argv}
 ```
 
-In each cell: netem / emulator. {count} frames of {size} octets, one every {gap_ms:g} ms; Linux
-{release}. The engines draw different random numbers: shares agree when chance explains their
-difference, times when they are a tenth of a millisecond apart at most beside that. A frame whose
-number is corrupted counts as lost.
+Each cell has the value of netem, and then that of the emulator, for {count} frames of {size}
+octets, one every {gap_ms:g} ms, on Linux {release}. The engines draw different random numbers. Two
+shares agree if chance explains their difference. Two times agree if they differ by at most a tenth
+of a millisecond more than chance explains. A frame with a corrupted number counts as lost.
 
-With a queue, 8 Mbit/s are offered to 7 by a source that does not slow down. Times may then differ
-by {queued_ms:.1f} ms, what a frame takes: htb takes a frame out of netem when it may send one, so
-that the kernel's discipline sees it later. PIE's timer is a jiffy late in Linux, which is 10 ms in
-this kernel: the emulator was given 30 ms for its 20.
+In the rows with a queue, a source sends 8 Mbit/s to a link of 7 Mbit/s and does not slow down.
+There two times may differ by {queued_ms:.1f} ms, the time of one frame: htb takes a frame out of
+netem when it may send it, so the kernel's discipline sees the frame later. In Linux the timer of
+PIE is one jiffy late, 10 ms in this kernel, so the emulator has 30 ms instead of 20.
 
 {table}
 """
@@ -280,8 +280,8 @@ def main() -> int:
     """Measure, print and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--role", choices=("send", "receive"), help=argparse.SUPPRESS)
-    parser.add_argument("--page", type=Path, help="write a page for the documentation there")
-    parser.add_argument("--only", default="", help="just the options with this text in them")
+    parser.add_argument("--page", type=Path, help="write a page for the documentation to this file")
+    parser.add_argument("--only", default="", help="only options that contain this text")
     arguments = parser.parse_args()
     if arguments.role:
         send() if arguments.role == "send" else receive()
