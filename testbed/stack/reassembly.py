@@ -24,13 +24,24 @@ class Reassembly:
 
     :ivar next: the position of the first missing octet.
     :ivar readable: how many octets in order are unread.
+    :ivar out_of_order: how many octets have arrived out of order.
     """
 
-    __slots__ = ("_offset", "_pieces", "_ranges", "_ready", "_recent", "next", "readable")
+    __slots__ = (
+        "_offset",
+        "_pieces",
+        "_ranges",
+        "_ready",
+        "_recent",
+        "next",
+        "out_of_order",
+        "readable",
+    )
 
     def __init__(self) -> None:
         self.next = 0
         self.readable = 0
+        self.out_of_order = 0
         self._ready: list[bytes | bytearray] = []  # takes much less than an empty deque
         self._offset = 0  # octets of the first ready piece that have been read
         self._ranges = Ranges()
@@ -41,11 +52,6 @@ class Reassembly:
     def has_gaps(self) -> bool:
         """Whether data has arrived out of order."""
         return bool(self._pieces)
-
-    @property
-    def out_of_order(self) -> int:
-        """How many octets have arrived out of order."""
-        return sum(end - start for start, end in self._ranges)
 
     @property
     def end(self) -> int:
@@ -70,6 +76,7 @@ class Reassembly:
         new = self._ranges.add(start, end)
         for new_start, new_end in new:
             self._pieces[new_start] = payload[new_start - start : new_end - start]
+            self.out_of_order += new_end - new_start
         if start > self.next:
             self._remember(start)
         else:
@@ -85,6 +92,7 @@ class Reassembly:
                 del self._pieces[start]
             elif start + len(piece) > position:
                 self._pieces[start] = piece[: position - start]
+            self.out_of_order -= min(len(piece), max(0, start + len(piece) - position))
         self._ranges.remove(position, self.end)
 
     def blocks(self, limit: int) -> list[tuple[int, int]]:
@@ -142,7 +150,7 @@ class Reassembly:
         self._pieces.clear()
         self._ranges.clear()
         self._recent = ()
-        self.readable = self._offset = 0
+        self.readable = self._offset = self.out_of_order = 0
 
     def _remember(self, start: int) -> None:
         self._recent = (*self._recent, start)[-_REMEMBERED:]
@@ -161,6 +169,7 @@ class Reassembly:
 
     def _join(self) -> None:
         """Move the pieces that have become in order."""
-        while self.next in self._pieces:
-            self._append(self._pieces.pop(self.next))
+        while (piece := self._pieces.pop(self.next, None)) is not None:
+            self.out_of_order -= len(piece)
+            self._append(piece)
         self._ranges.remove_before(self.next)

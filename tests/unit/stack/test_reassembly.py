@@ -27,6 +27,7 @@ def test_pieces_in_any_order_make_the_stream(seed: int) -> None:
         assert stream.next == missing
         assert stream.readable == missing
         assert stream.end == max(there) + 1
+        assert stream.out_of_order == len(there) - missing
         assert stream.has_gaps == (stream.end > missing)
     assert stream.read(1 << 20) == DATA
 
@@ -37,6 +38,18 @@ def test_what_came_first_stays() -> None:
     stream.add(2, b"cd")
     stream.add(0, b"ABCDEF")
     assert stream.read(100) == b"ABcdEF"
+
+
+def test_octets_out_of_order_are_counted_until_they_are_dropped() -> None:
+    stream = Reassembly()
+    stream.add(10, bytes(10))
+    stream.add(30, bytes(10))
+    stream.truncate(35)
+    assert stream.out_of_order == 15
+    stream.truncate(15)
+    assert stream.out_of_order == 5
+    stream.clear()
+    assert stream.out_of_order == 0
 
 
 def test_the_number_of_pieces_is_bounded() -> None:
