@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
-from testbed.packet.address import Address, Flow
+from testbed.packet.address import Flow
 from testbed.stack.connection import ConnectionFailure, ErrorKind, Event
 from testbed.stack.mptcp import drain, timers
 from testbed.stack.mptcp.config import MptcpConfig
@@ -14,38 +14,12 @@ from testbed.stack.mptcp.info import describe
 from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.local_network import LocalNetwork
 from testbed.stack.mptcp.parts import Parts
-from testbed.stack.mptcp.path_manager.base import OpenSubflow, PathManager, SubflowPath
+from testbed.stack.mptcp.path_manager.base import PathManager, SubflowPath
+from testbed.stack.mptcp.services import Host, Services
 from testbed.stack.mptcp.state import DataState
 from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.options import NO_OPTIONS, SocketOptions
 from testbed.stack.tcp.congestion.control import Group
-from testbed.stack.tcp.right_sizing import WindowMemory
-
-
-class Host(Protocol):
-    """The services of the endpoint that a connection needs."""
-
-    @property
-    def memory(self) -> WindowMemory:
-        """The memory by which receive windows may grow."""
-
-    def touch(self, connection: MptcpConnection) -> None:
-        """Request a step of the connection."""
-
-    def trace(self, name: str, now: int, connection: MptcpConnection, **fields: Any) -> None:
-        """Trace an event."""
-
-    def count(self, name: str) -> None:
-        """Increment the MPTcpExt counter that has this name."""
-
-    def join(self, connection: MptcpConnection, command: OpenSubflow, now: int) -> None:
-        """Send MP_JOIN, or do nothing if that is impossible."""
-
-    def opened(self, connection: MptcpConnection, subflow: Subflow, now: int) -> None:
-        """Record how the first subflow was opened."""
-
-    def release(self, local: Address) -> None:
-        """Release the local port of a joined subflow that has ended."""
 
 
 class MptcpConnection:
@@ -59,8 +33,9 @@ class MptcpConnection:
     :param options: the options of the socket. ``config`` already includes them.
     """
 
-    __slots__ = ("_host", "_options", "_parts", "_stillborn", "config", "controls", "flow",
-                 "incoming", "initiator", "keys", "outgoing", "paths", "sender")  # fmt: skip
+    __slots__ = ("_host", "_options", "_parts", "_services", "_stillborn", "config", "controls",
+                 "flow", "incoming", "initiator", "keys", "outgoing", "paths",
+                 "sender")  # fmt: skip
 
     def __init__(
         self,
@@ -76,7 +51,8 @@ class MptcpConnection:
     ) -> None:
         self.initiator = initiator
         self._host = host
-        parts = Parts(self, config, keys, flow, manager, network, host.memory, host.release)
+        self._services = services = Services(host, self, initiator=initiator)
+        parts = Parts(services, config, keys, flow, manager, network, host.memory, host.release)
         self._parts = parts
         self.keys = keys
         self._options = options
@@ -234,17 +210,9 @@ class MptcpConnection:
         """Request a step of the connection."""
         self._host.touch(self)
 
-    def trace(self, name: str, now: int, **fields: Any) -> None:
-        """Tell of an event of this connection."""
-        self._host.trace(name, now, self, **fields)
-
     def count(self, name: str) -> None:
         """Increment the MPTcpExt counter that has this name."""
         self._host.count(name)
-
-    def opened(self, subflow: Subflow, now: int) -> None:
-        """Report to the endpoint how the first subflow was opened."""
-        self._host.opened(self, subflow, now)
 
     def totals(self) -> dict[str, int]:
         """Return the share of this connection in the MIB counters of its host."""
@@ -253,10 +221,6 @@ class MptcpConnection:
             "MPTcpExtMPCurrEstab": int(established and not self.fallback),
             "MPTcpExtMPTCPRetrans": self.sender.retransmissions,
         }
-
-    def join(self, command: OpenSubflow, now: int) -> None:
-        """Open an additional subflow."""
-        self._host.join(self, command, now)
 
     def new_subflow(
         self, handshake: Handshake, path: SubflowPath, *, backup: bool, initiated: bool
@@ -316,6 +280,10 @@ class MptcpConnection:
         """
         self._parts.ending.crash(error)
         return self._parts.subflows.take_all()
+
+    def drop(self) -> None:
+        """Prepare for being freed: the endpoint knows this connection no longer."""
+        self._services.cut()
 
     def next_timer(self) -> int | None:
         """Return the time at which :meth:`handle_timer` is due."""

@@ -373,6 +373,7 @@ class MptcpEndpoint:
             if self._tokens.remove(connection):
                 self._counted.add(connection.totals())
             self._timers.forget(connection)
+            connection.drop()
         else:
             self._timers.arm(connection, _deadline(connection))
 

@@ -28,7 +28,7 @@ class FastClose:
         self._keys = keys
         self._subflows = subflows
         self._on: Subflow | None = None  # on which the answer is awaited
-        self._asked: Subflow | None = None  # likewise, and afterwards
+        self._asked: int | None = None  # its number, also afterwards
         self._due = False
         self._tries = 0
 
@@ -37,8 +37,8 @@ class FastClose:
         usable = [one for one in self._subflows if one.usable and one.confirmed]
         usable = [one for one in usable if not one.fallback]
         self._on = min(usable, key=lambda one: one.carried.stale, default=None)
-        self._asked = self._on
         self._due = self._on is not None
+        self._asked = None if self._on is None else self._on.number
         return self._due
 
     def step(self, now: int) -> None:
@@ -53,7 +53,7 @@ class FastClose:
 
     def unanswered(self, subflow: Subflow) -> bool:
         """Return whether MP_FASTCLOSE was sent on a subflow, and the peer has sent none there."""
-        return subflow is self._asked and not subflow.inbound.fastclosed
+        return subflow.number == self._asked and not subflow.inbound.fastclosed
 
     def keeps(self, subflow: Subflow) -> bool:
         """Return whether a subflow must wait for the peer's answer and drops everything else."""

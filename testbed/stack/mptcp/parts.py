@@ -8,7 +8,6 @@ functions on the parts. Applications see them as
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
 
 from testbed.packet.address import Address, Flow
 from testbed.stack.mptcp.beginning import Beginning
@@ -20,40 +19,17 @@ from testbed.stack.mptcp.fail import Fail
 from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.lifecycle import Lifecycle
 from testbed.stack.mptcp.local_network import LocalNetwork
-from testbed.stack.mptcp.path_manager.base import OpenSubflow, PathManager
+from testbed.stack.mptcp.path_manager.base import PathManager
 from testbed.stack.mptcp.paths import ConnectionPaths
 from testbed.stack.mptcp.patience import CloseTimeout, Patience
 from testbed.stack.mptcp.plain import Plain
 from testbed.stack.mptcp.receiver import Receiver
 from testbed.stack.mptcp.sender import Sender
+from testbed.stack.mptcp.services import Services
 from testbed.stack.mptcp.streams import ReceiveStream, SendStream
-from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.mptcp.subflows import Subflows
 from testbed.stack.mptcp.window import SharedWindow
 from testbed.stack.tcp.right_sizing import WindowMemory
-
-
-class Owner(Protocol):
-    """The services of the connection that its parts need."""
-
-    @property
-    def initiator(self) -> bool:
-        """Whether this side opened the connection."""
-
-    def touch(self) -> None:
-        """Request a step of the connection."""
-
-    def trace(self, name: str, now: int, **fields: Any) -> None:
-        """Trace an event."""
-
-    def count(self, name: str) -> None:
-        """Increment the MPTcpExt counter that has this name."""
-
-    def join(self, command: OpenSubflow, now: int) -> None:
-        """Send MP_JOIN, or do nothing if that is impossible."""
-
-    def opened(self, subflow: Subflow, now: int) -> None:
-        """Record how the first subflow was opened."""
 
 
 class Parts:
@@ -72,7 +48,7 @@ class Parts:
 
     def __init__(
         self,
-        owner: Owner,
+        services: Services,
         config: MptcpConfig,
         keys: Keys,
         flow: Flow,
@@ -82,7 +58,7 @@ class Parts:
         release: Callable[[Address], None],
     ) -> None:
         self.keys = keys
-        self.count = count = owner.count
+        self.count = count = services.count
         self.outgoing = outgoing = SendStream(config.send_buffer)
         self.incoming = incoming = ReceiveStream(config.first_window)
         self.subflows = subflows = Subflows(release)
@@ -96,7 +72,9 @@ class Parts:
         self.patience = Patience(config.tcp, outgoing, there)
         self.close_timeout = CloseTimeout(config.close_timeout_ns)
         self.events = events = Events(outgoing, incoming, there, config)
-        self.paths = paths = ConnectionPaths(owner, keys, there, config, manager, network, flow)
-        self.life = life = Lifecycle(owner, events, window, paths)
-        self.beginning = Beginning(owner, outgoing, incoming, paths, life, events)
-        self.ending = Ending(owner, config, keys, outgoing, incoming, subflows, paths, life, events)
+        self.paths = paths = ConnectionPaths(services, keys, there, config, manager, network, flow)
+        self.life = life = Lifecycle(services, events, window, paths)
+        self.beginning = Beginning(services, outgoing, incoming, paths, life, events)
+        self.ending = Ending(
+            services, config, keys, outgoing, incoming, subflows, paths, life, events
+        )

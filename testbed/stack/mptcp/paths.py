@@ -102,7 +102,7 @@ class ConnectionPaths:
         self._probes = Probes()  # of subflows whose address was withdrawn
         self._failures = Failures()
         self._peer = PeerOptions(
-            owner, self, subflows, self.signals, self._remotes, self._probes, self._failures
+            owner, subflows, self.signals, self._remotes, self._probes, self._failures
         )
         self._endpoints = config.endpoints
         self._limits = config.limits
@@ -284,7 +284,7 @@ class ConnectionPaths:
             self._joins.send(now, possible=self._open)
         usable = self._confirm(subflow, now)
         while (option := subflow.inbound.next_message()) is not None:
-            self._peer.take(option, subflow, now)
+            self._peer.take(option, subflow, self, now)
         return usable
 
     def lost(self, subflow: Subflow, now: int) -> None:

@@ -52,17 +52,15 @@ class Paths(Protocol):
 class PeerOptions:
     """Processes the peer's options on the subflows of one connection.
 
-    :param paths: informed of announced and withdrawn addresses.
     :param subflows: the subflows of the connection.
     :param failures: the failed paths, which an announcement clears.
     """
 
-    __slots__ = ("_failures", "_owner", "_paths", "_probes", "_remotes", "_signals", "_subflows")
+    __slots__ = ("_failures", "_owner", "_probes", "_remotes", "_signals", "_subflows")
 
     def __init__(
         self,
         owner: Owner,
-        paths: Paths,
         subflows: Sequence[Subflow],
         signals: Signals,
         remotes: Remotes,
@@ -70,25 +68,27 @@ class PeerOptions:
         failures: Failures,
     ) -> None:
         self._owner = owner
-        self._paths = paths
         self._subflows = subflows
         self._signals = signals
         self._remotes = remotes
         self._probes = probes
         self._failures = failures
 
-    def take(self, option: Option, subflow: Subflow, now: int) -> None:
-        """Process an option received on a subflow."""
+    def take(self, option: Option, subflow: Subflow, paths: Paths, now: int) -> None:
+        """Process an option received on a subflow.
+
+        :param paths: informed of announced and withdrawn addresses.
+        """
         match option:
             case AddAddr(hmac=None):
                 self._owner.count("EchoAdd")
                 self._signals.echoed(option)
             case AddAddr():
-                self._announced(option, subflow, now)
+                self._announced(option, subflow, paths, now)
             case RemoveAddr():
                 for number in option.address_ids:
                     self._owner.count("RmAddr")
-                    self._withdrawn(number, now)
+                    self._withdrawn(number, paths, now)
             case MpPrio():
                 self._owner.count("MPPrioRx")
                 subflow.asked_backup(option.backup)
@@ -96,7 +96,7 @@ class PeerOptions:
             case MpJoinAck():
                 subflow.tcp.request_ack()  # our fourth ACK was lost
 
-    def _announced(self, option: AddAddr, subflow: Subflow, now: int) -> None:
+    def _announced(self, option: AddAddr, subflow: Subflow, paths: Paths, now: int) -> None:
         """Process an ADD_ADDR (section 3.4.1): echo it, and inform the manager if it is new.
 
         An id must be withdrawn before another address may use it.
@@ -106,7 +106,7 @@ class PeerOptions:
             self._owner.count("PortAdd")
         if not self._signals.authentic(option):
             return
-        port = option.port or self._paths.initial.remote.port  # port 0 is not used: as in Linux
+        port = option.port or paths.initial.remote.port  # port 0 is not used: as in Linux
         host = unmapped(option.address)
         remote = RemoteAddress(option.address_id, Address(host, port))
         known = self._remotes.find(remote.id)
@@ -117,16 +117,16 @@ class PeerOptions:
         self._signals.echo(subflow, option)
         refreshed = self._failures.forget_remote(remote.address)
         old = known == remote and not refreshed
-        if option.address_id == 0 or old or host in self._paths.local_hosts:
+        if option.address_id == 0 or old or host in paths.local_hosts:
             return
-        self._remotes.announced(remote, early=not self._paths.started)
+        self._remotes.announced(remote, early=not paths.started)
         self._owner.trace("announced", now, **remote_address(remote))
-        if self._paths.started:
-            self._paths.take_announced(remote, now)
+        if paths.started:
+            paths.take_announced(remote, now)
         else:  # the option may overtake the first DSS
             subflow.stir()  # it is confirmed now
 
-    def _withdrawn(self, number: int, now: int) -> None:
+    def _withdrawn(self, number: int, paths: Paths, now: int) -> None:
         """Process one id of a REMOVE_ADDR (section 3.4.2). An unknown id is ignored.
 
         The option has no proof of its sender, so the subflows of the address are probed first. A
@@ -142,4 +142,4 @@ class PeerOptions:
             self._probes.begin(subflow, now)
         if remote is not None:
             self._failures.forget_remote(remote.address)
-            self._paths.take_withdrawn(remote, now)
+            paths.take_withdrawn(remote, now)

@@ -80,6 +80,7 @@ class TcpEndpoint:
         self._events: deque[tuple[TcpConnection, Event]] = deque()
         self._ready: list[Segment] = []  # answers that belong to no connection, and probes
         self._struck: list[TcpConnection] = []  # by an exception, and to be forgotten
+        self._gone: list[TcpConnection] = []  # forgotten, and to be dropped
 
     # OPEN
 
@@ -303,10 +304,8 @@ class TcpEndpoint:
 
     def segments_to_send(self, now: int) -> Sequence[Segment]:
         """Return the segments to send now, in order. The caller must send all of them."""
-        if self._struck:
-            for connection in self._struck:
-                self._forget(connection)
-            self._struck.clear()
+        while self._struck:
+            self._forget(self._struck.pop())
         open_ports = self._open_ports
         out, self._ready = self._ready, []
         while self._awake:
@@ -327,7 +326,16 @@ class TcpEndpoint:
         if self._ready:  # the last words of connections that were ended here
             out += self._ready
             self._ready = []
+        if self._gone:
+            self._drop_gone()
         return out
+
+    def _drop_gone(self) -> None:
+        """Drop the forgotten connections. Their events need the extension, so they go first."""
+        if not self._events:
+            for connection in self._gone:
+                connection.drop()
+            self._gone.clear()
 
     def crash(self, connection: TcpConnection, error: Exception) -> None:
         """Reset a connection after an exception in it. This method raises nothing.
@@ -352,6 +360,7 @@ class TcpEndpoint:
             self._ports[port] -= 1
             if not self._ports[port]:
                 del self._ports[port]
+            self._gone.append(connection)
             if connection.extension is not None:
                 with contextlib.suppress(Exception):  # nothing is left that could be ended for it
                     connection.extension.group().leave(connection.congestion)

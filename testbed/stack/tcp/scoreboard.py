@@ -179,13 +179,19 @@ class Scoreboard:
 
     def clear(self) -> None:
         """Forget everything."""
-        for record in self.by_time():
-            record.unlink()
+        if self.in_flight:
+            for record in self.by_time():
+                record.unlink()
         self.records.clear()
         self._losses = None
         self._lost_starts.clear()
         self._sacked_ranges.clear()
         self.in_flight = self.lost = self.sacked = self.resent_in_flight = 0
+
+    def drop(self) -> None:
+        """Break the cycles of references for the end: the ring has no sentinel any more."""
+        self.clear()
+        self._ring.unlink()
 
     def _note_loss(self, record: Sent) -> None:
         _, _, _, limited, in_flight, lost = record.progress

@@ -333,6 +333,14 @@ class Tcb:
             self.receiver.fail()
         return news
 
+    def drop(self) -> None:
+        """Break the cycles of references, so that the connection leaves no garbage.
+
+        The endpoint calls it after the last segment and the last event.
+        """
+        self.extension = None
+        self.sender.board.drop()
+
     def _tell(self, failure: ConnectionFailure | None) -> None:
         self.told = True
         self.owner.report(self, Closed(failure))
