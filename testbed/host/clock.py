@@ -41,6 +41,9 @@ class LoopClock:
 
     def _expired(self) -> None:
         due, self._due = self._due, None
-        self._timer.set(None)
-        if due is not None:
-            due(time.monotonic_ns())
+        try:
+            if due is not None:
+                due(time.monotonic_ns())
+        finally:
+            if self._due is None:  # else setting it again has cleared its input
+                self._timer.set(None)
