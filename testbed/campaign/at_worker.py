@@ -140,7 +140,7 @@ def _look(question: Question) -> Answer:
     here = digests(list(question.files))
     lost = [path for path, digest in question.files.items() if here.get(path) != digest]
     if lost:
-        return Answer(why=f"the file {lost[0]} is not there, or is another one")
+        return Answer(why=f"the file {lost[0]} is missing, or differs from the original")
     environment = gather(machine, plugins=used(question.definition.experiment()))
     if machine == SIMULATION:
         return Answer(environment=environment, host=_host())
@@ -207,7 +207,7 @@ def _carry_out(asked: Work, directory: Path) -> RunRecord:
 def _heard(process: subprocess.Popen[bytes]) -> RunRecord:
     """Return the record that a process sends."""
     if process.stdout is None:  # never: the process has a pipe
-        raise MachineError("a run says nothing")
+        raise MachineError("the process of a run has no output")
     messages = Messages()
     record: RunRecord | None = None
     while octets := os.read(process.stdout.fileno(), _CHUNK):

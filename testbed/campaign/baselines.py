@@ -26,7 +26,10 @@ def place(directory: Path, name: str) -> Path:
     :raises InputError: a baseline cannot have this name.
     """
     if not _NAME.fullmatch(name):
-        raise InputError(f"{name!r} is no name of a baseline", hint="letters, digits, ., - and _")
+        raise InputError(
+            f"{name!r} is not a valid name for a baseline",
+            hint="use letters, digits, '.', '-' and '_'",
+        )
     return directory / f"{name}.json"
 
 
@@ -69,7 +72,7 @@ def read(path: Path) -> Side:
         content = path.read_bytes()
     except OSError as error:
         others = sorted(each.stem for each in path.parent.glob("*.json"))
-        hint = f"there are {', '.join(others)}" if others else "`testbed baseline save` makes one"
+        hint = f"baselines: {', '.join(others)}" if others else "`testbed baseline save` saves one"
         raise InputError(f"there is no baseline {path}: {error.strerror}", hint=hint) from error
     try:
         side = msgspec.json.decode(content, type=Side)
@@ -77,7 +80,7 @@ def read(path: Path) -> Side:
         raise StoreError(f"{path} is damaged: {error}") from error
     if side.schema > SCHEMA:
         raise StoreError(
-            f"{path} has schema {side.schema}, this testbed reads up to {SCHEMA}",
-            hint="read it with a newer one",
+            f"{path} has schema {side.schema}, but this testbed reads only up to {SCHEMA}",
+            hint="use a newer testbed",
         )
     return side

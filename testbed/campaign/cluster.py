@@ -42,7 +42,8 @@ def site(text: str) -> Site:
         if number.isascii() and number.isdecimal() and 1 <= int(number) <= _MOST:
             return Site(workers=int(number))
         raise InputError(
-            f"--on {text}: the number of workers is from 1 to {_MOST}", hint="for example local:4"
+            f"--on {text}: the number of workers must be from 1 to {_MOST}",
+            hint="for example local:4",
         )
     if text.startswith(_SCHEMES) and text.split("://", 1)[1]:
         return Site(address=text)
@@ -71,7 +72,7 @@ class Cluster:
         """
         gone = TestbedError(
             f"the scheduler at {self.name} is gone",
-            hint="what is stored stays; `testbed run --resume DIR` does the rest",
+            hint="finished runs are kept; do the rest with `testbed run --resume DIR`",
         )
         if self.client.status != "running":  # it would reconnect, without its jobs
             raise gone

@@ -93,7 +93,7 @@ def check_environment(store: Store, environment: Environment) -> None:
     if differences:
         raise InputError(
             f"{store.path} was measured in another environment: {'; '.join(differences)}",
-            hint="start the experiment anew",
+            hint="start the experiment again in a new folder",
         )
 
 

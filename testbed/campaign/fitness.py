@@ -47,7 +47,7 @@ class Fitness:
             if differences:
                 raise InputError(
                     f"the workers {one} and {other} differ: {'; '.join(differences)}",
-                    hint="where time is real, use workers that are the same",
+                    hint="use identical workers for runs in real time",
                 )
 
     def refusal(self, answer: Answer, hosts: Collection[str]) -> str:
@@ -61,13 +61,13 @@ class Fitness:
         if differences:
             return f"it differs: {'; '.join(differences)}"
         if self.real and answer.host and answer.host in hosts:
-            return "another worker of the same kernel does; their runs would disturb one another"
+            return "another worker on the same kernel has runs, and they would disturb one another"
         return ""
 
     def _differences(self, answer: Answer) -> list[str]:
         wanted, there = self._wanted, answer.environment
         if wanted is None or there is None:
-            return ["nothing is known of its environment"]
+            return ["its environment is unknown"]
         found = wanted.differences(there)
         if not self.real:
             return [line for line in found if line.split(":")[0].split(".")[0] in _SIMULATING]

@@ -247,7 +247,7 @@ class Guest:
             yield from held
             if self._missing:
                 raise MachineError(
-                    f"the process that had started {self._machine.name} has died"
+                    f"the process that started {self._machine.name} has died"
                 ) from None
 
     def _said(self) -> bytes:
@@ -307,7 +307,7 @@ def _execute(
     program = msgspec.structs.replace(program, output=says.fileno())
     status = machine.execute(program, console=console)
     if status:
-        raise MachineError(f"in the machine {machine.name} the runs ended with status {status}")
+        raise MachineError(f"the runs in the machine {machine.name} ended with status {status}")
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:

@@ -203,8 +203,8 @@ class Workers:
             self._fit_at = time.monotonic()
         elif time.monotonic() - self._fit_at > _PATIENCE_S:
             raise TestbedError(
-                f"{self._cluster.name} has had no worker for the runs for {_PATIENCE_S:.0f} s",
-                hint="start some with `dask worker`, then go on with --resume",
+                f"{self._cluster.name} has had no fit worker for {_PATIENCE_S:.0f} s",
+                hint="start workers with `dask worker`, then continue with --resume",
             )
 
     def _lost(self, address: str) -> None:
@@ -215,7 +215,7 @@ class Workers:
             asked.future.cancel()
         if self._fit.pop(address, None) is not None or orders:
             numbers = ", ".join(str(it.job.run.number) for it in orders)
-            done_again = f": done again elsewhere: {numbers}" if numbers else ""
+            done_again = f"; other workers repeat its runs: {numbers}" if numbers else ""
             self._cluster.tell(f"the worker {address} is gone{done_again}")
         self._answers.pop(address, None)
         for order in sorted(orders, key=lambda it: it.job.run.number, reverse=True):
@@ -223,8 +223,8 @@ class Workers:
             self._losses[number] += 1
             if self._losses[number] == _LOSSES:
                 raise TestbedError(
-                    f"run {number} was given to {_LOSSES} workers, and each was lost",
-                    hint="their own logs may say why",
+                    f"run {number} was given to {_LOSSES} workers, and all were lost",
+                    hint="look for the reason in the logs of the workers",
                 )
             self._waiting.appendleft(order)
 
@@ -235,7 +235,7 @@ class Workers:
             return
         if asked.order is None:
             self._answers[asked.address] = (
-                Answer(why=f"it cannot be asked: {came.error!r}")
+                Answer(why=f"it does not answer: {came.error!r}")
                 if came.octets is None
                 else at_worker.read(came.octets, Answer)
             )
@@ -269,7 +269,7 @@ class Workers:
             raise PlatformError(
                 f"no worker of {self._cluster.name} can carry out the runs",
                 why="; ".join(sorted({it.why or "it differs" for it in self._answers.values()})),
-                instead="have the same testbed and what it needs on the workers",
+                instead="install the same testbed and its requirements on the workers",
             )
 
     def end(self) -> None:

@@ -90,7 +90,7 @@ def diagnose(
 def _check_node(topology: Topology, name: str) -> None:
     names = [node.name for node in topology.nodes if node.kind is not Kind.SWITCH]
     if name not in names:
-        raise InputError(f"{name!r} is no host or router here", hint=nearest(name, names))
+        raise InputError(f"{name!r} is not a host or router here", hint=nearest(name, names))
 
 
 def _address(text: str) -> str:
@@ -125,5 +125,5 @@ def first_pair(topology: Topology) -> tuple[str, str]:
     """
     hosts = [node.name for node in topology.nodes if node.kind.is_end]
     if len(hosts) < 2:
-        raise InputError("there are not two hosts in this sandbox")
+        raise InputError("this sandbox has fewer than two hosts")
     return hosts[0], hosts[-1]

@@ -251,7 +251,7 @@ def swallowed(case: Case) -> Iterator[Finding]:
                     "blackhole",
                     node,
                     f"link {link.name} loses every packet of {source} to {destination}",
-                    f"set the loss of link {link.name} lower",
+                    f"reduce the loss of link {link.name}",
                 )
 
 
@@ -286,12 +286,12 @@ _COUNTED: Final = {
     "MPTcpExtMPJoinSynTxBindErr": (
         "join_not_sent",
         "joins could not be sent: their source address cannot be used",
-        "look whether the address of the endpoint is on an interface that is up",
+        "check that the address of the endpoint is on an interface that is up",
     ),
     "MPTcpExtMPJoinNoTokenFound": (
         "unknown_token",
         "joins carried a token of no connection here",
-        "the join reached another host than the first subflow did: a load balancer or NAT?",
+        "the join reached another host than the first subflow: check for a load balancer or NAT",
     ),
     "MPTcpExtMPJoinSynAckHMacFailure": (
         "hmac",

@@ -130,8 +130,8 @@ def announcements(case: Case) -> Iterator[Finding]:
                 receiver,
                 f"{sender} sent {sent} ADD_ADDR, and none arrived (AddAddrTx, AddAddr): the path "
                 "removes the option",
-                f"let ADD_ADDR pass, or have {receiver} connect by itself: an endpoint with the "
-                f"flag subflow there; {_CAPTURE}",
+                f"let ADD_ADDR pass, or add an endpoint with the flag subflow at {receiver}; "
+                f"{_CAPTURE}",
             )
 
 

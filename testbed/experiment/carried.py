@@ -26,14 +26,14 @@ def doubt(node: str, counters: Counters, protocol: str) -> str | None:
     segments, others = counters.get("TcpInSegs", 0), _not_tcp(counters)
     if others > _OTHERS_PER_SEGMENT * segments:
         return (
-            f"{node} received {others} packets of other protocols than TCP, such as UDP, beside "
-            f"{segments} TCP segments: what was measured need not have gone over {protocol}"
+            f"{node} received {others} packets of other protocols than TCP, such as UDP, and "
+            f"{segments} TCP segments: the measured data may not have used {protocol}"
         )
     plain = _without_mptcp(counters)
     if protocol == "mptcp" and plain > 0:
         return (
             f"{node} accepted {plain} TCP connection{'s' if plain > 1 else ''} without MPTCP: "
-            "what was measured need not have gone over mptcp"
+            "the measured data may not have used mptcp"
         )
     return None
 

@@ -118,7 +118,7 @@ def lengths(written: Document[ExperimentSpec]) -> None:
                 f"lasts {format_time(flow.longest_ns)}, longer than the timeout of a run, "
                 f"{format_time(timeout_ns)}",
                 place,
-                "give the experiment a longer timeout",
+                "set a longer timeout for the experiment",
             )
 
     all_of(*(functools.partial(check, *named) for named in spec.named_flows.items()))
@@ -142,14 +142,14 @@ def events(written: Document[ExperimentSpec]) -> None:
                 f"is at {format_time(event.at_ns)}, after the timeout of a run, "
                 f"{format_time(timeout_ns)}",
                 place,
-                "give the experiment a longer timeout",
+                "set a longer timeout for the experiment",
             )
         if last_ns is not None and event.at_ns >= last_ns:
             raise written.error(
-                f"is at {format_time(event.at_ns)}, when the flows are over "
+                f"is at {format_time(event.at_ns)}, after the end of the flows "
                 f"({format_time(last_ns)})",
                 place,
-                "let them last longer, or move the event",
+                "make the flows longer, or move the event",
             )
 
     all_of(*(functools.partial(check, *named) for named in enumerate(spec.events)))
@@ -163,14 +163,18 @@ def stacks(
 
     def check_rival(name: str, stack: str | dict[str, Any]) -> None:
         if spec.workload is not None:
-            raise written.error("a workload runs on the stacks under test", "workload.stack")
+            raise written.error(
+                "a workload runs on the stacks under test",
+                "workload.stack",
+                "write flows to give a flow another stack",
+            )
         with written.placing(document.join_path(FLOWS, name, "stack")):
             carried_by(read(stack), there).check()
 
     def check(index: int, choice: StackChoice) -> None:
         for end in choice.ends:
             if end.name not in there:
-                place, hint = document.join_path("stacks", index), f"there are: {', '.join(there)}"
+                place, hint = document.join_path("stacks", index), f"available: {', '.join(there)}"
                 raise written.error(f"there is no stack {end.name!r} here", place, hint)
 
     flows = spec.named_flows.items()
@@ -229,8 +233,8 @@ def polling(written: Document[ExperimentSpec], overrides: Overrides) -> None:
 
 def _polls(written: Document[ExperimentSpec], path: str) -> InputError:
     return written.error(
-        "iperf3 cannot run in virtual time: it polls sockets, and while a program polls the clock "
-        "hardly advances",
+        "iperf3 cannot run in virtual time: it polls sockets, and the clock hardly advances while "
+        "a program polls",
         path,
         "use a machine in real time, or a workload such as 'bulk'",
     )
@@ -281,7 +285,7 @@ def matrix(written: Document[ExperimentSpec], choices: Sequence[StackChoice]) ->
         first = str(document.split_path(path)[0]) if path else ""
         if first not in known:
             hint = nearest(first, known)
-            raise written.error("is no path of the topology or of a flow", place, hint)
+            raise written.error("is not a path of the topology or of a flow", place, hint)
 
     all_of(
         *(functools.partial(check, *place) for place in places(spec)),
@@ -307,7 +311,7 @@ def _check_option(
 ) -> None:
     """Check an axis that is an option of the stacks under test."""
     if keys[0] == "cases":
-        raise written.error("options of stacks are axes of the matrix, not of cases", place)
+        raise written.error("set options of stacks in the matrix, not in cases", place)
     having = [choice for choice in choices if choice.has(option)]
     known = {name for choice in choices for name in choice.known}
     if len(choices) < len(written.value.stacks):  # stacks that cannot be read may have any option

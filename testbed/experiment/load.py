@@ -212,7 +212,7 @@ def _written(path: Path) -> Document[ExperimentSpec]:
             raise InputError(
                 "is a topology, not an experiment",
                 file=str(path),
-                hint=f"`testbed up {path}` builds it; an experiment names it under 'topology'",
+                hint=f"build it with `testbed up {path}`; an experiment has it under 'topology'",
             ) from None
         raise
 
@@ -341,7 +341,7 @@ def _possible(
     left_out = tuple(it.label for it, it_runs in zip(choices, runs, strict=True) if not it_runs)
     if not stacks:
         none = f"{', '.join(left_out)}: not on the machine {machine!r}"
-        raise written.error(none, "stacks", f"there are: {', '.join(there)}")
+        raise written.error(none, "stacks", f"available: {', '.join(there)}")
     raw = cast("dict[str, Any]", written.raw) | {"stacks": stacks}
     return document.convert(raw, ExperimentSpec, written.positions, written.name), left_out
 

@@ -57,7 +57,7 @@ def check_size(
     points = _size({path: it for path, it in matrix.items() if not path.startswith(STACK_PREFIX)})
     runs = points * sum(_size(_options(matrix, stack)) for stack in stacks) * repetitions
     if runs > MAX_RUNS:
-        raise InputError(f"the matrix asks for {runs} runs; at most {MAX_RUNS}")
+        raise InputError(f"the matrix has {runs} runs; the maximum is {MAX_RUNS}")
 
 
 def schedule(cells: Sequence[Cell], repetitions: int, seed: int) -> tuple[PlannedRun, ...]:

@@ -113,7 +113,7 @@ def _assigned(raw: dict[str, Any], path: str, value: Data) -> dict[str, Any]:
     fields = [field.name for field in msgspec.structs.fields(ExperimentSpec)]
     if rest or first not in fields:
         hint = nearest(path if rest else first, _paths(flows, fields))
-        raise InputError("names nothing in the experiment or its topology", hint=hint)
+        raise InputError("does not exist in the experiment or its topology", hint=hint)
     return raw | {first: value}
 
 
@@ -126,7 +126,7 @@ def _mapping(raw: Mapping[str, Any], name: str) -> dict[str, Any]:
     if found is None:
         return {}
     if not isinstance(found, dict):
-        raise InputError(f"{name!r} is {found!r} by now, not a mapping")
+        raise InputError(f"{name!r} is {found!r} after earlier options, not a mapping")
     return found
 
 

@@ -54,8 +54,7 @@ def doubt(busy: float, metrics: Mapping[str, float]) -> str | None:
     if share < _SATURATED:
         return None
     return (
-        f"the emulated {who} had no rest {share:.0%} of the time: "
-        "that was measured, not the network"
+        f"the emulated {who} was busy {share:.0%} of the time: the run measured it, not the network"
     )
 
 

@@ -145,7 +145,7 @@ def _wires(evidence: Evidence) -> str | None:
     for lost in evidence.lost:
         return (
             f"the emulator could not keep up: {lost.packets} frames on {lost.link} toward "
-            f"{lost.toward} were lost although no loss was asked for"
+            f"{lost.toward} were lost although no loss is configured"
         )
     return None
 
@@ -162,11 +162,11 @@ def _tcp(evidence: Evidence) -> str | None:
     for node in nodes:
         if "mptcp" in evidence.kernel_speaks(node):  # the counters include other flows
             if evidence.spoken.get(node) != "tcp":
-                return f"nothing proves that {node} spoke tcp: another flow there speaks mptcp"
+                return f"nothing proves that {node} used tcp: another flow there uses mptcp"
             continue
         for name, moved in evidence.counters[node].items():
             if name.startswith(PREFIX) and moved:
-                return f"tcp was to run without MPTCP, but {name} of {node} moved by {moved}"
+                return f"tcp must run without MPTCP, but {name} of {node} increased by {moved}"
     if nodes and not any(_opened(evidence, node) for node in nodes):
         return "no TCP connection was opened (TcpActiveOpens stayed 0)"
     return None
@@ -183,16 +183,16 @@ def _fallback(evidence: Evidence) -> str | None:
     """Return the evidence that MPTCP fell back to TCP, or ``None`` if it did not."""
     for node in evidence.ours:
         if evidence.spoken.get(node) == "tcp":
-            return f"mptcp was to run, but {node} saw tcp"
+            return f"mptcp was expected, but {node} used tcp"
     flagged = [view.node for view in evidence.connections if view.fallback]
     for node in flagged:
         if node in evidence.ours:
-            return f"mptcp fell back to TCP: {node} says so of its connection"
+            return f"mptcp fell back to TCP: {node} reports it for its connection"
     nodes = _kernel_nodes(evidence)
     for node in nodes:
         for name, moved in evidence.counters.get(node, {}).items():
             if moved and _is_fallback(name):
-                return f"mptcp fell back to TCP: {name} of {node} moved by {moved}"
+                return f"mptcp fell back to TCP: {name} of {node} increased by {moved}"
     for node in flagged:
         if node in nodes:
             return f"mptcp fell back to TCP: MPTCP_INFO of {node} has the fallback flag"
@@ -205,7 +205,7 @@ def _asked_for(evidence: Evidence) -> str | None:
     name = f"{PREFIX}MPCapableSYNTX"
     if evidence.simulated or node in evidence.ours or evidence.counters[node].get(name):
         return None
-    return f"no MPTCP connection was asked for: {name} of {node} stayed 0"
+    return f"no MPTCP connection was attempted: {name} of {node} stayed 0"
 
 
 def _set_up(evidence: Evidence) -> str | None:
@@ -215,7 +215,7 @@ def _set_up(evidence: Evidence) -> str | None:
         if not evidence.counters[node].get(PREFIX + name):
             return f"no MPTCP connection was set up: {PREFIX}{name} of {node} stayed 0"
     if nodes and not any(view.node in nodes for view in evidence.connections):
-        return "MPTCP_INFO of no connection was seen, so its subflows are not known"
+        return "no MPTCP_INFO was read, so the number of subflows is unknown"
     return None
 
 
@@ -248,9 +248,9 @@ def _own_views(evidence: Evidence) -> str | None:
     for node in evidence.ours:
         spoken = evidence.spoken.get(node)
         if spoken is None:
-            return f"{node} never looked at its connection, so nothing proves which protocol ran"
+            return f"{node} did not inspect its connection, so nothing proves which protocol ran"
         if spoken not in (evidence.protocol, "tcp"):
-            return f"{evidence.protocol} was to run, but {node} saw {spoken}"
+            return f"{evidence.protocol} was expected, but {node} used {spoken}"
     return None
 
 
@@ -268,8 +268,8 @@ def _same_connection(evidence: Evidence) -> str | None:
     if here & {(theirs, ours) for ours, theirs in there}:
         return None
     return (
-        f"the tokens of {evidence.source} {sorted(here)} are not those of {evidence.target} "
-        f"{sorted(there)}, the other way round: they do not speak of the same connection"
+        f"the tokens of {evidence.source} {sorted(here)} and {evidence.target} {sorted(there)} "
+        "do not match: they belong to different connections"
     )
 
 
@@ -279,7 +279,7 @@ def _kernel_carried_nothing(evidence: Evidence) -> str | None:
             continue
         for name, moved in evidence.counters[node].items():
             if moved and (name.startswith(PREFIX) or name in _OPENS):
-                return f"the kernel's own stack took part: {name} of {node} moved by {moved}"
+                return f"the kernel's own stack took part: {name} of {node} increased by {moved}"
     return None
 
 
@@ -295,7 +295,7 @@ def _programs_data(evidence: Evidence) -> str | None:
 
 
 def _unknown(evidence: Evidence) -> str:
-    return f"nothing here can prove that {evidence.protocol!r} was spoken"
+    return f"no evidence can prove the protocol {evidence.protocol!r}"
 
 
 # The checks that prove a protocol of the kernel, beside those of MPTCP. A new one without checks

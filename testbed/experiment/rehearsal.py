@@ -148,7 +148,7 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
                 raise self.written.error(
                     f"{end} cannot be simulated: {DEVICE} names a device of the kernel",
                     place,
-                    f"leave {DEVICE} out",
+                    f"remove {DEVICE}",
                 )
 
     def _ask_kernel(self, topology: Topology, place: str) -> None:
@@ -180,7 +180,7 @@ def _check_simulable(machine: str, topology: Topology, written: Document[Topolog
         if node.run:
             raise written.error("cannot be simulated", join_path("nodes", node.name, "run"))
         for kind, path in devices_of(node):
-            message = f"a simulated network has no {kind}: frames there have no headers to add"
+            message = f"a simulated network has no {kind}: its frames have no headers"
             raise written.error(message, path, "run it on a kernel: --machine uml:7.3")
     for link in topology.links:
         if link.at_sender:

@@ -78,7 +78,7 @@ VENUE = Sandboxed()
 def _check_program(written: Document[ExperimentSpec], name: str, place: str) -> None:
     if shutil.which(name) is None:
         message = f"there is no program {name!r} on this machine"
-        raise written.error(message, place, "install it, or name its file")
+        raise written.error(message, place, "install it, or give its path")
 
 
 async def _bounded(run: Assignment, seen: Seen) -> None:
@@ -87,7 +87,7 @@ async def _bounded(run: Assignment, seen: Seen) -> None:
         async with asyncio.timeout(limit_ns / 1e9 + _AROUND_S):
             await _observe(run, seen)
     except TimeoutError:
-        seen.failure = f"the run was not over after {format_time(limit_ns)} and a minute"
+        seen.failure = f"the run did not end within {format_time(limit_ns)} and one minute"
 
 
 async def _observe(run: Assignment, seen: Seen) -> None:

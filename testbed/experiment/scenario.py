@@ -173,7 +173,7 @@ def _flow_path(flows: Mapping[str, Any], first: object, rest: list[Any]) -> tupl
     name, keys = (WORKLOAD, rest) if first == WORKLOAD else (str(rest[0]) if rest else "", rest[1:])
     if name not in flows or not keys:
         raise InputError(
-            f"{document.join_path(str(first), *rest)!r} is no flow's value",
+            f"{document.join_path(str(first), *rest)!r} is not a value of a flow",
             hint=nearest(name, flows),
         )
     return name, document.join_path(*keys)
@@ -287,9 +287,9 @@ def _check_programs(workload: Workload, stack: StackChoice) -> None:
         unreachable = [name for name in options if not end.sets_by_sysctl(name)]
         if unreachable:
             raise InputError(
-                f"{workload.kind}: programs set the options of the kernel's sockets themselves; "
-                f"{', '.join(unreachable)} of {stack.label!r} cannot reach them",
-                hint="give the node a sysctl, such as net.ipv4.tcp_congestion_control",
+                f"{workload.kind}: programs set the socket options themselves; "
+                f"{', '.join(unreachable)} of {stack.label!r} cannot be applied",
+                hint="set a sysctl of the node, such as net.ipv4.tcp_congestion_control",
             )
 
 

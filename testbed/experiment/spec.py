@@ -35,23 +35,23 @@ MAX_SUBFLOWS: Final = 9  # the first one, and net.mptcp's limit of 8 more
 
 
 class EndpointAddress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The MPTCP endpoints an interface has."""
+    """The MPTCP endpoints of an interface."""
 
     interface: str
 
 
 class InterfaceAddress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An address, with its prefix length, of an interface."""
+    """An address of an interface, with its prefix length."""
 
     interface: str
     address: str
 
 
 class EndpointFlags(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Flags of the endpoints of an interface; one that is not named stays as it is.
+    """Flags of the endpoints of an interface. Other flags stay as they are.
 
-    :param backup: peers are asked to leave the subflows for last, or to use them again (MP_PRIO).
-    :param fullmesh: subflows to each address of the peer, or to one.
+    :param backup: whether the peer should use the subflows only as backup (MP_PRIO).
+    :param fullmesh: whether each endpoint opens a subflow to each address of the peer, or to one.
     """
 
     interface: str
@@ -60,7 +60,7 @@ class EndpointFlags(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     def __post_init__(self) -> None:
         if not str(self):
-            raise InputError("no flag is named", hint="write backup: true, or fullmesh: false")
+            raise InputError("no flag is given", hint="write backup: true, or fullmesh: false")
 
     def __str__(self) -> str:
         named = (("backup", self.backup), ("fullmesh", self.fullmesh))
@@ -81,19 +81,20 @@ ACTIONS: Final = {
 
 
 class EventSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One timed change: ``at`` which time, of which ``link`` or ``node``, and exactly one action.
+    """A timed change: the time ``at``, a ``link`` or a ``node``, and exactly one action.
 
-    Of a link:
+    Actions of a link:
 
-    :param set: netem options to change, the others stay; ``toward`` a node, or both directions.
-    :param state: ``down`` and ``up`` are what ``ip link set`` does to both ends, which the hosts
-        notice; ``blackhole`` swallows every packet and tells no host.  ``up`` ends either.
+    :param set: netem options to change, in both directions or ``toward`` a node. Other options
+        keep their values.
+    :param state: ``down`` and ``up`` set both ends like ``ip link set``, which the hosts notice.
+        ``blackhole`` drops every packet, and no host is informed.  ``up`` ends both.
 
-    Of a node:
+    Actions of a node:
 
-    :param add_endpoint: as in a topology's ``mptcp.endpoints``.
-    :param set_endpoint: what ``ip mptcp endpoint change`` does to the endpoints of an interface.
-    :param run: a program; it is killed at the end of the run if it is still there.
+    :param add_endpoint: an endpoint, as in ``mptcp.endpoints`` of a topology.
+    :param set_endpoint: change the endpoints of an interface, like ``ip mptcp endpoint change``.
+    :param run: a program to start. It is killed at the end of the run if it still runs.
     """
 
     at: str | int
@@ -112,21 +113,21 @@ class EventSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     def __post_init__(self) -> None:
         _ = self.at_ns
         if (self.link is None) == (self.node is None):
-            raise InputError("an event has either a link or a node")
+            raise InputError("an event needs either a link or a node")
         where = "node" if self.link is None else "link"
         given = [name for names in ACTIONS.values() for name in names if getattr(self, name)]
         if len(given) != 1:
             raise InputError(
-                f"an event of a {where} has one action, this one has {len(given)}",
+                f"an event of a {where} needs one action, but this one has {len(given)}",
                 hint=f"one of: {', '.join(ACTIONS[where])}",
             )
         if given[0] not in ACTIONS[where]:
             raise InputError(
-                f"{given[0]!r} is no action of a {where}",
+                f"{given[0]!r} is not an action of a {where}",
                 hint=f"one of: {', '.join(ACTIONS[where])}",
             )
         if self.toward is not None and self.set is None:
-            raise InputError("'toward' goes with 'set' only")
+            raise InputError("'toward' goes only with 'set'")
 
     @property
     def at_ns(self) -> int:
@@ -137,30 +138,30 @@ class EventSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class ExperimentSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An experiment file.
 
-    :param topology: a file, relative to this one, or a topology written out here.
-    :param machines: where it runs: in each of these, as ``testbed run --machine`` names them; here
-        if there are none.
-    :param stacks: the stacks under test, each a name, perhaps with parameters:
+    :param topology: the path of a topology file, relative to this file, or the topology itself.
+    :param machines: the machines of the runs, with the names of ``testbed run --machine``. Each
+        machine has all runs. By default the runs are on this host.
+    :param stacks: the stacks under test. A stack is a name, with parameters if needed:
         ``userspace(scheduler=ecf)``, or ``{userspace: {scheduler: ecf}, label: ecf}``.
-    :param workload: the one flow of each run; or else
+    :param workload: the only flow of each run. Give either ``workload`` or ``flows``.
     :param flows: flows that run at the same time, by name.
-    :param matrix: paths of the topology (``links.wifi.delay``), of a flow (``workload.size``,
-        ``flows.video.rate``) or of the stacks under test (``stack.scheduler``), each with the
-        values it takes; every combination is a cell.
-    :param cases: values that go together, by name; the parameter ``case`` of the matrix.  A file
-        may name a table of them instead (:mod:`testbed.experiment.table`).
-    :param probes: what is measured while a run lasts; by default all that cost little.
-    :param pcap: record packets: of every interface of the workload's two nodes, or of the
+    :param matrix: paths with the values that they take. A path belongs to the topology
+        (``links.wifi.delay``), to a flow (``workload.size``, ``flows.video.rate``) or to the stacks
+        under test (``stack.scheduler``). Every combination of values is a cell.
+    :param cases: named sets of values, which the parameter ``case`` of the matrix selects.  The
+        key can have the path of a table instead (:mod:`testbed.experiment.table`).
+    :param probes: the probes that measure during a run; by default all that cost little.
+    :param pcap: record the packets of every interface of the workload's two nodes, or of the
         interfaces listed as ``NODE.INTERFACE``.
-    :param repetitions: runs of each cell.
-    :param max_repetitions: add blocks of ``repetitions`` until each claim is decided, up to so
-        many.
-    :param timeout: for one run.
-    :param wire: the engine that shapes links.
-    :param subflows: how many an MPTCP connection must have had; by default what the topology's
-        endpoints and limits lead to.
-    :param fallback: ``allowed``: a run in which MPTCP fell back to TCP counts, and the metric
-        ``fell_back`` tells it apart; by default it is invalid.
+    :param repetitions: the number of runs of each cell.
+    :param max_repetitions: add blocks of ``repetitions`` until each claim is decided, up to this
+        number.
+    :param timeout: the longest time of one run.
+    :param wire: the engine that shapes the links.
+    :param subflows: the number of subflows that an MPTCP connection must have had; by default the
+        number that the topology's endpoints and limits lead to.
+    :param fallback: ``allowed``: a run in which MPTCP fell back to TCP counts, and its metric
+        ``fell_back`` is 1. By default such a run is invalid.
     """
 
     description: str = ""
@@ -190,16 +191,19 @@ class ExperimentSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         if self.max_repetitions is not None:
             self._check_blocks(self.max_repetitions)
         if (self.workload is None) == (not self.flows):
-            raise InputError("an experiment has either a workload or flows")
+            raise InputError("an experiment needs either a workload or flows")
         if self.flows and all(flow.background for flow in self.flows.values()):
-            raise InputError("every flow is in the background: one at least must not be")
+            raise InputError("all flows are in the background: at least one must not be")
 
     def _check_blocks(self, most: int) -> None:
         if not self.expect:
-            raise InputError("without 'expect' nothing is to be decided", path="max_repetitions")
+            raise InputError(
+                "it needs 'expect', which has the claims to decide", path="max_repetitions"
+            )
         if self.repetitions < 2:
             raise InputError(
-                "a single one shows no spread: blocks have 2 or more", path="repetitions"
+                "must be 2 or more with max_repetitions: one run shows no spread",
+                path="repetitions",
             )
         if most < self.repetitions:
             raise InputError(f"must be {self.repetitions} or more", path="max_repetitions")

@@ -45,24 +45,24 @@ def _text(path: Path) -> str:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is no text in UTF-8") from error
+        raise InputError(f"{path} is not text in UTF-8") from error
 
 
 def _cases(content: str, path: Path) -> dict[str, dict[str, Scalar]]:
     rows = _rows(content, path)
     line, head = next(rows, (1, []))
     if len(head) < 2 or head[0] != NAME:
-        message = f"the first column is {NAME!r}, the others are paths"
+        message = f"the first column must be {NAME!r}, the others paths"
         raise InputError(
             message, file=path, line=line, hint="case,links.wifi.rate,links.wifi.delay"
         )
     found: dict[str, dict[str, Scalar]] = {}
     for line, row in rows:
         if len(row) != len(head):
-            message = f"has {len(row)} columns, the first line {len(head)}"
+            message = f"has {len(row)} columns, but the first line has {len(head)}"
             raise InputError(message, file=path, line=line)
         if row[0] in found:
-            raise InputError(f"there is a case {row[0]!r} already", file=path, line=line)
+            raise InputError(f"there is already a case {row[0]!r}", file=path, line=line)
         found[row[0]] = {
             name: _scalar(value) for name, value in zip(head[1:], row[1:], strict=True)
         }

@@ -32,7 +32,7 @@ class Host:
                 status = child.wait(limit_s)
             except subprocess.TimeoutExpired as error:
                 child.kill()
-                raise MachineError(f"{program.argv[0]} was ended after {limit_s} s") from error
+                raise MachineError(f"{program.argv[0]} was stopped after {limit_s} s") from error
             except BaseException:  # Ctrl-C
                 child.kill()
                 raise
@@ -63,7 +63,9 @@ def machine(kernel: str) -> Machine:
     :raises InputError: a kernel is named.
     """
     if kernel:
-        raise InputError("this host has one kernel; write host", hint="or qemu:running for a guest")
+        raise InputError(
+            "this host has only one kernel", hint="write host, or qemu:running for a guest"
+        )
     return Host()
 
 

@@ -52,7 +52,7 @@ def check(name: str) -> None:
         return
     if "/" not in name:
         raise InputError(
-            f"{name or 'nothing'!r} names no kernel",
+            f"{name or 'nothing'!r} is not the name of a kernel",
             hint="write running, a version such as 6.1, a package linux-image-..., or a path",
         )
     if not path.exists():
@@ -81,11 +81,11 @@ def fetch(name: str) -> Kernel:
     :raises PlatformError: the archives cannot be reached.
     """
     if name == RUNNING or "/" in name:
-        raise InputError(f"{name} needs no fetching")
+        raise InputError(f"{name} cannot be fetched: it is not the name of a package or version")
     found = packages.search(_pattern(name))
     if not found:
         known = ", ".join(_series(packages.search(rf"linux-image-.*({'|'.join(_FLAVOURS)})")))
-        raise InputError(f"no package holds a kernel {name}", hint=f"there are {known}")
+        raise InputError(f"no package has a kernel {name}", hint=f"available: {known}")
     package = _preferred(found)
     tree = cache.folder("kernels") / package
     if not tree.exists():
@@ -118,7 +118,9 @@ def release(image: Path) -> str:
         start = file.read(0x8000)
     offset, magic = _BOOT_MAGIC
     if start[offset : offset + 4] != magic:
-        raise InputError(f"{image} is no bzImage", hint="arch/x86/boot/bzImage of a build tree is")
+        raise InputError(
+            f"{image} is not a bzImage", hint="give arch/x86/boot/bzImage of a build tree"
+        )
     (pointer,) = struct.unpack_from("<H", start, _RELEASE_POINTER)
     text = start[pointer + 0x200 :].partition(b"\0")[0]
     return text.decode(errors="replace").partition(" ")[0]
@@ -153,7 +155,7 @@ def _unpacked(package: str) -> Kernel:
     # Since 7.x the image is in the folder of its modules.
     image = next((path for it in _IMAGES for path in tree.glob(it)), None)
     if image is None:
-        raise InputError(f"the package {package} holds no kernel")
+        raise InputError(f"the package {package} contains no kernel")
     kernel = _at(image)
     if kernel.modules and not (kernel.modules / "modules.dep").exists():
         _index_modules(kernel.modules)
@@ -164,8 +166,8 @@ def _running() -> Kernel:
     image = Path("/boot", f"vmlinuz-{platform.release()}")
     if not os.access(image, os.R_OK):
         raise PlatformError(
-            f"there is no {image} one may read",
-            why="the running kernel came from elsewhere, or only root may read it",
+            f"{image} is missing or not readable",
+            why="the running kernel is not installed there, or only root may read it",
             instead="use another kernel, for example qemu:6.1",
         )
     return Kernel(image=image, release=platform.release(), modules=_modules(Path("/")))
@@ -227,6 +229,6 @@ def _index_modules(modules: Path) -> None:
     except (OSError, subprocess.CalledProcessError) as error:
         raise PlatformError(
             "depmod failed or is missing",
-            why="it says which modules a guest loads first",
+            why="it finds the modules that a guest loads first",
             instead="apt install kmod",
         ) from error

@@ -119,14 +119,14 @@ def _run(argv: Sequence[str], directory: Path) -> str:
     except FileNotFoundError as error:
         raise PlatformError(
             f"{argv[0]} is missing",
-            why="kernels are fetched with the tools of Debian and its relatives",
-            instead="name a kernel by its path",
+            why="testbed fetches kernels with the tools of Debian and its derivatives",
+            instead="give a kernel by its path",
         ) from error
     except subprocess.CalledProcessError as error:
         last = (error.stderr.strip() or "no reason given").splitlines()[-1]
         raise PlatformError(
             f"{argv[0]} failed",
             why=last,
-            instead="see that the package archive can be reached, or name a kernel by its path",
+            instead="check that the package archive is reachable, or give a kernel by its path",
         ) from error
     return done.stdout

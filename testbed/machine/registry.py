@@ -41,7 +41,7 @@ def kind(name: str) -> Kind:
     :raises InputError: the kind is unknown.
     """
     if name not in _KINDS:
-        raise InputError(f"{name!r} is no kind of machine", hint=f"there are {_EXAMPLES}")
+        raise InputError(f"{name!r} is not a machine", hint=f"machines: {_EXAMPLES}")
     return cast("Kind", importlib.import_module(_KINDS[name]))
 
 

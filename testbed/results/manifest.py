@@ -97,7 +97,7 @@ class Manifest:
             except BlockingIOError:
                 raise InputError(
                     f"{self._path.parent} is being written by another testbed",
-                    hint="wait for its end",
+                    hint="wait until it ends",
                 ) from None
             file.seek(0)
             content = file.read()

@@ -85,7 +85,7 @@ class Store:
         """
         if experiment.name in _NO_NAMES or "/" in experiment.name:
             raise InputError(
-                f"no folder can have the experiment's name, {experiment.name!r}",
+                f"the experiment's name {experiment.name!r} cannot be the name of a folder",
                 hint="rename its file",
             )
         created = datetime.fromisoformat(experiment.created_at).astimezone(UTC)
@@ -350,8 +350,8 @@ class Store:
             schema = msgspec.json.decode(content, type=_Versioned).schema
             if schema > SCHEMA:
                 raise StoreError(
-                    f"{path} has schema {schema}, this testbed reads up to {SCHEMA}",
-                    hint="read it with a newer one",
+                    f"{path} has schema {schema}, but this testbed reads only up to {SCHEMA}",
+                    hint="use a newer testbed",
                 )
             if schema < SCHEMA and upgraded is not None:
                 return msgspec.convert(upgraded(msgspec.json.decode(content)), type_)
@@ -407,7 +407,7 @@ class Store:
     def advice(self) -> str:
         """The remedy if the folder cannot be written."""
         if self._there():
-            return "finished runs are kept; `testbed run --resume` does the rest"
+            return "finished runs are kept; do the rest with `testbed run --resume`"
         return "no run is stored yet; make room, or choose another --results"
 
 

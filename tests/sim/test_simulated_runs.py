@@ -275,7 +275,7 @@ def test_stacks_that_cannot_be_simulated_are_left_out(bench: Bench) -> None:
         (
             "[userspace-tcp, userspace]",
             "[tcp, mptcp]",
-            "try.yaml:6: stacks: tcp, mptcp: not on the machine 'sim'; there are: userspace, ",
+            "try.yaml:6: stacks: tcp, mptcp: not on the machine 'sim'; available: userspace, ",
         ),
         ("bulk", "iperf3", "try.yaml:7: workload.kind: 'iperf3' starts programs; "),
         (

@@ -18,10 +18,10 @@ TOPOLOGY = Path(__file__).parents[2] / "topologies" / "lan_switch.yaml"
 @pytest.mark.parametrize(
     ("client", "server", "dialled", "message"),
     [
-        ("cliend", "server", None, "'cliend' is no host or router here; did you mean 'client'?"),
-        ("client", "servers", "10.0.1.2", "'servers' is no host or router here"),
-        ("@wire", "server", None, "'@wire' is no host or router here"),
-        ("SWITCH", "server", None, "is no host or router here"),
+        ("cliend", "server", None, "'cliend' is not a host or router here; did you mean 'client'?"),
+        ("client", "servers", "10.0.1.2", "'servers' is not a host or router here"),
+        ("@wire", "server", None, "'@wire' is not a host or router here"),
+        ("SWITCH", "server", None, "is not a host or router here"),
         ("client", "server", "foo", "'foo' is not an address"),
     ],
 )

@@ -51,10 +51,10 @@ def of_commits(tree: Path, good: str | None, bad: str | None) -> Ends:
     else:
         raise InputError(
             f"{top} is a checkout of neither testbed nor Linux",
-            hint="--tree names one, --kernels lists machines",
+            hint="name one with --tree, or list machines with --kernels",
         )
     if good is None:
-        raise InputError("--good is missing", hint="--good names a commit before the change")
+        raise InputError("--good is missing", hint="give a commit before the change")
     ends = Ends(kind=kind, tree=str(top), good=commit(top, good), bad=commit(top, bad or "HEAD"))
     if ends.good == ends.bad:
         raise InputError(f"--good and --bad are the same commit, {ends.good}")
@@ -76,7 +76,7 @@ def of_machines(text: str, good: str | None, bad: str | None) -> Ends:
     between = tuple(names[first : last + 1])
     if len(set(between)) < 2 or len(set(names)) < len(names):
         raise InputError(
-            f"--kernels {text}: two machines or more, each once, the good end first",
+            f"--kernels {text}: needs two or more different machines, the good one first",
             hint="for example uml:6.1,uml:6.12,uml:7.3",
         )
     one, *_, other = between
@@ -112,7 +112,7 @@ def arguments(given: Sequence[str], kind: Kind) -> tuple[str, ...]:
     """
     example = "testbed bisect ... -- experiments/quickstart.yaml --stack mptcp"
     if not given or given[0].startswith("-"):
-        raise InputError("no experiment is named", hint=f"the experiment comes after --: {example}")
+        raise InputError("no experiment is named", hint=f"give the experiment after --: {example}")
     file, *options = given
     if not Path(file).is_file():
         raise InputError(f"there is no experiment {file}")
@@ -120,7 +120,9 @@ def arguments(given: Sequence[str], kind: Kind) -> tuple[str, ...]:
     for option in options:
         name = option.partition("=")[0]
         if name in refused:
-            raise InputError(f"{name}: a search of {_SEARCHED[kind]} sets it in each step")
+            raise InputError(
+                f"{name} is not allowed: a search of {_SEARCHED[kind]} sets it in each step"
+            )
     return (str(Path(file).resolve()), *options)
 
 

@@ -99,7 +99,9 @@ class Commits:
         """Run git bisect. It is no error if only skipped commits are left."""
         done = _run(self._tree, "bisect", *arguments)
         if done.returncode and not self.culprits():
-            raise InputError(f"git bisect: {_said(done)}", hint="is --good an ancestor of --bad?")
+            raise InputError(
+                f"git bisect: {_said(done)}", hint="check that --good is an ancestor of --bad"
+            )
         self._log.write_text(self._logged())
         found = _LEFT.search(done.stdout)
         self._left = int(found[1]) if found else 0
@@ -119,7 +121,7 @@ def worktree(repository: Path) -> Iterator[Path]:
         try:
             stack.enter_context(builds.locked(directory, wait=False))
         except BlockingIOError as error:
-            raise InputError(f"another bisection of {repository} is going on") from error
+            raise InputError(f"another bisection of {repository} is running") from error
         _remove(repository, tree)  # left by a search that was killed
         git(repository, "worktree", "add", "--detach", "--no-checkout", str(tree))
         try:
@@ -154,7 +156,7 @@ def repository(path: Path) -> Path:
     :raises InputError: no checkout contains it.
     """
     if not path.is_dir():
-        raise InputError(f"there is no folder {path}", hint="--tree names a git checkout")
+        raise InputError(f"there is no folder {path}", hint="give a git checkout with --tree")
     return Path(git(path, "rev-parse", "--show-toplevel"))
 
 
@@ -197,7 +199,7 @@ def _run(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         )
     except FileNotFoundError as error:
         raise PlatformError(
-            "git is not installed", why="it says which commit is next", instead="apt install git"
+            "git is not installed", why="it selects the next commit", instead="apt install git"
         ) from error
 
 

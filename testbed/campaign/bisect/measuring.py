@@ -138,7 +138,7 @@ def _started(
         )
     except OSError as error:
         what = error.filename or argv[0]
-        hint = "--python names the interpreter of the steps" if what == argv[0] else None
+        hint = "choose the interpreter of the steps with --python" if what == argv[0] else None
         raise InputError(f"{what} cannot be used: {error.strerror}", hint=hint) from error
     try:
         yield child
@@ -162,7 +162,7 @@ def _results(folder: Path) -> Path | None:
     found = sorted(each.parent for each in folder.glob("*/*/experiment.json"))
     if len(found) > 1:
         raise InputError(
-            f"{folder} holds {len(found)} result folders: a search needs one of each step",
+            f"{folder} contains {len(found)} result folders, but each step must have one",
             hint="if the experiment names several machines, add --machine M for one of them",
         )
     return found[0] if found else None

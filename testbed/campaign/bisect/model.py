@@ -173,13 +173,13 @@ def read(directory: Path) -> State:
     try:
         state = msgspec.json.decode(path.read_bytes(), type=State)
     except OSError as error:
-        raise InputError(f"{directory} is no folder of a search: {error.strerror}") from error
+        raise InputError(f"{directory} is not the folder of a search: {error.strerror}") from error
     except msgspec.DecodeError as error:
         raise StoreError(f"{path} is damaged: {error}") from error
     if state.schema > SCHEMA:
         raise StoreError(
-            f"{path} has schema {state.schema}, this testbed reads up to {SCHEMA}",
-            hint="read it with a newer one",
+            f"{path} has schema {state.schema}, but this testbed reads only up to {SCHEMA}",
+            hint="use a newer testbed",
         )
     return state
 

@@ -37,7 +37,7 @@ class UnusableError(TestbedError):
             return PlatformError(
                 f"{end} cannot be measured",
                 why=self.message,
-                instead=self.hint or "name another end",
+                instead=self.hint or "choose another commit or machine",
             )
         return InputError(f"{end}: {self.message}", hint=self.hint)
 
@@ -147,7 +147,7 @@ class _Checkouts:
         if ran != candidate.name:
             raise TestbedError(
                 f"the testbed of {ran or 'no checkout'} ran instead of that of {candidate.short}",
-                hint="is another one installed in the interpreter, or named by --python?",
+                hint="check which testbed the interpreter has, or the one of --python",
             )
 
 

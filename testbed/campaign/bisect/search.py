@@ -227,4 +227,4 @@ def _said(found: Comparison, rows: tuple[Row, ...]) -> str:
         for each in found.changes
         if judgement.row(each) in rows
     ]
-    return "; ".join(said) or "none of the numbers in which the ends differ"
+    return "; ".join(said) or "no change in the numbers in which the ends differ"

@@ -148,7 +148,7 @@ class Watch:
 
     def _check_time(self, passed_s: float, quiet_s: float) -> None:
         if self._limit_s is not None and passed_s > self._limit_s:
-            raise self._failed(f"was ended at the limit of {self._limit_s:g} s")
+            raise self._failed(f"was stopped at the limit of {self._limit_s:g} s")
         if self._exit is None and not self._up and self._boot.is_over(passed_s):
             raise self._failed(f"did not start a program within {passed_s:.0f} s")
         if self._exit is None and self._up and self._silence.is_over(quiet_s):
@@ -158,9 +158,9 @@ class Watch:
         if self._exit is None:
             raise self._failed("ended before its program did" if self._up else "did not start")
         if self._exit and self._full:
-            raise self._failed("has no room left: what is written outside shares is in its memory")
+            raise self._failed("has no memory left: files outside the shares are in its memory")
         if self._exit == _KILLED:
-            raise self._failed("killed its program, as a kernel without memory does")
+            raise self._failed("killed its program, probably because it had no memory left")
         return self._exit
 
     def _failed(self, what: str) -> MachineError:

@@ -59,7 +59,7 @@ class Qemu:
         except PlatformError as error:
             return Availability(ok=False, why=f"{error.what}: {error.why}", remedy=error.instead)
         if kernel is None:
-            return Availability(ok=True, why="the kernel would be fetched")
+            return Availability(ok=True, why="the kernel is not here yet, and will be fetched")
         return Availability(ok=True, why=f"Linux {kernel.release}")
 
     def execute(self, program: Program, *, console: Path, limit_s: float | None = None) -> int:
@@ -146,7 +146,7 @@ def program_path() -> str:
     """
     if platform.machine() not in kernels.ARCHITECTURES:
         raise PlatformError(
-            f"no guests on {platform.machine()}",
+            f"guests cannot run on {platform.machine()}",
             why="guests have an x86-64 processor, which cannot run this host's programs",
             instead="use the machine host",
         )

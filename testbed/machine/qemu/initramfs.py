@@ -84,7 +84,7 @@ def _modules(kernel: Kernel) -> Iterator[bytes]:
             raise PlatformError(
                 f"the kernel {kernel.release} has no module {module}",
                 why="the guest would not see this host's files",
-                instead="take another kernel",
+                instead="use another kernel",
             )
         # modules.dep lists all dependencies of a module, the first to load last.
         wanted |= dict.fromkeys((*reversed(depends[paths[module]]), paths[module]))

@@ -70,8 +70,8 @@ def _build_debian(source: str, watcher: Watcher) -> Build:
 def _build_tree(tree: Path, watcher: Watcher) -> Build:
     if not (tree / "arch" / "um" / "Kconfig").is_file():
         raise InputError(
-            f"{tree} is no Linux source tree: it has no arch/um",
-            hint="name one, or debian:VERSION",
+            f"{tree} is not a Linux source tree: it has no arch/um",
+            hint="give one, or debian:VERSION",
         )
     _check_tools()
     tree = tree.resolve()
@@ -84,7 +84,7 @@ def _check_package(package: str) -> None:
     if package not in known:
         raise InputError(
             f"Debian has no source of Linux {package.removeprefix(_SOURCE)!r}",
-            hint=f"there are {', '.join(it.removeprefix(_SOURCE) for it in known)}",
+            hint=f"available: {', '.join(it.removeprefix(_SOURCE) for it in known)}",
         )
 
 
@@ -146,7 +146,7 @@ def _check_configuration(path: Path, version: str) -> None:
     if missing:
         raise MachineError(
             f"Linux {version} cannot be built with {', '.join(missing)}",
-            hint="take a version from 6.1 on",
+            hint="use version 6.1 or later",
         )
 
 
@@ -154,7 +154,7 @@ def _check_tools() -> None:
     missing = [package for tool, package in _TOOLS.items() if shutil.which(tool) is None]
     if missing:
         raise PlatformError(
-            f"there is no {', '.join(missing)}",
+            f"not installed: {', '.join(missing)}",
             why="a user-mode Linux is built from source",
             instead=f"apt install {' '.join(missing)}",
         )

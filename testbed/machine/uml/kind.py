@@ -19,7 +19,9 @@ def machine(kernel: str) -> Machine:
     """
     name = kernel.removesuffix(VIRTUAL_TIME)
     if not name:
-        raise InputError("uml: which kernel?", hint="for example uml:7.3, or uml:PATH of a tree")
+        raise InputError(
+            "uml: the kernel is missing", hint="write for example uml:7.3, or uml:PATH of a tree"
+        )
     return Uml(name, virtual_time=kernel != name)
 
 

@@ -22,8 +22,8 @@ _TURN_S: Final = 0.5
 # Messages at the start of compiling, by whether any file is compiled, and whether any is missing.
 _START: Final = {
     (False, True): "compiling, some minutes",
-    (True, True): "going on compiling",
-    (True, False): "compiling what has changed",
+    (True, True): "continuing to compile",
+    (True, False): "compiling changed files",
 }
 _NOT_FOR_MAKE: Final = frozenset(
     ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "ARCH", "CROSS_COMPILE", "KCONFIG_CONFIG")
@@ -134,7 +134,8 @@ class Maker:
             last = " | ".join(lines[-3:]) or argv[0]
             reason = next((line.strip() for line in lines if _REASON.search(line)), last)
             raise MachineError(
-                f"the kernel was not built: {reason}", hint=f"all of it is in {self.log}"
+                f"the build of the kernel failed: {reason}",
+                hint=f"the whole output is in {self.log}",
             )
 
 
@@ -142,7 +143,7 @@ def _full(directory: Path) -> PlatformError:
     return PlatformError(
         f"{directory} cannot be written",
         why=_FULL,
-        instead="`testbed machine prune` removes kernels that no build needs any more",
+        instead="remove kernels that no build needs with `testbed machine prune`",
     )
 
 

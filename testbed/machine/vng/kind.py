@@ -15,7 +15,7 @@ def machine(kernel: str) -> Machine:
     """
     if kernel != kernels.RUNNING and "/" not in kernel:
         raise InputError(
-            f"vng: {kernel or 'nothing'!r} names no kernel",
+            f"vng: {kernel or 'nothing'!r} is not the name of a kernel",
             hint="write vng:running, or vng:PATH of a bzImage or a build tree, with a / in it",
         )
     kernels.check(kernel)

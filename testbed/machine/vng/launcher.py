@@ -228,8 +228,8 @@ def _check_sharing(kernel: Kernel) -> None:
         return
     raise PlatformError(
         f"the kernel {kernel.release} has no module 9p",
-        why="vng shares files by it where there is no virtiofsd written in Rust",
-        instead="apt install virtiofsd (Debian 13), or take another kernel: cloud kernels lack 9p",
+        why="vng shares files with it if the virtiofsd written in Rust is missing",
+        instead="apt install virtiofsd (Debian 13), or use another kernel: cloud kernels lack 9p",
     )
 
 

@@ -27,7 +27,7 @@ def test_what_is_kept_comes_back_under_its_own_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "-x"])
 def test_a_name_that_would_lead_elsewhere_is_refused(name: str) -> None:
-    with pytest.raises(InputError, match="is no name of a baseline"):
+    with pytest.raises(InputError, match="is not a valid name for a baseline"):
         baselines.place(Path(), name)
 
 
@@ -37,10 +37,10 @@ def test_nothing_is_no_baseline(tmp_path: Path) -> None:
 
 
 def test_what_is_not_there_is_told_with_what_is(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="`testbed baseline save` makes one"):
+    with pytest.raises(InputError, match="`testbed baseline save` saves one"):
         baselines.read(tmp_path / "quick.json")
     baselines.save(tmp_path / "other.json", SIDE)
-    with pytest.raises(InputError, match="there are other"):
+    with pytest.raises(InputError, match="baselines: other"):
         baselines.read(tmp_path / "quick.json")
 
 

@@ -142,7 +142,7 @@ def test_without_workers_it_ends(
     monkeypatch.setattr("testbed.campaign.workers._PATIENCE_S", 0.0)
     store, runs = runner.create(experiment, tmp_path), runner.plan(experiment)
     empty: Any = Empty()
-    with pytest.raises(TestbedError, match="8786 has had no worker for the runs for 0 s"):
+    with pytest.raises(TestbedError, match="8786 has had no fit worker for 0 s"):
         runner.carry_out(experiment, store, runs, Quiet(), fail_fast=False, cluster=empty)
 
 
@@ -161,7 +161,9 @@ def test_runs_of_a_worker_that_is_killed_are_done_again(
     runner.carry_out(experiment, store, runs, watcher, fail_fast=False, cluster=cluster)
     assert watcher.ended == [run.number for run in runs]
     assert files(store) == in_order
-    assert re.match(f"the worker {re.escape(address)} is gone: done again elsewhere: ", told[0])
+    assert re.match(
+        f"the worker {re.escape(address)} is gone; other workers repeat its runs: ", told[0]
+    )
 
 
 def test_a_run_that_kills_its_workers_is_not_tried_for_ever(
@@ -174,7 +176,7 @@ def test_a_run_that_kills_its_workers_is_not_tried_for_ever(
     monkeypatch.setattr("testbed.campaign.at_worker.work", kill)
     monkeypatch.setattr("testbed.campaign.workers._LOSSES", 1)
     store, runs = runner.create(experiment, tmp_path), runner.plan(experiment)[:1]
-    with pytest.raises(TestbedError, match="run 1 was given to 1 workers, and each was lost"):
+    with pytest.raises(TestbedError, match="run 1 was given to 1 workers, and all were lost"):
         runner.carry_out(experiment, store, runs, Quiet(), fail_fast=False, cluster=cluster)
 
 
@@ -233,7 +235,7 @@ def test_a_scheduler_that_is_not_there_is_named() -> None:
 
 @pytest.mark.parametrize("text", ["local:0", "local:x", "local:", "local:513"])
 def test_a_number_of_workers_is_one(text: str) -> None:
-    with pytest.raises(InputError, match="the number of workers is from 1 to 512"):
+    with pytest.raises(InputError, match="the number of workers must be from 1 to 512"):
         site(text)
 
 
@@ -303,7 +305,7 @@ def test_a_worker_without_a_trace_says_so(experiment: Experiment, tmp_path: Path
     known = digests([str(trace)])
     assert why() == ""
     trace.write_text("time,rate\n0s,20mbit\n")
-    assert why() == f"the file {trace} is not there, or is another one"
+    assert why() == f"the file {trace} is missing, or differs from the original"
 
 
 @pytest.mark.parametrize(

@@ -146,14 +146,14 @@ def test_commits_of_a_kernel_are_built_and_one_that_is_not_is_passed_over(
         (builds.of_tree(Path(source)) / builds.LOG).write_text(f"of {version}\n")
         watcher.step(f"compiling {version}")
         if version == "broken":
-            raise MachineError("the kernel was not built: it is broken")
+            raise MachineError("the build of the kernel failed: it is broken")
 
     monkeypatch.setattr(places, "build", build)
     options = ("--tree", str(tree), "--python", str(interpreter))
     done = invoke(*arguments(commits, *options))
     assert done.exit_code == 0, done.output
     assert f"the first commit that is worse: {commits[4][:9]} Version 4 is 0.5" in done.stdout
-    assert "skip: the kernel was not built: it is broken; see" in done.stderr
+    assert "skip: the build of the kernel failed: it is broken; see" in done.stderr
     assert "compiling broken" in done.stderr
     (folder,) = (tmp_path / "out").iterdir()
     assert (folder / f"02-{commits[2][:9]}" / "build.log").read_text() == "of broken\n"
@@ -202,17 +202,23 @@ def test_ends_that_do_not_differ_are_2_and_shown(project):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (["--good", "HEAD~1"], "the experiment comes after --: testbed bisect"),
+        (["--good", "HEAD~1"], "give the experiment after --: testbed bisect"),
         (["--good", "HEAD~1", "--", "nowhere.yaml"], "there is no experiment nowhere.yaml"),
         (["--good", "nowhere", "--", "FILE"], "has no commit nowhere"),
         (["--good", "HEAD", "--", "FILE"], "--good and --bad are the same commit"),
         (["--", "FILE"], "--good is missing"),
-        (["--good", "HEAD~1", "--", "FILE", "--results=x"], "--results: a search of commits"),
+        (
+            ["--good", "HEAD~1", "--", "FILE", "--results=x"],
+            "--results is not allowed: a search of",
+        ),
         (["--good", "HEAD~1", "--tree", "..", "--", "FILE"], "not a git repository"),
-        (["--kernels", "uml:6.1", "--", "FILE"], "two machines or more"),
-        (["--kernels", "uml:6.1,vax:1", "--", "FILE"], "'vax' is no kind of machine"),
-        (["--kernels", "uml:6.1,uml:7.3", "--", "FILE", "--sim"], "--sim: a search of machines"),
-        (["--resume", "nowhere"], "nowhere is no folder of a search"),
+        (["--kernels", "uml:6.1", "--", "FILE"], "two or more different machines"),
+        (["--kernels", "uml:6.1,vax:1", "--", "FILE"], "'vax' is not a machine"),
+        (
+            ["--kernels", "uml:6.1,uml:7.3", "--", "FILE", "--sim"],
+            "--sim is not allowed: a search of",
+        ),
+        (["--resume", "nowhere"], "nowhere is not the folder of a search"),
         (["--resume", ".", "--good", "HEAD"], "--resume continues a search without changes"),
     ],
 )
@@ -230,7 +236,7 @@ def test_an_interpreter_that_is_not_there_is_one_line_and_2(project):
     assert done.exit_code == 2
     assert done.stderr.splitlines()[-1] == (
         "testbed: /nowhere/python cannot be used: No such file or directory; "
-        "--python names the interpreter of the steps"
+        "choose the interpreter of the steps with --python"
     )
     assert git(Path.cwd(), "worktree", "list").count("\n") <= 1
 

@@ -32,11 +32,11 @@ def test_an_override_of_a_parameter_leaves_it_one(read):
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("repetition", r"--set repetition: names nothing.*'repetitions'"),
+        ("repetition", r"--set repetition: does not exist.*'repetitions'"),
         ("workload.sise", "unknown key"),
         ("links.wify.delay", "there is no 'wify'"),
-        ("events[0].at", "names nothing"),
-        ("", "--set : names nothing"),
+        ("events[0].at", "does not exist"),
+        ("", "--set : does not exist"),
     ],
 )
 def test_mistakes_on_the_command_line(read, path, message):
@@ -45,7 +45,7 @@ def test_mistakes_on_the_command_line(read, path, message):
 
 
 def test_a_case_on_the_command_line_has_a_name(read):
-    with pytest.raises(InputError, match="--set case: names nothing"):
+    with pytest.raises(InputError, match="--set case: does not exist"):
         read(EXPERIMENT + "cases: {far: {links.wifi.delay: 5ms}}\n", values=[("case", "[far]")])
 
 
@@ -79,7 +79,9 @@ def test_what_is_wrong_in_another_axis_of_the_file_is_not(read):
     ],
 )
 def test_an_option_that_meets_what_another_made_is_named(read, values, more):
-    with pytest.raises(InputError, match=f"^--set {values[-1][0]}: .* by now, not a mapping"):
+    with pytest.raises(
+        InputError, match=f"^--set {values[-1][0]}: .* after earlier options, not a mapping"
+    ):
         read(EXPERIMENT + more, values=values)
 
 

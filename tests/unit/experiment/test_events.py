@@ -131,7 +131,7 @@ def test_flags_of_an_endpoint_change_and_the_others_stay():
 @pytest.mark.parametrize(
     ("event", "message"),
     [
-        ("set_endpoint: {interface: lte}", "no flag is named; write backup: true"),
+        ("set_endpoint: {interface: lte}", "no flag is given; write backup: true"),
         (
             "add_endpoint: {interface: lte, flags: [subflow]}",
             "10.0.2.1 at 'client' is an endpoint at that time; its id is 2",

@@ -26,7 +26,7 @@ from tests.experiment_text import EXPERIMENT
         ("pcap: [client.wlan]", r"try.yaml:3: pcap\[0\]: there is no interface 'client.wlan'"),
         ("wire: hardware", r"try.yaml:3: wire: invalid enum value 'hardware'"),
         ("matrix: {links.wify.delay: [1ms]}", r"try.yaml:3: matrix.*there is no 'wify'.*'wifi'"),
-        ("matrix: {repetitions: [1, 2]}", r"try.yaml:3: .*no path of the topology or of a flow"),
+        ("matrix: {repetitions: [1, 2]}", r"try.yaml:3: .*not a path of the topology or of a flow"),
         ("matrix: {links.wifi.delay: [1ms, -5ms]}", r"try.yaml:3: matrix\..*: .*-5ms.*negative"),
         ("matrix: {workload.size: []}", r"try.yaml:3: matrix."),
         (
@@ -42,11 +42,11 @@ from tests.experiment_text import EXPERIMENT
         ("events: [{at: 1s, link: wifi, set: {los: 1%}}]", r"try.yaml:3: events\[0\]: .*los"),
         (
             "events: [{at: 1s, link: wifi}]",
-            r"try.yaml:3: events\[0\]: .*one action, this one has 0",
+            r"try.yaml:3: events\[0\]: .*one action, but this one has 0",
         ),
-        ("events: [{at: 1s, node: client, state: down}]", r"'state' is no action of a node"),
+        ("events: [{at: 1s, node: client, state: down}]", r"'state' is not an action of a node"),
         ("events: [{at: 1s, state: down}]", r"either a link or a node"),
-        ("events: [{at: 1s, link: wifi, state: up, toward: client}]", r"goes with 'set' only"),
+        ("events: [{at: 1s, link: wifi, state: up, toward: client}]", r"goes only with 'set'"),
         ("events: [{at: soon, link: wifi, state: up}]", r"try.yaml:3: events\[0\].*'soon'"),
         ("events: [{at: 1s, node: nobody, run: ['true']}]", r"3: .*'nobody' is not a node"),
         ("expect: [{metric: goodput, stack: tcp}]", r"try.yaml:3: expect\[0\].*at_least"),
@@ -89,13 +89,13 @@ from tests.experiment_text import EXPERIMENT
             r"try.yaml:3: events\[0\].*no.trace",
         ),
         ("matrix: {links.wifi.trace: [no.trace]}", r"try.yaml:3: matrix.*no.trace"),
-        ("cases: {far: {wifi.delay: 5ms}}", r"try.yaml:3: cases.far.*is no path of the topology"),
+        ("cases: {far: {wifi.delay: 5ms}}", r"try.yaml:3: cases.far.*is not a path of"),
         ("cases: {far: {links.wlan.delay: 5ms}}", r"try.yaml:3: cases\.far: case = far: .*'wlan'"),
         ("cases: {far: {}}", r"try.yaml:3: cases.far"),
         ("cases: {far: {a..trace: x}}", r"try.yaml:3: cases.far.\"a..trace\": .*is not a path"),
         ("matrix: {.: [1]}", r'try.yaml:3: matrix.".": \'.\' is not a path'),
-        ("machines: [uml:7.3, zebra]", r"try.yaml:3: machines\[1\]: 'zebra' is no kind of machine"),
-        ("machines: ['uml:']", r"try.yaml:3: machines\[0\]: uml: which kernel"),
+        ("machines: [uml:7.3, zebra]", r"try.yaml:3: machines\[1\]: 'zebra' is not a machine"),
+        ("machines: ['uml:']", r"try.yaml:3: machines\[0\]: uml: the kernel is missing"),
         ("machines: [host, host]", r"try.yaml:3: machines\[1\]: machine 'host' is listed twice"),
         ("machines: [uml:../linux]", r"try.yaml:3: machines\[0\]: '../linux' is not an absolute"),
         ("stacks: [userspace/tcp]", r"stacks\[0\]: userspace speaks mptcp and tcp tcp"),
@@ -169,7 +169,7 @@ def test_mistakes_in_the_workload(read, old, new, message):
 def test_an_event_after_the_end_could_never_be_played(read):
     text = EXPERIMENT.replace("size: 1MB", "duration: 5s")
     assert read(text + "events: [{at: 4s, link: wifi, state: down}]\n").spec.events
-    with pytest.raises(InputError, match=r"is at 5s, when the flows are over \(5s\)"):
+    with pytest.raises(InputError, match=r"is at 5s, after the end of the flows \(5s\)"):
         read(text + "events: [{at: 5s, link: wifi, state: down}]\n")
 
 

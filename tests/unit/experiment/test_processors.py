@@ -18,8 +18,8 @@ def emulated(monkeypatch):
     [
         (0.5, 5.0, None),
         (0.84, 8.4, None),
-        (0.85, 5.0, "the emulated processors had no rest 85% of the time"),
-        (0.5, 9.5, "the emulated processor of the source had no rest 95% of the time"),
+        (0.85, 5.0, "the emulated processors was busy 85% of the time"),
+        (0.5, 9.5, "the emulated processor of the source was busy 95% of the time"),
     ],
 )
 def test_emulated_processors_without_rest_are_a_reason(emulated, busy, cpu_source_s, who):

@@ -58,7 +58,7 @@ def test_programs_run_on_ours_at_either_end_with_parameters(planned, workload, s
     "stack", ["tcp(nodelay=true)", "userspace-tcp/tcp(nodelay=true)", "mptcp(send_buffer=1MB)"]
 )
 def test_options_of_the_kernel_s_sockets_do_not_reach_programs(planned, workload, stack):
-    with pytest.raises(InputError, match=f"{workload}: programs set the options of the kernel's"):
+    with pytest.raises(InputError, match=f"{workload}: programs set the socket options"):
         planned(workload, stack)
 
 

@@ -38,10 +38,10 @@ def test_each_line_is_a_case(tmp_path):
 @pytest.mark.parametrize(
     ("table", "line", "message"),
     [
-        ("case,links.wifi.rate\na,1mbit,2\n", 2, "has 3 columns, the first line 2"),
-        ("case,links.wifi.rate\na,1mbit\na,2mbit\n", 3, "there is a case 'a' already"),
-        ("name,links.wifi.rate\n", 1, "the first column is 'case'"),
-        ("", 1, "the first column is 'case'"),
+        ("case,links.wifi.rate\na,1mbit,2\n", 2, "has 3 columns, but the first line has 2"),
+        ("case,links.wifi.rate\na,1mbit\na,2mbit\n", 3, "there is already a case 'a'"),
+        ("name,links.wifi.rate\n", 1, "the first column must be 'case'"),
+        ("", 1, "the first column must be 'case'"),
         ('case,links.wifi.rate\n"a,1mbit\n', 2, "unexpected end of data"),
     ],
 )

@@ -89,7 +89,7 @@ def bzimage(release):
 def test_what_is_no_kernel_is_refused(tmp_path):
     path = tmp_path / "vmlinux"
     path.write_bytes(b"\x7fELF" + bytes(0x400))
-    with pytest.raises(InputError, match="no bzImage"):
+    with pytest.raises(InputError, match="is not a bzImage"):
         kernels.at_hand(str(path))
 
 
@@ -147,7 +147,7 @@ def test_a_guest_s_exit_status_is_its_program_s(tmp_path):
     [
         ("", "did not start"),
         ("up\n", "ended before its program did"),
-        ("up\nfull\nexit 1\n", "no room left"),
+        ("up\nfull\nexit 1\n", "has no memory left"),
         ("up\nexit 137\n", "killed its program"),
     ],
 )

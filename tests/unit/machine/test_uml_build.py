@@ -86,7 +86,7 @@ def test_an_unknown_version_is_refused_with_those_there_are(monkeypatch, tmp_pat
     monkeypatch.setattr(packages, "search", lambda _: ["linux-source-6.1", "linux-source-6.12"])
     done = CliRunner().invoke(application, ["machine", "build", "uml", "--source", "debian:6.2"])
     assert done.exit_code == 2
-    assert done.stderr == ("testbed: Debian has no source of Linux '6.2'; there are 6.1, 6.12\n")
+    assert done.stderr == ("testbed: Debian has no source of Linux '6.2'; available: 6.1, 6.12\n")
     assert not (tmp_path / "testbed").exists()
 
 

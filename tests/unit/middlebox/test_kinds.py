@@ -221,7 +221,7 @@ def test_the_box_does_what_it_says(tmp_path: Path) -> None:
     found = {record["stack"]: record for record in map(_run, tmp_path.rglob("run.json"))}
     assert found["userspace-tcp"]["status"] == "ok"
     assert found["userspace"]["status"] == "invalid"
-    assert found["userspace"]["reason"] == "mptcp was to run, but server saw tcp"
+    assert found["userspace"]["reason"] == "mptcp was expected, but server used tcp"
 
 
 def _run(path: Path) -> dict[str, Any]:

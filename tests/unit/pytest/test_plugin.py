@@ -196,7 +196,7 @@ def test_a_simulation_skips_what_it_cannot_run(project: Path) -> None:
 
 
 def test_a_test_runs_an_experiment_on_one_machine_that_is_one(output: str) -> None:
-    assert "InputError: 'vm' is no kind of machine" in failure(output, "test_no_machine")
+    assert "InputError: 'vm' is not a machine" in failure(output, "test_no_machine")
     said = failure(output, "test_several_machines")
     assert "names several machines (uml:6.1, uml:7.3), and a test runs it on one" in said
 

@@ -327,7 +327,7 @@ def test_a_folder_of_a_newer_version_is_not_misread(store):
     content = msgspec.json.decode((store.path / "experiment.json").read_bytes())
     newer = msgspec.json.encode(content | {"schema": SCHEMA + 1})
     (store.path / "experiment.json").write_bytes(newer)
-    with pytest.raises(StoreError, match="read it with a newer one"):
+    with pytest.raises(StoreError, match="use a newer testbed"):
         store.experiment()
 
 

@@ -95,7 +95,7 @@ def test_neighbours_need_no_step(repo):
 def test_a_good_end_after_the_bad_one_is_told(repo):
     with worktree(repo) as tree:
         good, bad = ends(repo)
-        with pytest.raises(InputError, match="is --good an ancestor of --bad"):
+        with pytest.raises(InputError, match="check that --good is an ancestor of --bad"):
             Commits(tree, bad, good, log=tree.parent / "git.log").start(())
 
 

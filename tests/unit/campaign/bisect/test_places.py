@@ -41,7 +41,9 @@ def test_a_kernel_is_built_of_the_commit_and_run(kernel, monkeypatch, tmp_path):
         (builds.of_tree(kernel) / "build.log").write_text(f"it is {version}\n")
         if version == "broken":
             hint = "see the log of the cache"
-            raise MachineError(f"the kernel was not built: {kernel}/one.c:1: error", hint=hint)
+            raise MachineError(
+                f"the build of the kernel failed: {kernel}/one.c:1: error", hint=hint
+            )
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(places, "build", build)
@@ -55,7 +57,7 @@ def test_a_kernel_is_built_of_the_commit_and_run(kernel, monkeypatch, tmp_path):
     assert start.environment["PYTHONPATH"].startswith(str(HERE))
     log = tmp_path / "build.log"
     assert log.read_text() == "it is one\n"
-    with pytest.raises(places.UnusableError, match=f"was not built: one.c:1: error; see {log}"):
+    with pytest.raises(places.UnusableError, match=f"kernel failed: one.c:1: error; see {log}"):
         place.ready(bad, tmp_path)
     assert log.read_text() == "it is broken\n"
 

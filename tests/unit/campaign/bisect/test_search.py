@@ -188,5 +188,5 @@ def test_an_end_that_cannot_be_measured_ends_the_search(tmp_path, end, error):
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path):
-    with pytest.raises(InputError, match="is no folder of a search"):
+    with pytest.raises(InputError, match="is not the folder of a search"):
         model.read(tmp_path)
