@@ -108,7 +108,7 @@ class Finder:
 
     def _look(self) -> Status:
         if self._choice not in _CHOICES:
-            raise ImportError(f"{VARIABLE}={self._choice}: it is one of {', '.join(_CHOICES)}")
+            raise ImportError(f"{VARIABLE}={self._choice}: it must be one of {', '.join(_CHOICES)}")
         if self._choice == "no":
             return Status(INTERPRETED, f"{VARIABLE}=no")
         try:
@@ -120,8 +120,8 @@ class Finder:
         if others:
             more = f" and {len(others) - 1} more" if len(others) > 1 else ""
             why = (
-                f"the compiled modules are not used, as they are of other sources: {others[0]}"
-                f"{more} changed since; `make compile` makes them anew, `make clean` removes them"
+                f"the compiled modules are not used, because {others[0]}{more} has changed; "
+                "`make compile` makes them again, `make clean` removes them"
             )
             return Status(INTERPRETED, why, stale=True)
         return Status(COMPILED, f"by mypyc, for {self._place.name}")

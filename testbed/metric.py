@@ -68,5 +68,5 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
             raise InputError(
-                f"{self.name!r} is not the name of a metric", hint="for example: longest_gap"
+                f"{self.name!r} is not a valid name for a metric", hint="for example: longest_gap"
             )

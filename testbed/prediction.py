@@ -75,7 +75,7 @@ def address_of(topology: Topology, node: str, family: Family, link: str | None =
     interfaces = topology.node(node).interfaces
     if link is not None and all(interface.link != link for interface in interfaces):
         hint = nearest(link, [interface.link for interface in interfaces])
-        raise InputError(f"{node!r} is not at a link {link!r}", hint=hint)
+        raise InputError(f"{node!r} is not an end of a link {link!r}", hint=hint)
     for interface in interfaces:
         if link in (None, interface.link):
             for address in interface.addresses:
@@ -116,7 +116,7 @@ def subflows(
     forwarding = forwarding or Forwarding(topology)
     source = forwarding.source(client, dialled)
     if source is None or not forwarding.connects(source, dialled):
-        raise InputError(f"{client!r} has no way to {dialled} of {server!r}")
+        raise InputError(f"{client!r} has no route to {dialled} of {server!r}")
     ends = _ends(forwarding, topology.node(client), topology.node(server), source, dialled)
     if dict(ends[1].node.sysctls).get(ALLOW_JOIN) == "0":
         ends[0].deny_joins()

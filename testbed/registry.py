@@ -108,7 +108,7 @@ class Registry(Generic[T]):
         :raises InputError: another entry has the name.
         """
         if self._entries.setdefault(name, entry) is not entry:
-            raise InputError(f"there is a {self._kind} {name!r} already: give yours another name")
+            raise InputError(f"the {self._kind} {name!r} already exists: choose another name")
 
     def find(self, name: str) -> T:
         """Return the entry of a name, from this package or from another one.
@@ -176,10 +176,10 @@ class Registry(Generic[T]):
     def _load(self, name: str, found: list[Plugin]) -> None:
         first = found[0]
         if name in self._entries:
-            error = first.error(f"there is a {self._kind} of this name already")
+            error = first.error(f"a {self._kind} of this name already exists")
         elif len(found) > 1:
             others = " and ".join(f"{it.distribution} {it.version}" for it in found[1:])
-            error = first.error(f"{others} adds a {self._kind} of this name, too")
+            error = first.error(f"{others} also adds a {self._kind} of this name")
         else:
             try:
                 entry = self._accept(name, pkgutil.resolve_name(first.value))
@@ -216,10 +216,10 @@ def making(kind: str, protocol: type) -> Callable[[str, Any], Any]:
 
     def accept(_: str, found: Any) -> Any:
         if not callable(found):
-            raise TypeError(f"{found!r} makes no {kind}: it cannot be called")
+            raise TypeError(f"{found!r} cannot make a {kind}: it is not callable")
         lacking = [name for name in methods if isinstance(found, type) and not hasattr(found, name)]
         if lacking:
-            raise TypeError(f"{found.__name__!r} is no {kind}: it lacks {', '.join(lacking)}")
+            raise TypeError(f"{found.__name__!r} is not a {kind}: it lacks {', '.join(lacking)}")
         return found
 
     return accept

@@ -69,7 +69,7 @@ def wrong_name(key: str, value: str) -> InputError | None:
     if part.loaded is None:
         return InputError(f"this kernel has no {part.kind} {value!r}", hint=taken(key))
     if value in _words(part.loaded):
-        wrong = f"this kernel keeps the {part.kind} {value!r} to its first namespace"
+        wrong = f"this kernel allows the {part.kind} {value!r} only in its first namespace"
         return InputError(wrong, hint=taken(key))
     return None  # the kernel may load it
 
@@ -77,7 +77,7 @@ def wrong_name(key: str, value: str) -> InputError | None:
 def taken(key: str) -> str | None:
     """Return a hint: the names that a sysctl accepts in a namespace, if the kernel lists them."""
     names = _words(_PARTS[key].names) if key in _PARTS else []
-    return f"nodes can have: {', '.join(names)}" if names else None
+    return f"available in nodes: {', '.join(names)}" if names else None
 
 
 def _words(key: str) -> list[str]:

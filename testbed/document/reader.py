@@ -73,7 +73,7 @@ class _Builder:
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
                 if documents > 1:
-                    raise self._error("holds more than one document", event, "")
+                    raise self._error("contains more than one document", event, "")
                 data = self._value(next(events), events, "", 0)
         return data
 
@@ -93,7 +93,7 @@ class _Builder:
         else:
             data = self._scalar(event, path)
         if self._values > MAX_VALUES:
-            raise self._error(f"holds more than {MAX_VALUES} values", event, "")
+            raise self._error(f"contains more than {MAX_VALUES} values", event, "")
         anchor = getattr(event, "anchor", None)
         if anchor is not None:
             self._anchors[anchor] = (data, self._values - before)
@@ -117,7 +117,7 @@ class _Builder:
             inner = f"{path}.{step}" if path else step
             if key.value in data:
                 first = self.lines[inner]
-                raise self._error("stands here twice", key, inner, f"it is on line {first} already")
+                raise self._error("appears twice", key, inner, f"it is already on line {first}")
             self.lines[inner] = _line(key)
             data[key.value] = self._value(next(events), events, inner, depth + 1)
         return data

@@ -145,12 +145,12 @@ def read(text: bytes, description: str = "", *, thinking: bool = True) -> PageSp
     try:
         har = msgspec.json.decode(text.removeprefix(codecs.BOM_UTF8), type=_Har)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"it is no recording in HAR: {error}") from None
+        raise InputError(f"it is not a recording in HAR: {error}") from None
     entries = sorted(filter(_counts, har.log.entries), key=lambda entry: entry.began_s)
     if not entries:
-        raise InputError("nothing was loaded over HTTP in it")
+        raise InputError("it contains no object that was loaded over HTTP")
     if len(entries) > MAX_OBJECTS:
-        raise InputError(f"it has {len(entries)} objects; at most {MAX_OBJECTS}")
+        raise InputError(f"it has {len(entries)} objects; the maximum is {MAX_OBJECTS}")
     return PageSpec(description=description, objects=tuple(_Reading(entries, thinking).objects()))
 
 

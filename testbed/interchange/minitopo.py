@@ -101,16 +101,16 @@ def read(topology: Path, experiment: Path | None = None) -> Imported:
             f"topoType {kind.value!r} has no counterpart",
             file=topology,
             line=kind.number,
-            hint="MultiIf has: a client, a router and a server",
+            hint="only MultiIf has one: a client, a router and a server",
         )
     paths = list(_paths(topology, lines))
     if not any(path.side == "c2r" for path in paths):
-        raise InputError("there is no path", file=topology, hint="write path_c2r_0:10,20,4")
+        raise InputError("it has no path", file=topology, hint="write path_c2r_0:10,20,4")
     events = list(_events(topology, lines, paths, notes))
     network = _network(values, paths)
     if experiment is None:
         if events:
-            what = "changes in time belong to an experiment: name minitopo's experiment file too"
+            what = "changes over time belong to an experiment: give minitopo's experiment file, too"
             notes.append(Note("netemAt", what))
         data = network
     else:
@@ -150,7 +150,7 @@ def _paths(file: Path, lines: list[_Line]) -> Iterator[_Path]:
         except ValueError as error:
             hint = "write delay,queue,rate or delay,rate: milliseconds, packets, Mbit/s"
             raise InputError(
-                f"{line.value!r} is no path: {error}", file=file, line=line.number, hint=hint
+                f"{line.value!r} is not a path: {error}", file=file, line=line.number, hint=hint
             ) from None
 
 

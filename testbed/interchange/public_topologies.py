@@ -70,7 +70,7 @@ def read_topology_zoo(text: str, file: str) -> Graph:
     try:
         graph: Any = nx.parse_graphml(text)
     except Exception as error:  # networkx and expat have no common class
-        raise InputError(f"is no GraphML: {error}", file=file) from None
+        raise InputError(f"is not GraphML: {error}", file=file) from None
     if not graph.number_of_nodes():
         raise InputError("has no nodes", file=file)
     names = _names({key: str(data.get("label") or key) for key, data in graph.nodes(data=True)})
@@ -92,11 +92,11 @@ def read_rtt_matrix(text: str, file: str) -> Graph:
     """
     rows = [row for row in csv.reader(io.StringIO(text)) if any(cell.strip() for cell in row)]
     if len(rows) < 3:
-        raise InputError("has no two rows of round-trip times", file=file)
+        raise InputError("has fewer than two rows of round-trip times", file=file)
     columns = [cell.strip() for cell in rows[0][1:]]
     labels = [row[0].strip() for row in rows[1:]]
     if columns != labels:
-        message = "the names of the columns are not those of the rows"
+        message = "the columns and the rows have different names"
         raise InputError(message, file=file, line=1)
     names = _names({label: label for label in labels})
     times = {
@@ -195,5 +195,5 @@ def _milliseconds(cell: str, file: str, line: int) -> float | None:
     except ValueError:
         value = math.nan
     if not 0 <= value < math.inf:
-        raise InputError(f"{text!r} is no time in ms", file=file, line=line)
+        raise InputError(f"{text!r} is not a time in ms", file=file, line=line)
     return value

@@ -112,7 +112,7 @@ def read(text: str, kind: str | None = None, *, step_s: float = 0.1) -> list[Row
     else:
         rows = _played(text) or list(_csv(text))
     if not rows:
-        raise InputError(f"there is nothing of {kind} in it")
+        raise InputError(f"it contains nothing of {kind}")
     for before, row in itertools.pairwise([None, *rows]):
         if row is not None:
             _check(before, row)
@@ -144,12 +144,12 @@ def as_mahimahi(rows: list[Row]) -> str:
     :raises InputError: the rows have no rate, or it is too low for one opportunity.
     """
     if any(row.rate_mbit is None for row in rows):
-        raise InputError("mahimahi's traces are of rates, and there is none in it")
+        raise InputError("mahimahi's traces need rates, and it has none")
     lasting = [(row.rate_mbit or 0.0, row.time_s, until_s) for row, until_s in spells(rows)]
     count = sum(rate * 1e6 / 8 / OPPORTUNITY * (end - begin) for rate, begin, end in lasting)
     if count > _MAX_OPPORTUNITIES:
-        most = f"and {_MAX_OPPORTUNITIES:,} are the most"
-        raise InputError(f"it has {count:,.0f} opportunities, {most}", hint="write CSV")
+        most = f"the maximum is {_MAX_OPPORTUNITIES:,}"
+        raise InputError(f"it has {count:,.0f} opportunities; {most}", hint="write CSV")
     lines: list[str] = []
     credit = 0.0
     for rate, begin_s, end_s in lasting:
@@ -184,7 +184,7 @@ def _kind(text: str) -> str:
         return "ping"
     if "," in first or ";" in first or "\t" in first:
         return "csv"
-    raise InputError("it is not clear what this is", hint=f"--from {'|'.join(FORMATS)}")
+    raise InputError("its format is not clear", hint=f"give it with --from {'|'.join(FORMATS)}")
 
 
 def _mahimahi(text: str, step_s: float) -> Iterator[Row]:
@@ -203,7 +203,7 @@ def _mahimahi(text: str, step_s: float) -> Iterator[Row]:
         return
     if last // step_ms >= _MAX_ROWS:
         raise InputError(
-            f"it lasts for {last} ms, over {_MAX_ROWS:,} rows", hint="give longer rows by --step"
+            f"it lasts for {last} ms, over {_MAX_ROWS:,} rows", hint="set longer rows with --step"
         )
     for step in range((last - 1) // step_ms + 1):
         lasts_ms = min(step_ms, last - step * step_ms)
@@ -216,20 +216,20 @@ def _iperf3(text: str) -> Iterator[Row]:
     try:
         document: Any = json.loads(text)
     except json.JSONDecodeError as error:
-        raise InputError(f"no JSON: {error.msg}", line=error.lineno) from None
+        raise InputError(f"not JSON: {error.msg}", line=error.lineno) from None
     except RecursionError:
-        raise InputError("no output of iperf3: it is nested too deeply") from None
+        raise InputError("not output of iperf3: it is nested too deeply") from None
     hint = "write it with iperf3 --json"
     intervals = document.get("intervals") if isinstance(document, dict) else None
     if not isinstance(intervals, list):
-        raise InputError("no output of iperf3: it has no intervals", hint=hint)
+        raise InputError("not output of iperf3: it has no intervals", hint=hint)
     for number, interval in enumerate(intervals):
         try:
             total = interval["sum"]
             yield Row(time_s=float(total["start"]), rate_mbit=total["bits_per_second"] / 1e6)
         except (KeyError, TypeError, ValueError):
             what = f"intervals[{number}] has no sum with start and bits_per_second"
-            raise InputError(f"no output of iperf3: {what}", hint=hint) from None
+            raise InputError(f"not output of iperf3: {what}", hint=hint) from None
 
 
 def _ping(text: str, step_s: float) -> Iterator[Row]:
@@ -316,10 +316,12 @@ def _csv(text: str) -> Iterator[Row]:
     known = [column for column in columns if column]
     names = [name for name, _ in known]
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise InputError(f"two columns stand for {twice}", line=number, hint="take one of them out")
+        raise InputError(f"two columns give {twice}", line=number, hint="remove one of them")
     if "time_s" not in names or len(known) < 2:
         hint = "it needs columns like time_s, rate_mbit, delay_ms, rtt_ms, loss_percent"
-        raise InputError("no column of time, or nothing beside it", line=number, hint=hint)
+        raise InputError(
+            "the column of time is missing, or every other column", line=number, hint=hint
+        )
     zero: float | None = None
     before: Row | None = None
     for number, line in lines[1:]:
@@ -402,13 +404,13 @@ def _amount(name: str, text: str, scale: float) -> float:
     if name == "rate_mbit":
         if _OCTETS.search(text):
             hint = "write it like 8mbit"
-            raise InputError(f"{text!r} is octets in tc(8) and bits elsewhere", hint=hint)
+            raise InputError(f"{text!r} means octets in tc(8) and bits elsewhere", hint=hint)
         return parse_rate(text) / 1e6
     if name == "loss_percent":
         return parse_percent(text) * 100
     if name in ("time_s", "delay_ms", "rtt_ms"):
         return parse_time(text) / (1e9 if name == "time_s" else 1e6)
-    raise InputError(f"{text!r} is no number")
+    raise InputError(f"{text!r} is not a number")
 
 
 def _number(value: float | str) -> str:

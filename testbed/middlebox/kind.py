@@ -42,7 +42,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
         """
         if node not in (self.a, self.b):
             raise InputError(
-                f"{node!r} is at no end of the link: {self.a!r} and {self.b!r} are",
+                f"{node!r} is not an end of the link; its ends are {self.a!r} and {self.b!r}",
                 hint=nearest(node, (self.a, self.b)),
             )
         return "a" if node == self.a else "b"

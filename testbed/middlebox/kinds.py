@@ -23,9 +23,9 @@ __all__ = ["KINDS", "Kind", "Options", "Site", "addresses", "boxes", "check"]
 
 def _accept(_: str, found: Any) -> Kind:
     if not isinstance(found, Kind):
-        raise TypeError(f"{found!r} is no Kind of middlebox")
+        raise TypeError(f"{found!r} is not a Kind of middlebox")
     if not isinstance(found.options, type) or not issubclass(found.options, Options):
-        raise TypeError(f"its options are {found.options!r}, no subclass of Options")
+        raise TypeError(f"its options are {found.options!r}, which is not a subclass of Options")
     return found
 
 

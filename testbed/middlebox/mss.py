@@ -17,7 +17,7 @@ class ClampMssOptions(Options, frozen=True, kw_only=True):
     """Lowers the MSS that SYNs announce."""
 
     mss: Annotated[
-        int, msgspec.Meta(ge=1, le=65_535, description="The most that passes, in octets.")
+        int, msgspec.Meta(ge=1, le=65_535, description="The largest MSS that passes, in octets.")
     ]
     toward: Toward = None
 

@@ -24,16 +24,14 @@ _TIMEOUT_NS: Final = parse_time(_TIMEOUT)
 class NatOptions(Options, frozen=True, kw_only=True):
     """Translates addresses and ports."""
 
-    public: Annotated[str, msgspec.Meta(description="The address that hosts outside see.")]
-    outside: Annotated[
-        str, msgspec.Meta(description="The node at the end of the link that is outside.")
-    ]
+    public: Annotated[str, msgspec.Meta(description="The public address, which hosts outside see.")]
+    outside: Annotated[str, msgspec.Meta(description="The node at the outside end of the link.")]
     timeout: Annotated[
         str,
-        msgspec.Meta(description="How long a translation is kept that nothing uses: 30s."),
+        msgspec.Meta(description="How long an unused translation is kept, for example 30s."),
     ] = _TIMEOUT
     first_port: Annotated[
-        int, msgspec.Meta(ge=1, le=_LAST_PORT, description="The lowest port it gives.")
+        int, msgspec.Meta(ge=1, le=_LAST_PORT, description="The lowest port that it assigns.")
     ] = FIRST_PORT
 
     def __post_init__(self) -> None:

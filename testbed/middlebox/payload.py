@@ -19,11 +19,14 @@ from testbed.packet.sequence import BITS_32, expand
 class RewritePayloadOptions(Options, frozen=True, kw_only=True):
     """Puts one text in place of another in what goes to the node ``toward``."""
 
-    find: Annotated[str, msgspec.Meta(min_length=1, description="The text.")]
-    replace: Annotated[str, msgspec.Meta(description="What takes its place, of any length.")]
-    toward: Annotated[str, msgspec.Meta(description="The node that gets the changed stream.")]
+    find: Annotated[str, msgspec.Meta(min_length=1, description="The text to replace.")]
+    replace: Annotated[str, msgspec.Meta(description="The replacement, of any length.")]
+    toward: Annotated[str, msgspec.Meta(description="The node that receives the changed stream.")]
     after: Annotated[
-        int, msgspec.Meta(ge=0, description="Octets of the stream that pass as they are.")
+        int,
+        msgspec.Meta(
+            ge=0, description="The number of octets at the start of the stream that pass unchanged."
+        ),
     ] = 0
 
 

@@ -20,9 +20,11 @@ _NS_BITS: Final = 8 * 10**9  # the time for a token of one octet at 1 bit/s, in 
 class PolicerOptions(Options, frozen=True, kw_only=True):
     """Drops segments that exceed a rate; each direction has its own."""
 
-    rate: Annotated[str | int, msgspec.Meta(description="Of IP packets, in tc's grammar: 10mbit.")]
+    rate: Annotated[
+        str | int, msgspec.Meta(description="The rate of IP packets, in tc's grammar: 10mbit.")
+    ]
     burst: Annotated[
-        str | int, msgspec.Meta(description="What may come at once: the bucket's octets, as 32kb.")
+        str | int, msgspec.Meta(description="The size of the bucket in octets, for example 32kb.")
     ] = "32kb"
     toward: Toward = None
 

@@ -19,9 +19,10 @@ class ReplayOptions(Options, frozen=True, kw_only=True):
     """Sends copies of some segments again."""
 
     chance: Annotated[
-        float, msgspec.Meta(ge=0, le=1, description="Of each segment, from 0 to 1.")
+        float,
+        msgspec.Meta(ge=0, le=1, description="The probability for each segment, from 0 to 1."),
     ] = 0.1
-    delay: Annotated[str, msgspec.Meta(description="After which the copy is sent.")] = "1s"
+    delay: Annotated[str, msgspec.Meta(description="The time after which the copy is sent.")] = "1s"
     where: Where = "all"
     toward: Toward = None
 

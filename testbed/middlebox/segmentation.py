@@ -25,7 +25,9 @@ class SegmentOptions(Options, frozen=True, kw_only=True):
     size: Annotated[
         int,
         msgspec.Meta(
-            ge=1, le=65_535, description="The most octets of payload of a segment behind the box."
+            ge=1,
+            le=65_535,
+            description="The largest payload of a segment behind the box, in octets.",
         ),
     ]
     toward: Toward = None

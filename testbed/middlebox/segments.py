@@ -51,7 +51,7 @@ WHERE: Final[dict[str, Matches]] = {
 Where = Annotated[
     Literal["syn", "syn_ack", "handshake", "data", "all"],
     msgspec.Meta(
-        description="On which segments: syn (SYN without ACK), syn_ack, handshake (both), data "
+        description="The affected segments: syn (SYN without ACK), syn_ack, handshake (both), data "
         "(all without SYN) or all."
     ),
 ]
@@ -84,7 +84,7 @@ OPTIONS: Final[dict[str, OptionKinds]] = {
 }
 OptionNames = Annotated[
     tuple[str, ...],
-    msgspec.Meta(min_length=1, description=f"Which TCP options: {', '.join(OPTIONS)}."),
+    msgspec.Meta(min_length=1, description=f"The TCP options: {', '.join(OPTIONS)}."),
 ]
 
 

@@ -37,10 +37,10 @@ class SynProxyOptions(Options, frozen=True, kw_only=True):
 
     protects: Annotated[str, msgspec.Meta(description="The node at the server's end of the link.")]
     mss: Annotated[
-        int, msgspec.Meta(ge=64, le=65_495, description="The MSS that it tells clients.")
+        int, msgspec.Meta(ge=64, le=65_495, description="The MSS that it announces to clients.")
     ] = 1400
     window_scale: Annotated[
-        int, msgspec.Meta(ge=0, le=14, description="The shift of windows that it tells clients.")
+        int, msgspec.Meta(ge=0, le=14, description="The window scale that it announces to clients.")
     ] = 7
 
 

@@ -188,11 +188,11 @@ def record_of(name: str, probe: Any) -> type[Record]:
     """
     record = getattr(probe, "record", None)
     if not isinstance(record, type) or not issubclass(record, Record):
-        raise TypeError(f"its `record` is {record!r}, no subclass of Record")
+        raise TypeError(f"its `record` is {record!r}, which is not a subclass of Record")
     if record.__struct_config__.tag != name:
         raise TypeError(f"the tag of its record is {record.__struct_config__.tag!r}, not its name")
     if name in _BY_NAME:
-        raise TypeError(f"there are records {name!r} already")
+        raise TypeError(f"the records {name!r} already exist")
     return record
 
 

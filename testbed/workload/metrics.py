@@ -44,8 +44,8 @@ _ALL: Final = (
         "goodput",
         "bit/s",
         _HIGHER,
-        "verified payload over the time from the start of connecting to the last octet read; "
-        "the sum of both directions where there are two",
+        "verified payload divided by the time from the start of connecting to the last octet read; "
+        "the sum of both directions if there are two",
     ),
     _metric("goodput_forward", "bit/s", _HIGHER, "goodput from the client to the server"),
     _metric("goodput_reverse", "bit/s", _HIGHER, "goodput from the server to the client"),
@@ -75,18 +75,20 @@ _ALL: Final = (
     *_quantiles(
         "first_object_time",
         "time from the start of a page, connecting included, to the end of its first object, which "
-        "is the document where there is one",
+        "is the document if there is one",
     ),
     _metric("page_octets", "octets", _NEITHER, "content of a page, on average"),
     _metric("objects", "1", _NEITHER, "objects of pages that arrived in full"),
     *_quantiles(
         "object_time",
-        "time from when an object was asked for, or its connection, to its last octet read",
+        "time from the request for an object, or for its connection, to its last octet read",
     ),
     _metric("video_rate", "bit/s", _HIGHER, "mean of the bit rates at which segments were fetched"),
     _metric("stalls", "1", _LOWER, "how often the player had nothing left to play"),
-    _metric("stall_time", "s", _LOWER, "how long the player had nothing left to play, in all"),
-    _metric("rate_switches", "1", _LOWER, "segments of another bit rate than the one before"),
+    _metric(
+        "stall_time", "s", _LOWER, "the total time in which the player had nothing left to play"
+    ),
+    _metric("rate_switches", "1", _LOWER, "segments whose bit rate differs from the one before"),
     _metric(
         "startup_delay", "s", _LOWER, "time from the start of connecting to the first segment's end"
     ),
@@ -94,7 +96,7 @@ _ALL: Final = (
     *_quantiles(
         "block_delay", "time from when a block was due at the sender to its last octet read"
     ),
-    _metric("retransmits", "1", _LOWER, "segments sent again, as iperf3 counts them"),
+    _metric("retransmits", "1", _LOWER, "retransmitted segments, as iperf3 counts them"),
     _metric(
         "cpu_source", "s", _LOWER, "CPU time, user and system, of the source's process", robust=True
     ),

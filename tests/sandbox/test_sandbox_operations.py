@@ -248,7 +248,7 @@ def test_refusal_names_the_operation_and_the_kernels_answer(
 def test_a_refused_sysctl_says_what_the_kernel_would_take(plans: types.SimpleNamespace) -> None:
     async def scenario(sandbox: Sandbox) -> None:
         for key, value, hint in (
-            ("net.ipv4.tcp_congestion_control", "olia", "nodes can have: .*reno"),
+            ("net.ipv4.tcp_congestion_control", "olia", "available in nodes: .*reno"),
             ("net.ipv4.tcp_sak", "1", "did you mean 'tcp_sack'"),
         ):
             with pytest.raises(OperationError) as caught:

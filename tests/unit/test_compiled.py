@@ -109,8 +109,8 @@ def test_none_is_used_once_a_source_has_changed(
     assert finder.find_spec(NAME) is None
     status = finder.status()
     assert (status.build, status.stale) == ("interpreted", True)
-    assert "testbed/made_up.py changed since; `make compile`" in status.why
-    with pytest.raises(ImportError, match=r"TESTBED_COMPILED=require: .* other sources"):
+    assert "because testbed/made_up.py has changed; `make compile`" in status.why
+    with pytest.raises(ImportError, match=r"TESTBED_COMPILED=require: .* has changed"):
         Finder(place, tmp_path, "require").find_spec(NAME)
 
 
@@ -129,7 +129,9 @@ def test_the_sources_are_taken_where_that_is_wanted(place: Path, tmp_path: Path)
 
 
 def test_another_choice_is_refused(place: Path, tmp_path: Path) -> None:
-    with pytest.raises(ImportError, match="TESTBED_COMPILED=yes: it is one of auto, no, require"):
+    with pytest.raises(
+        ImportError, match="TESTBED_COMPILED=yes: it must be one of auto, no, require"
+    ):
         Finder(place, tmp_path, "yes").status()
 
 

@@ -146,14 +146,14 @@ def test_what_cannot_be_asked() -> None:
     topology = shipped("multi_hop")
     with pytest.raises(InputError, match="there is no node 'servr'; did you mean 'server'"):
         address_of(topology, "servr", Family.IPV4)
-    with pytest.raises(InputError, match="'server' is not at a link 'a4'; did you mean"):
+    with pytest.raises(InputError, match="'server' is not an end of a link 'a4'; did you mean"):
         address_of(topology, "server", Family.IPV4, "a4")
     assert address_of(topology, "server", Family.IPV6, "b4") == "fd00:0:0:7::2"
     apart = resolve(loads_topology("nodes: {a: {}, b: {}, c: {}}\nlinks: {x: {between: [a, b]}}"))
     with pytest.raises(InputError, match="'c' has no ipv4 address"):
         expected_subflows(apart, "a", "c", Family.IPV4)
     hosts = "nodes: {a: {}, b: {}, c: {}}\nlinks: {x: {between: [a, b]}, y: {between: [b, c]}}"
-    with pytest.raises(InputError, match=r"'a' has no way to 10\.0\.2\.2 of 'c'"):
+    with pytest.raises(InputError, match=r"'a' has no route to 10\.0\.2\.2 of 'c'"):
         expected_subflows(resolve(loads_topology(hosts)), "a", "c", Family.IPV4)
 
 

@@ -49,7 +49,7 @@ def test_a_program_registers_a_name_once(made: Any) -> None:
     it.register("c", 3)
     it.register("c", 3)
     assert it["c"] == 3
-    with pytest.raises(InputError, match=r"there is a scheduler 'c' already"):
+    with pytest.raises(InputError, match=r"the scheduler 'c' already exists"):
         it.register("c", 4)
 
 
@@ -89,8 +89,11 @@ def test_nothing_is_imported_before_its_name_is_asked_for(made: Any) -> None:
     [
         ("testbed.errors:Nothing", "AttributeError: module 'testbed.errors' has no attribute"),
         ("not a place", "ValueError: invalid format"),
-        ("testbed.hints:difflib", "makes no scheduler: it cannot be called"),
-        ("testbed.stack.mptcp.scheduler.base:Candidate", "'Candidate' is no scheduler: it lacks"),
+        ("testbed.hints:difflib", "cannot make a scheduler: it is not callable"),
+        (
+            "testbed.stack.mptcp.scheduler.base:Candidate",
+            "'Candidate' is not a scheduler: it lacks",
+        ),
     ],
 )
 def test_what_cannot_be_used_is_named(made: Any, value: str, message: str) -> None:
@@ -114,6 +117,6 @@ def test_a_name_of_ours_stays_ours_and_the_clash_is_told(made: Any) -> None:
 
 def test_a_name_that_two_packages_add_is_neither_ones(made: Any) -> None:
     it = made(plugin("mine"), plugin("mine", distribution="others"))
-    with pytest.raises(InputError, match=r"theirs 1.2, .*: others 1.2 adds a scheduler"):
+    with pytest.raises(InputError, match=r"theirs 1.2, .*: others 1.2 also adds a scheduler"):
         it.find("mine")
     assert (sorted(it.working()), len(it.broken())) == (["a", "b"], 1)

@@ -35,7 +35,7 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (
             "net.mptcp.scheduler",
             "ecf",
-            "this kernel has no MPTCP scheduler 'ecf'; nodes can have: default, bpf_rr",
+            "this kernel has no MPTCP scheduler 'ecf'; available in nodes: default, bpf_rr",
         ),
         (
             "net.mptcp.path_manager",
@@ -47,8 +47,8 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "net.ipv4.tcp_congestion_control",
             "cubic",
             (
-                "this kernel keeps the congestion control 'cubic' to its first namespace; "
-                "nodes can have: reno, bbr"
+                "this kernel allows the congestion control 'cubic' only in its first namespace; "
+                "available in nodes: reno, bbr"
             ),
         ),
         ("net.ipv4.tcp_congestion_control", "vegas", None),  # a module it may load

@@ -95,12 +95,12 @@ def write(topology: Topology, origin: str) -> Exported:
     for link in topology.links:
         if link.middlebox:
             raise InputError(
-                f"Mininet has nothing like the middlebox {link.middlebox[0].kind!r}",
+                f"Mininet has no counterpart of the middlebox {link.middlebox[0].kind!r}",
                 path=join_path("links", link.name, "middlebox"),
-                hint="take it out; other links can stay as they are",
+                hint="remove it; the other links can stay",
             )
     for kind, path in (each for node in topology.nodes for each in devices_of(node)):
-        raise InputError(f"Mininet has nothing like {kind}", path=path)
+        raise InputError(f"Mininet has no counterpart of {kind}", path=path)
     notes = list(_notes(topology))
     name = "".join(part.capitalize() for part in re.split(r"\W|_", topology.name) if part)
     said = "".join(f"\n\n{note}" for note in notes)
@@ -184,7 +184,7 @@ def _notes(topology: Topology) -> Iterator[Note]:
                     f"{link.name} toward {direction}", f"{what} has no counterpart in TCLink"
                 )
     if any(link.wire and not link.at_sender for link in topology.links):
-        what = "TCLink shapes at the hosts' own interfaces; here wires are shaped in their middle"
+        what = "TCLink shapes at the interfaces of hosts; testbed shapes wires in their middle"
         yield Note("", what)
 
 

@@ -50,8 +50,8 @@ def _recorded(file: Path, topology: str | None, limit_s: float) -> Recorded:
             preexec_fn=functools.partial(die_with, os.getpid()),
         )
     except subprocess.TimeoutExpired:
-        hint = "name the topology: FILE.py:TOPO; or allow more by --timeout"
-        raise InputError(f"has not ended within {limit_s:g} s", file=file, hint=hint) from None
+        hint = "name the topology (FILE.py:TOPO), or set a longer --timeout"
+        raise InputError(f"did not end within {limit_s:g} s", file=file, hint=hint) from None
     if done.returncode != 0:
         lines = done.stderr.decode(errors="replace").strip().splitlines()
         why = lines[-1] if lines else f"its process ended with {done.returncode}"
@@ -67,9 +67,9 @@ def _nothing(file: Path, topology: str | None, recorded: Recorded) -> InputError
     if recorded.error is not None:
         hint = None
         if "SyntaxError" in recorded.error:
-            hint = "scripts for Python 2 are to be converted to Python 3"
+            hint = "convert scripts for Python 2 to Python 3"
         if "ModuleNotFoundError" in recorded.error:
-            hint = "install the module beside testbed; only Mininet's own are stood in for"
+            hint = "install it in testbed's environment; testbed replaces only Mininet's modules"
         return InputError(recorded.error, file=file, hint=hint)
     if known:
         hint = f"name one of its topologies: {', '.join(f'{file}:{name}' for name in known)}"

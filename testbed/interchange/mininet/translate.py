@@ -158,14 +158,16 @@ class _Translation:
         said, recorded = self._said, self._recorded
         if recorded.error is not None:
             what = f"the script failed after it had built the network: {recorded.error}"
-            self._note("", f"{what}; what it would have done then is missing")
+            self._note("", f"{what}; the rest of the script is missing")
         for text in recorded.notes:
             self._note("", text)
         if self._bare:
             what = "no address in Mininet, an automatic one here"
             self._note(", ".join(self._bare), what)
         if said.routed:
-            what = "routes and rules left out: ours follow from the links, by source address"
+            what = (
+                "routes and rules left out: testbed derives them from the links, by source address"
+            )
             self._note(", ".join(sorted(said.routed)), what)
         if said.former:
             what = "sysctls of the out-of-tree MPTCP kernel left out: Linux's MPTCP has endpoints"

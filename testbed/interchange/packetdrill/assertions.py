@@ -64,7 +64,7 @@ def first_wrong(text: str, info: Mapping[str, object], line: int) -> str | None:
     try:
         statements = ast.parse(source).body
     except SyntaxError as error:
-        raise UnsupportedError(f"Python that is none: {error.msg}", line) from error
+        raise UnsupportedError(f"invalid Python: {error.msg}", line) from error
     for statement in statements:
         if not isinstance(statement, ast.Assert):
             raise UnsupportedError("Python other than assertions", line)

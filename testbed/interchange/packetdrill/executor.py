@@ -246,7 +246,7 @@ class Executor:
             if self._host.now >= last:
                 call = waiting.frame.call
                 expected = f"{call.name} returns at {of_time(waiting.ends)}"
-                raise Mismatch(call.line, f"{call.name} waits", expected, "it waits for ever")
+                raise Mismatch(call.line, f"{call.name} waits", expected, "it does not return")
             self._host.advance(last)
             self._look_after_waiting()
 
@@ -268,7 +268,7 @@ class Executor:
             asked = self._settings.run(shell.text, shell.line)
         except (ValueError, IndexError) as error:
             raise InputError(
-                f"a command that says nothing: {error}", file=self._script.file, line=shell.line
+                f"an invalid command: {error}", file=self._script.file, line=shell.line
             ) from error
         if self._settings.endpoints != before:
             self._host.paths_are(self._settings.endpoints)

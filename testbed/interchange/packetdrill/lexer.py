@@ -52,7 +52,7 @@ def tokens(text: str, file: str) -> Iterator[Token]:
         found = _PATTERN.match(text, at)
         if found is None:
             raise InputError(
-                f"packetdrill has no such sign: {text[at]!r}",
+                f"packetdrill has no such character: {text[at]!r}",
                 file=file,
                 line=line,
                 hint="a quote or a comment may have no end",

@@ -237,5 +237,5 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
         """
         text = self.options.get(option, str(otherwise))
         if not text.isdecimal():
-            raise InputError(f"--{option}={text} is no number", file=self.file)
+            raise InputError(f"--{option}={text} is not a number", file=self.file)
         return int(text)

@@ -16,7 +16,7 @@ MS: Final = 10**6  # nanoseconds
 
 
 class Fifo(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="fifo"):
-    """First in, first out; what finds it full is dropped (tc-pfifo(8)).
+    """First in, first out. Packets that find it full are dropped (tc-pfifo(8)).
 
     :param limit: what may wait: packets, octets, time at the rate, or bandwidth-delay products.
     """

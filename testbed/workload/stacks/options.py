@@ -81,19 +81,23 @@ class KernelOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Options of a kernel socket, see tcp(7) and socket(7). ``None`` keeps the kernel's value.
 
     :param congestion: TCP_CONGESTION.
-    :param send_buffer: SO_SNDBUF in octets, before the kernel doubles it; ``receive_buffer``
-        likewise SO_RCVBUF.  Either turns the kernel's own tuning of that buffer off.
-    :param nodelay: TCP_NODELAY; workloads turn Nagle's algorithm off unless this says otherwise.
-    :param cork: TCP_CORK: hold back all segments that are not full, for 200 ms at most.
+    :param send_buffer: SO_SNDBUF in octets, before the kernel doubles it. The kernel then does not
+        tune the size of this buffer.
+    :param receive_buffer: SO_RCVBUF in octets, before the kernel doubles it. The kernel then does
+        not tune the size of this buffer.
+    :param nodelay: TCP_NODELAY. By default, workloads turn Nagle's algorithm off.
+    :param cork: TCP_CORK: hold back segments that are not full, for 200 ms at most.
     :param notsent_lowat: TCP_NOTSENT_LOWAT in octets.
-    :param keepalive: SO_KEEPALIVE; ``keepalive_idle``, ``keepalive_interval`` (whole seconds, given
-        in nanoseconds) and ``keepalive_probes`` are TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT.
+    :param keepalive: SO_KEEPALIVE.
+    :param keepalive_idle: TCP_KEEPIDLE, in nanoseconds, a multiple of 1 s.
+    :param keepalive_interval: TCP_KEEPINTVL, in nanoseconds, a multiple of 1 s.
+    :param keepalive_probes: TCP_KEEPCNT.
     :param user_timeout: TCP_USER_TIMEOUT, in nanoseconds.
-    :param linger: SO_LINGER with this time (whole seconds, given in nanoseconds): how long close(2)
-        waits for the peer to acknowledge everything.  With 0 it ends the connection by RST, or by
+    :param linger: SO_LINGER: how long close(2) waits for the peer to acknowledge everything, in
+        nanoseconds, a multiple of 1 s. With 0, close(2) aborts the connection by RST, or by
         MP_FASTCLOSE.
-    :param fast_open: TCP Fast Open (RFC 7413): ``net.ipv4.tcp_fastopen`` of the node is 3, or 0.
-        Open ports have TCP_FASTOPEN, and what is written first goes by MSG_FASTOPEN.
+    :param fast_open: TCP Fast Open (RFC 7413): sets ``net.ipv4.tcp_fastopen`` of the node to 3, or
+        to 0. Open ports have TCP_FASTOPEN, and the first write uses MSG_FASTOPEN.
     """
 
     congestion: str | None = None
@@ -114,7 +118,7 @@ class KernelOptions(msgspec.Struct, frozen=True, kw_only=True):
 class KernelTcpOptions(KernelOptions, frozen=True, kw_only=True):
     """Options of the kernel's TCP: the socket options, and one that MPTCP ignores.
 
-    :param eor: MSG_EOR with each write: no segment has octets of two of them.
+    :param eor: MSG_EOR with each write: no segment has octets of two writes.
     """
 
     eor: bool | None = None

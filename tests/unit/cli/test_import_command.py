@@ -32,7 +32,7 @@ def test_a_topology_on_standard_output_can_be_checked(run, tmp_path):
 def test_notes_are_told_and_stand_in_the_file(run, tmp_path):
     result = run("minitopo", "changing", "-o", "out.yaml")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr.startswith("note: netemAt: changes in time belong to an experiment")
+    assert result.stderr.startswith("note: netemAt: changes over time belong to an experiment")
     assert "# Note: netemAt: " in (tmp_path / "out.yaml").read_text()
 
 

@@ -76,7 +76,7 @@ def test_show_says_what_a_recording_would_be(tmp_path: Path) -> None:
         assert (it["name"], it["octets"]) == ("shop.example", 1234)
     done = RUN.invoke(application, ["page", "show", "-"], input=json.dumps({"log": {}}))
     assert done.exit_code == 2
-    assert "nothing was loaded" in done.stderr
+    assert "contains no object" in done.stderr
 
 
 def test_what_is_no_page_is_placed() -> None:

@@ -39,10 +39,10 @@ OURS = {
 WRONG = {
     "workloads": "is not a PairedKind",
     "probes": "is not a subclass of Probe",
-    "schedulers": "'Random' is no scheduler: it lacks select, assign",
-    "congestion": "'Random' is no congestion control: it lacks start, resize,",
-    "path_managers": "'Random' is no path manager: it lacks established,",
-    "middleboxes": "is no Kind of middlebox",
+    "schedulers": "'Random' is not a scheduler: it lacks select, assign",
+    "congestion": "'Random' is not a congestion control: it lacks start, resize,",
+    "path_managers": "'Random' is not a path manager: it lacks established,",
+    "middleboxes": "is not a Kind of middlebox",
     "metrics": "is no Derivation",
 }
 
@@ -89,8 +89,8 @@ def test_a_name_of_ours_is_not_taken_over(tmp_path: Path, group: str) -> None:
     site = example.pretend(tmp_path / "site", f"[testbed.{group}]\n{name} = random:Random\n")
     code, said = checked(site, tmp_path, NAMING[group].replace("NAME", name))
     assert code == 2
-    assert f"theirs 1.2, entry point {name!r} of testbed.{group}: there is a " in said
-    assert "of this name already" in said
+    assert f"theirs 1.2, entry point {name!r} of testbed.{group}: a " in said
+    assert "of this name already exists" in said
 
 
 @pytest.mark.parametrize("group", OURS)

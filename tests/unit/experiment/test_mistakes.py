@@ -37,7 +37,10 @@ from tests.experiment_text import EXPERIMENT
             "matrix: {workload.sise: [1]}",
             r"try.yaml:3: matrix\..*: .*unknown key; did you mean 'size'",
         ),
-        ("matrix: {workload.via: [wlan]}", r"try.yaml:3: matrix\..*: .*is not at a link 'wlan'"),
+        (
+            "matrix: {workload.via: [wlan]}",
+            r"try.yaml:3: matrix\..*: .*is not an end of a link 'wlan'",
+        ),
         ("events: [{at: 1s, link: wify, state: down}]", r"try.yaml:3: events\[0\]: 'wify' is no"),
         ("events: [{at: 1s, link: wifi, set: {los: 1%}}]", r"try.yaml:3: events\[0\]: .*los"),
         (
@@ -127,7 +130,11 @@ def test_mistakes(read, text, message):
     [
         ("topology.yaml", "nowhere.yaml", r"try.yaml:1: topology: there is no file .*nowhere.yaml"),
         ("to: server", "to: servr", r"try.yaml:2: workload: there is no host 'servr'.*'server'"),
-        ("size: 1MB", "size: 1MB, via: wlan", r"try.yaml:2: workload: 'server' is not at a link"),
+        (
+            "size: 1MB",
+            "size: 1MB, via: wlan",
+            r"try.yaml:2: workload: 'server' is not an end of a link",
+        ),
         ("size: 1MB", "size: -1MB", r"try.yaml:2: workload"),
         ("kind: bulk", "kind: bulky", r"try.yaml:2: workload"),
         (

@@ -205,11 +205,11 @@ def test_names_differ():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (b"<html>", "it is no recording in HAR"),
-        (b"{}", "no recording in HAR: Object missing required field `log`"),
-        (b'{"log": {"entries": []}}', "nothing was loaded"),
-        (b"\xff", "it is no recording in HAR"),
-        (b'{"log": {"entries": [' + b"[" * 100_000, "it is no recording in HAR"),
+        (b"<html>", "it is not a recording in HAR"),
+        (b"{}", "not a recording in HAR: Object missing required field `log`"),
+        (b'{"log": {"entries": []}}', "contains no object"),
+        (b"\xff", "it is not a recording in HAR"),
+        (b'{"log": {"entries": [' + b"[" * 100_000, "it is not a recording in HAR"),
     ],
 )
 def test_what_is_no_recording_is_a_mistake(text, message):

@@ -188,7 +188,7 @@ def test_a_script_that_gives_no_network(tmp_path, text, topology, message):
 def test_a_script_that_does_not_end(tmp_path):
     path = tmp_path / "net.py"
     path.write_text("while True: pass\n")
-    with pytest.raises(InputError, match="has not ended within 1 s"):
+    with pytest.raises(InputError, match="did not end within 1 s"):
         mininet.read(path, limit_s=1)
     with pytest.raises(InputError, match="there is no such file"):
         mininet.read(tmp_path / "nowhere.py")

@@ -83,9 +83,9 @@ def test_places_of_one_name_are_told_apart_and_loops_left_out() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("ms,a,b\na,,1\nb,x,", "m.csv:3: 'x' is no time in ms"),
-        ("ms,a,b\na,,1\nc,1,", "m.csv:1: the names of the columns are not those of the rows"),
-        ("ms,a\na,", "m.csv: has no two rows"),
+        ("ms,a,b\na,,1\nb,x,", "m.csv:3: 'x' is not a time in ms"),
+        ("ms,a,b\na,,1\nc,1,", "m.csv:1: the columns and the rows have different names"),
+        ("ms,a\na,", "m.csv: has fewer than two rows"),
     ],
 )
 def test_what_is_wrong_with_a_matrix_is_said(text: str, message: str) -> None:
@@ -95,7 +95,7 @@ def test_what_is_wrong_with_a_matrix_is_said(text: str, message: str) -> None:
 
 
 def test_what_is_no_graphml_is_said() -> None:
-    with pytest.raises(InputError, match=r"x.graphml: is no GraphML: "):
+    with pytest.raises(InputError, match=r"x.graphml: is not GraphML: "):
         read_topology_zoo("nodes: {}", "x.graphml")
 
 

@@ -98,16 +98,16 @@ def test_gaps_keep_the_last_value() -> None:
 @pytest.mark.parametrize(
     ("text", "kind", "says", "line"),
     [
-        ("hello", None, "it is not clear what this is", None),
+        ("hello", None, "its format is not clear", None),
         ("1\n2\nx\n", None, "'x' is not a time", 3),
         ("3\n2\n", None, "times must not decrease", 2),
-        ("{", None, "no JSON", 1),
-        ('{"intervals": [{}]}', None, "no output of iperf3", None),
+        ("{", None, "not JSON", 1),
+        ('{"intervals": [{}]}', None, "not output of iperf3", None),
         ("time,rate_mbit\n0,fast\n", None, "'fast' is not a rate", 2),
         ("time,rate_mbit\n0\n", None, "1 values for 2 columns", 2),
         ("time,rate_mbit\n,5\n", None, "the time is missing", 2),
-        ("a,b\n1,2\n", None, "no column of time", 1),
-        ("PING x\n", None, "there is nothing of ping in it", None),
+        ("a,b\n1,2\n", None, "the column of time is missing", 1),
+        ("PING x\n", None, "it contains nothing of ping", None),
         ("1\n", "pcap", "there is no format 'pcap'", None),
     ],
 )
@@ -127,9 +127,9 @@ def test_mistakes(text: str, kind: str | None, says: str, line: int | None) -> N
         ("time_s,loss_percent\n0,1\n1,500\n", None, "loss_percent is 500"),
         ("time_s,rate_mbit\n0,5\n0,2\n", None, "times must increase"),
         ("time_s,rate_mbit\n5,5\n1,2\n", None, "time_s is -4"),
-        ("time_s,bandwidth,throughput\n5,5,1\n", None, "two columns stand for rate_mbit"),
+        ("time_s,bandwidth,throughput\n5,5,1\n", None, "two columns give rate_mbit"),
         ("time,bandwidth\n0,8Mbps\n", None, "octets in tc(8) and bits elsewhere"),
-        ("1\n999999999999\n", None, "give longer rows by --step"),
+        ("1\n999999999999\n", None, "set longer rows with --step"),
         ("²\n", "mahimahi", "not a time in whole ms"),
         ("[1]", "iperf3", "it has no intervals"),
         ('{"intervals": [3]}', None, "intervals[0] has no sum"),
@@ -154,7 +154,9 @@ def test_what_no_link_can_be(text: str, kind: str | None, says: str) -> None:
 )
 def test_octets_are_not_taken_for_bits(header: str, rate_mbit: float | None) -> None:
     if rate_mbit is None:
-        with pytest.raises(InputError, match="no column of time, or nothing beside it"):
+        with pytest.raises(
+            InputError, match="the column of time is missing, or every other column"
+        ):
             read(f"time_s,{header}\n0,1\n")
         return
     assert read(f"time_s,{header}\n0,1\n") == [Row(time_s=0, rate_mbit=rate_mbit)]
@@ -177,7 +179,7 @@ def test_rates_below_the_least_of_a_wire_are_none() -> None:
 
 
 def test_more_opportunities_than_a_trace_can_have_are_refused() -> None:
-    with pytest.raises(InputError, match="opportunities, and 5,000,000 are the most"):
+    with pytest.raises(InputError, match="opportunities; the maximum is 5,000,000"):
         as_mahimahi([Row(time_s=0, rate_mbit=1e9), Row(time_s=1e9, rate_mbit=1)])
 
 

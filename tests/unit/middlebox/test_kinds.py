@@ -76,7 +76,7 @@ def test_boxes_stand_in_the_order_in_which_they_are_written() -> None:
         ("[{split: {sise: 5}}]", "split.sise: unknown key; did you mean 'size'"),
         ("[{strip_options: {options: [mptpc]}}]", "no option 'mptpc'; did you mean 'mptcp'"),
         ("[{strip_options: {where: sin}}]", "strip_options.where: .*did you mean 'syn'"),
-        ("[{strip_options: {toward: sever}}]", "'sever' is at no end .*did you mean 'server'"),
+        ("[{strip_options: {toward: sever}}]", "'sever' is not an end .*did you mean 'server'"),
         ("[{coalesce: {size: 1461}}]", "do not fit into the link's MTU; at most 1460"),
         ("[{nat: {public: here, outside: server}}]", "'here' is not an address"),
         ("[{nat: {public: 10.9.9.9, outside: server, timeout: 0s}}]", "must be more than 0"),
