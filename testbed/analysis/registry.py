@@ -21,7 +21,7 @@ NONE: Final[Mapping[str, Metric]] = MappingProxyType({})
 
 def _accept(_: str, found: Any) -> Derivation:
     if not isinstance(found, Derivation):
-        raise TypeError(f"{found!r} is no Derivation")
+        raise TypeError(f"{found!r} is not a Derivation")
     return found
 
 

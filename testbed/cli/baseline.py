@@ -75,9 +75,9 @@ def check(
 ) -> None:
     """Run the experiment of a baseline again and compare, as `testbed compare` does.
 
-    It is run in the same machine; what the experiment was then is in the baseline. Exit code 3:
-    something regressed. Where time is virtual, that anything changed: then the baseline is to be
-    saved again, and its difference is a part of the commit.
+    The baseline contains the experiment, which runs in the same machine again. Exit code 3: a
+    metric regressed, or in virtual time: a number changed. If the change is intended, save the
+    baseline again, and commit it with the change.
 
         testbed baseline check quickstart
 

@@ -68,25 +68,26 @@ def command(
 ) -> None:
     """Find the commit or the kernel that made an experiment worse.
 
-    Both ends are measured and compared, as by `testbed compare`. Then git bisect says which commit
-    is next, and each is held against the good end. What is not decided is measured with more
-    repetitions, and then skipped, as is what does not build or run. Commits of testbed run
-    themselves; those of Linux are built as user-mode Linux:
+    Both ends are measured and compared, as `testbed compare` does. Then git bisect chooses the next
+    commit, which is compared with the good end. If the verdict is inconclusive, the commit is
+    measured with more repetitions, and skipped if that does not help. A commit that does not build
+    or run is skipped too. A commit of testbed runs its own code; a commit of Linux is built as
+    user-mode Linux:
 
         testbed bisect --good v0.1 --bad HEAD -- experiments/quickstart.yaml --sim
 
         testbed bisect --tree ~/linux --good v6.18 -- experiments/quickstart.yaml --virtual-time
 
-    They are checked out in a worktree elsewhere, which is removed at the end. A list of machines is
-    searched likewise:
+    The commits are checked out in a separate worktree, which is removed at the end. A list of
+    machines is searched in the same way:
 
         testbed bisect --kernels uml:6.1,uml:6.12,uml:7.3 -- experiments/quickstart.yaml
 
-    After Ctrl-C, go on:
+    To continue after Ctrl-C:
 
         testbed bisect --resume results/bisect/20260314T150926Z
 
-    Exit codes: 0 found, 1 only skipped ones are left, 2 bad input, or the ends do not differ.
+    Exit codes: 0 found; 1 only skipped candidates are left; 2 bad input, or the ends do not differ.
     """
     from testbed.campaign.bisect import asked, model
     from testbed.campaign.bisect.search import search

@@ -45,7 +45,7 @@ def command(
     from testbed.experiment import schema
 
     if directory.exists() and not directory.is_dir():
-        raise InputError(f"{directory}: is no directory")
+        raise InputError(f"{directory}: is not a directory")
     files = {
         path.relative_to(top): path.read_bytes()
         for top in [shipped.folder(shipped.PROJECT)]

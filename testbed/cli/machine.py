@@ -186,7 +186,7 @@ def run_in(
 
     for path in writable:
         if not os.path.isdir(path):  # noqa: PTH112 - also of names that are too long
-            raise InputError(f"--writable {path}: is no directory")
+            raise InputError(f"--writable {path}: is not a directory")
     found = machine(name)
     check(found)
     wanted = Program(

@@ -121,7 +121,7 @@ def run(
     if again and not resume:
         raise InputError("--again needs --resume")
     if keep and quick:
-        raise InputError("--keep cannot be used with --quick: some of the cells are no result")
+        raise InputError("--keep cannot be used with --quick: it needs all cells")
     if full and (quick or sample is not None):
         raise InputError("--full cannot be used with --quick or --sample: it takes all cases")
     wanted = Wanted(

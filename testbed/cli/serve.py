@@ -43,7 +43,7 @@ def command(
             instead=extra("serve"),
         ) from None
     if not directory.is_dir():
-        raise InputError(f"{directory} is no directory")
+        raise InputError(f"{directory} is not a directory")
     token = None if is_loopback(host) else secrets.token_urlsafe(24)
     settings = uvicorn.Config(
         application(directory, token), host=host, port=port, log_level="warning", access_log=False

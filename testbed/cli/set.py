@@ -58,7 +58,7 @@ def _parsed(words: list[str]) -> dict[str, str | int | float]:
     for word in words:
         option, equals, value = word.partition("=")
         if not equals or not option or not value:
-            raise InputError(f"{word!r} is no OPTION=VALUE", hint="write for example loss=10%")
+            raise InputError(f"{word!r} is not OPTION=VALUE", hint="write for example loss=10%")
         if option in found:
             raise InputError(f"{option!r} is given twice")
         if option == "trace" and value != "none":  # the sandbox reads it in another directory

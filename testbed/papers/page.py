@@ -26,7 +26,7 @@ they agree.
 $ testbed papers list
 $ testbed papers run --quick                # the first claim of each
 $ testbed papers run rfc6356 --jobs 2       # one of them, with all claims
-$ testbed papers run --jobs 2 --resume      # all of them; goes on after an interruption
+$ testbed papers run --jobs 2 --resume      # all of them; continues after an interruption
 $ testbed papers run deconinck2017 --full   # all cases, where `papers run` takes a sample
 $ testbed papers show rfc6356 --page rfc6356.html
 ```

@@ -39,7 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--testbed-machine",
         metavar="M",
         help="where experiments run: host, sim, qemu:KERNEL, uml:KERNEL or "
-        "uml:KERNEL+virtual-time; by default where their files say, or else here",
+        "uml:KERNEL+virtual-time; default: the machine in their files, or this host",
     )
     group.addoption(
         "--testbed-results",
@@ -50,7 +50,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--testbed-no-skip",
         action="store_true",
-        help="what the machine cannot do makes a test fail, where it would be skipped",
+        help="fail tests that would be skipped because the machine lacks a feature",
     )
 
 

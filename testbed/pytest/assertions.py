@@ -149,7 +149,7 @@ def _claim(
     outcome = results.outcome(claims=(claim,))
     if outcome.unjudged:
         stacks = ", ".join(dict.fromkeys(cell.stack for cell in outcome.cells))
-        about = f"no runs are those of the claim that {outcome.unjudged[0]}"
+        about = f"there are no runs for the claim that {outcome.unjudged[0]}"
         raise InputError(about, hint=f"there are: {stacks}")
     _judge(results, outcome)
 
@@ -170,7 +170,7 @@ def _all_count(results: Results, outcome: Outcome) -> None:
         count = f"{len(outcome.problems)} runs do not count"
         _fail(results, outcome, f"{count}; the first one: {outcome.problems[0].reason}")
     if outcome.missing:
-        _fail(results, outcome, f"{outcome.missing} runs have not been made")
+        _fail(results, outcome, f"{outcome.missing} runs are missing")
 
 
 def _fail(results: Results, outcome: Outcome, why: str) -> NoReturn:

@@ -116,8 +116,8 @@ class Laboratory:
         if len(machines) > 1:
             names = ", ".join(machines)
             raise InputError(
-                f"{file}: names several machines ({names}), and a test runs it on one",
-                hint='--testbed-machine, or experiment(..., machine="...")',
+                f"{file}: names several machines ({names}), but a test uses one",
+                hint='use --testbed-machine, or experiment(..., machine="...")',
             )
         return machines[0] if machines else HOST
 

@@ -104,7 +104,7 @@ def capabilities(name: str) -> Capabilities:
         )
         code = machine(name).execute(program, console=Path(scratch, "console"))
         if code:
-            raise MachineError(f"{name}: trying out what it has ended with {code}")
+            raise MachineError(f"{name}: the check of its features ended with {code}")
         out.seek(0)
         return msgspec.json.decode(out.read(), type=Capabilities)
 

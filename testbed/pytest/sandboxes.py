@@ -145,7 +145,7 @@ class RunningSandbox:
     @property
     def _running(self) -> Sandbox:
         if self._sandbox is None:
-            raise RuntimeError("the sandbox is entered first")
+            raise RuntimeError("the sandbox is not entered; use it in a with statement")
         return self._sandbox
 
     def _file(self) -> IO[bytes]:

@@ -169,7 +169,7 @@ def test_what_a_shell_has_changed_is_known(lab: str) -> None:
     ("words", "message"),
     [
         (("set", "wifi", "los=1%"), "did you mean 'loss'?"),
-        (("set", "wifi", "loss"), "'loss' is no OPTION=VALUE; write for example loss=10%"),
+        (("set", "wifi", "loss"), "'loss' is not OPTION=VALUE; write for example loss=10%"),
         (("set", "wfi", "loss=1%"), "'wfi' is not a link; did you mean 'wifi'?"),
         (("set", "cable", "loss=1%"), "link 'cable' has no wire to shape"),
         (("link", "cable", "blackhole"), "link 'cable' has no wire to shape"),

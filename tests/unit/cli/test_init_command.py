@@ -57,7 +57,7 @@ def test_where_a_folder_cannot_be_is_one_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("")
     result = CliRunner().invoke(application, ["init", "file"])
-    assert (result.exit_code, result.stderr) == (2, "testbed: file: is no directory\n")
+    assert (result.exit_code, result.stderr) == (2, "testbed: file: is not a directory\n")
     result = CliRunner().invoke(application, ["init", "file/below"])
     assert (result.exit_code, result.stdout) == (2, "")
     assert "Not a directory" in result.stderr

@@ -43,7 +43,7 @@ WRONG = {
     "congestion": "'Random' is not a congestion control: it lacks start, resize,",
     "path_managers": "'Random' is not a path manager: it lacks established,",
     "middleboxes": "is not a Kind of middlebox",
-    "metrics": "is no Derivation",
+    "metrics": "is not a Derivation",
 }
 
 

@@ -198,7 +198,7 @@ def test_a_simulation_skips_what_it_cannot_run(project: Path) -> None:
 def test_a_test_runs_an_experiment_on_one_machine_that_is_one(output: str) -> None:
     assert "InputError: 'vm' is not a machine" in failure(output, "test_no_machine")
     said = failure(output, "test_several_machines")
-    assert "names several machines (uml:6.1, uml:7.3), and a test runs it on one" in said
+    assert "names several machines (uml:6.1, uml:7.3), but a test uses one" in said
 
 
 def test_pytest_starts_without_the_laboratory() -> None:
