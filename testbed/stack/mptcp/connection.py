@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from testbed.packet.address import Flow
-from testbed.stack.connection import ConnectionFailure, ErrorKind, Event
+from testbed.stack.connection import ConnectionFailure, Event
 from testbed.stack.mptcp import drain, timers
 from testbed.stack.mptcp.config import MptcpConfig
+from testbed.stack.mptcp.half_open import HalfOpen
 from testbed.stack.mptcp.handshake import Handshake
 from testbed.stack.mptcp.info import describe
-from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.local_network import LocalNetwork
 from testbed.stack.mptcp.parts import Parts
 from testbed.stack.mptcp.path_manager.base import PathManager, SubflowPath
@@ -19,7 +18,6 @@ from testbed.stack.mptcp.services import Host, Services
 from testbed.stack.mptcp.state import DataState
 from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.options import NO_OPTIONS, SocketOptions
-from testbed.stack.tcp.congestion.control import Group
 
 
 class MptcpConnection:
@@ -27,43 +25,40 @@ class MptcpConnection:
 
     The methods that the application calls only record. :meth:`step` acts on the records.
 
-    :param flow: the two ends of the first subflow.
+    :param half_open: what it was before its handshake.
+    :param config: that of ``half_open``, with the present endpoints.
     :param manager: the path manager of this connection.
     :param initiator: whether this side opened the connection.
-    :param options: the options of the socket. ``config`` already includes them.
     """
 
-    __slots__ = ("_host", "_options", "_parts", "_services", "_stillborn", "config", "controls",
+    __slots__ = ("_host", "_options", "_parts", "_services", "config", "controls",
                  "flow", "incoming", "initiator", "keys", "outgoing", "paths",
                  "sender")  # fmt: skip
 
     def __init__(
         self,
         host: Host,
+        half_open: HalfOpen,
         config: MptcpConfig,
-        keys: Keys,
-        flow: Flow,
         manager: PathManager,
         network: LocalNetwork,
-        options: SocketOptions = NO_OPTIONS,
         *,
         initiator: bool,
     ) -> None:
         self.initiator = initiator
         self._host = host
         self._services = services = Services(host, self, initiator=initiator)
-        parts = Parts(services, config, keys, flow, manager, network, host.memory, host.release)
+        parts = Parts(services, half_open, config, manager, network, host.memory, host.release)
         self._parts = parts
-        self.keys = keys
-        self._options = options
-        self.flow = flow
+        self.keys = half_open.keys
+        self._options = half_open.options
+        self.flow = half_open.flow
         self.config = config
-        self.controls = Group()  # the subflows' congestion controls
-        self.outgoing = parts.outgoing
-        self.incoming = parts.incoming
+        self.controls = half_open.controls
+        self.outgoing = half_open.outgoing
+        self.incoming = half_open.incoming
         self.paths = parts.paths
         self.sender = parts.sender
-        self._stillborn = False  # its first subflow cannot be opened
 
     # What the application and its driver call.
 
@@ -254,19 +249,15 @@ class MptcpConnection:
         self.touch()
 
     def discard(self, subflow: Subflow) -> None:
-        """Drop a subflow that cannot be opened. Without its first subflow the connection ends."""
+        """Drop a join that cannot be opened. One of the peer was not added yet."""
         if not subflow.outside:
             self._parts.subflows.discard(subflow)
-        if subflow.initiated or not subflow.number:
-            self._stillborn |= not subflow.number
             self.touch()
 
     def step(self, now: int) -> None:
         """Act on everything that was recorded since the last step."""
         parts = self._parts
         drain.take_records(parts)
-        if self._stillborn:
-            parts.life.fail(ConnectionFailure(ErrorKind.RESET))
         if not parts.life.over:
             self._advance(now)
         if parts.life.over:

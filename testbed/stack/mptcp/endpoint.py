@@ -20,9 +20,10 @@ from testbed.stack.connection import Connected, Connection, ErrorReport, Event, 
 from testbed.stack.counters import Counters
 from testbed.stack.deadlines import NEVER, Deadlines
 from testbed.stack.mptcp.black_holes import BlackHoles
-from testbed.stack.mptcp.capable import CapableInitiator, CapableResponder
+from testbed.stack.mptcp.capable import CapableInitiator
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.connection import MptcpConnection
+from testbed.stack.mptcp.half_open import HalfOpen
 from testbed.stack.mptcp.joins import Joins
 from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.local_network import LocalNetwork
@@ -87,7 +88,7 @@ class MptcpEndpoint:
         self._counted = Counters()
         self._touched: dict[MptcpConnection, None] = {}
         # Accepted, and not yet attached to their TCP.
-        self._new: list[tuple[MptcpConnection, Subflow, Flow]] = []
+        self._new: list[tuple[Subflow, Flow]] = []
         # Connections that TCP has put into an accept queue, and of which no program was told yet.
         self._queued: set[Flow] = set()
         self._events: deque[tuple[Connection, Event]] = deque()
@@ -118,7 +119,10 @@ class MptcpEndpoint:
         swallowed = self._black_holes.swallow(flow.remote.host, now)
         tries = 0 if swallowed else config.syn_retrans_before_tcp_fallback + 1
         handshake = CapableInitiator(keys, deny_join=config.deny_join_initial, tries=tries)
-        connection, subflow = self._connection(keys, handshake, flow, options, initiator=True)
+        half_open = self.begin(keys, flow, options)
+        connection = self._connection(half_open, initiator=True)
+        path = connection.paths.initial
+        subflow = connection.new_subflow(handshake, path, backup=False, initiated=True)
         ask_cookie |= bool(data)
         subflow.attach(self.tcp.connect(flow, now, subflow, ask_cookie=ask_cookie, options=options))
         self._tokens.add(connection)
@@ -291,15 +295,31 @@ class MptcpEndpoint:
 
     # What open ports and joins ask (testbed.stack.mptcp.open_port.Host and joins.Host).
 
-    def begin(
-        self, keys: Keys, handshake: CapableResponder, flow: Flow, options: SocketOptions
-    ) -> tuple[MptcpConnection, Subflow]:
-        """Create a connection and its first subflow for an MP_CAPABLE."""
-        return self._connection(keys, handshake, flow, options, initiator=False)
+    def begin(self, keys: Keys, flow: Flow, options: SocketOptions) -> HalfOpen:
+        """Create a connection for an MP_CAPABLE."""
+        config = self.config
+        if options is not NO_OPTIONS:
+            config = config.with_options(options)
+        return HalfOpen(self, config, keys, flow, options)
 
-    def expect(self, connection: MptcpConnection, subflow: Subflow, flow: Flow) -> None:
+    def complete(self, half_open: HalfOpen) -> MptcpConnection:
+        """Return the connection that a half-open one becomes."""
+        try:
+            connection = self._connection(half_open, initiator=False)
+        except Exception as error:
+            self._tokens.remove(half_open)
+            self._faults.append((None, error))
+            raise
+        self._tokens.add(connection)
+        return connection
+
+    def refused(self, half_open: HalfOpen) -> None:
+        """Forget a half-open connection that has ended."""
+        self._tokens.remove(half_open)
+
+    def expect(self, subflow: Subflow, flow: Flow) -> None:
         """Attach a subflow to its TCP connection as soon as that exists."""
-        self._new.append((connection, subflow, flow))
+        self._new.append((subflow, flow))
 
     def dial(self, flow: Flow, now: int, subflow: Subflow) -> TcpConnection:
         """Open a TCP connection for a subflow.  Raises OSError."""
@@ -425,46 +445,42 @@ class MptcpEndpoint:
         elif type(event) is Connected and tcp.accepted and not _early(tcp):
             self._queued.add(tcp.flow)
         if not isinstance(event, ErrorReport):
-            tcp.extension.enter()
+            try:
+                tcp.extension.enter()
+            except Exception as error:
+                self._blame(tcp, tcp.extension, error)
             tcp.extension.stir()
 
     def _attach(self) -> None:
         """Attach new subflows to the TCP connections that were created for them."""
         new, self._new = self._new, []
-        for connection, subflow, flow in new:
+        for subflow, flow in new:
             tcp = self.tcp.connection(flow)
-            if tcp is not None and tcp.extension is subflow:
-                subflow.attach(tcp)
-                if _early(tcp):
-                    self._open_early(connection, subflow)
-            else:  # an exception has left none
-                connection.discard(subflow)
+            if tcp is None or tcp.extension is not subflow:  # an exception has left none
+                subflow.abandon()
+                continue
+            subflow.attach(tcp)
+            if _early(tcp):
+                try:
+                    subflow.open_early()
+                except Exception as error:
+                    self._blame(tcp, subflow, error)
 
-    def _open_early(self, connection: MptcpConnection, subflow: Subflow) -> None:
-        try:
-            connection.open_early(subflow)
-        except Exception as error:
+    def _blame(self, tcp: TcpConnection, subflow: Subflow, error: Exception) -> None:
+        """End the connection of a subflow after an exception, or TCP if there is none yet."""
+        connection = self._tokens.find(subflow.token)
+        if connection is not None:
             self._faults.append((connection, error))
+        else:  # complete has recorded it
+            self.tcp.crash(tcp, error)
 
-    def _connection(
-        self,
-        keys: Keys,
-        handshake: CapableInitiator | CapableResponder,
-        flow: Flow,
-        options: SocketOptions,
-        *,
-        initiator: bool,
-    ) -> tuple[MptcpConnection, Subflow]:
-        config = self.config
-        if options is not NO_OPTIONS:
-            config = config.with_options(options)
+    def _connection(self, half_open: HalfOpen, *, initiator: bool) -> MptcpConnection:
+        """Create a connection, with the endpoints that there are now."""
+        config = half_open.config
+        if config.endpoints is not self.config.endpoints:
+            config = msgspec.structs.replace(config, endpoints=self.config.endpoints)
         manager = PATH_MANAGERS[config.path_manager](config.endpoints, config.limits)
-        connection = MptcpConnection(
-            self, config, keys, flow, manager, self._network, options, initiator=initiator
-        )
-        initial = connection.paths.initial
-        subflow = connection.new_subflow(handshake, initial, backup=False, initiated=initiator)
-        return connection, subflow
+        return MptcpConnection(self, half_open, config, manager, self._network, initiator=initiator)
 
 
 def _early(tcp: TcpConnection) -> bool:

@@ -28,7 +28,7 @@ class Host(Protocol):
     def dial(self, flow: Flow, now: int, subflow: Subflow) -> TcpConnection:
         """Open a TCP connection for a subflow.  Raises OSError."""
 
-    def expect(self, connection: MptcpConnection, subflow: Subflow, flow: Flow) -> None:
+    def expect(self, subflow: Subflow, flow: Flow) -> None:
         """Attach a subflow to its TCP connection as soon as that exists."""
 
     def fault(self, connection: MptcpConnection | None, error: Exception) -> None:
@@ -142,7 +142,7 @@ class Joins:
             remote_id=join.address_id,
         )
         subflow = connection.new_subflow(handshake, path, backup=backup, initiated=False)
-        self._host.expect(connection, subflow, flow)
+        self._host.expect(subflow, flow)
         return subflow
 
     # SYNs to ports without a listener

@@ -16,7 +16,7 @@ from testbed.packet.options import FastOpen, Option, find
 from testbed.packet.segment import ACK, FIN, SYN, Segment
 from testbed.packet.sequence import BITS_32
 from testbed.stack.mptcp.capable import CapableResponder, usable
-from testbed.stack.mptcp.connection import MptcpConnection
+from testbed.stack.mptcp.half_open import HalfOpen
 from testbed.stack.mptcp.joins import REFUSED, Joins
 from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.subflow import Subflow
@@ -29,12 +29,10 @@ from testbed.stack.tcp.extension import Extension, Refuse
 class Host(Protocol):
     """The services of the endpoint that an open port needs."""
 
-    def begin(
-        self, keys: Keys, handshake: CapableResponder, flow: Flow, options: SocketOptions
-    ) -> tuple[MptcpConnection, Subflow]:
-        """Create a connection and its first subflow for an MP_CAPABLE."""
+    def begin(self, keys: Keys, flow: Flow, options: SocketOptions) -> HalfOpen:
+        """Create a connection for an MP_CAPABLE."""
 
-    def expect(self, connection: MptcpConnection, subflow: Subflow, flow: Flow) -> None:
+    def expect(self, subflow: Subflow, flow: Flow) -> None:
         """Attach a subflow to its TCP connection as soon as that exists."""
 
     def count(self, name: str) -> None:
@@ -122,10 +120,10 @@ class OpenPort:
 
     def _begin(self, keys: Keys, capable: MpCapable, flow: Flow) -> Extension:
         """Create the connection for an MP_CAPABLE."""
-        responder = self._responder(keys, capable)
-        connection, subflow = self._host.begin(keys, responder, flow, self._options)
-        self._tokens.add(connection)
-        self._host.expect(connection, subflow, flow)
+        half_open = self._host.begin(keys, flow, self._options)
+        subflow = half_open.subflow(self._responder(keys, capable))
+        self._tokens.add(half_open)
+        self._host.expect(subflow, flow)
         return subflow
 
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from testbed.packet.address import Address, Flow
+from testbed.packet.address import Address
 from testbed.stack.mptcp.beginning import Beginning
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.datafin import DataFin
 from testbed.stack.mptcp.ending import Ending
 from testbed.stack.mptcp.events import Events
 from testbed.stack.mptcp.fail import Fail
-from testbed.stack.mptcp.keys import Keys
+from testbed.stack.mptcp.half_open import HalfOpen
 from testbed.stack.mptcp.lifecycle import Lifecycle
 from testbed.stack.mptcp.local_network import LocalNetwork
 from testbed.stack.mptcp.path_manager.base import PathManager
@@ -26,7 +26,6 @@ from testbed.stack.mptcp.plain import Plain
 from testbed.stack.mptcp.receiver import Receiver
 from testbed.stack.mptcp.sender import Sender
 from testbed.stack.mptcp.services import Services
-from testbed.stack.mptcp.streams import ReceiveStream, SendStream
 from testbed.stack.mptcp.subflows import Subflows
 from testbed.stack.mptcp.window import SharedWindow
 from testbed.stack.tcp.right_sizing import WindowMemory
@@ -35,7 +34,7 @@ from testbed.stack.tcp.right_sizing import WindowMemory
 class Parts:
     """The parts of one connection.
 
-    :param flow: the two ends of the first subflow.
+    :param half_open: the connection before its handshake.
     :param manager: the path manager of this connection.
     :param memory: the memory by which receive windows may grow.
     :param release: releases the local port of a joined subflow that has ended.
@@ -49,18 +48,17 @@ class Parts:
     def __init__(
         self,
         services: Services,
+        half_open: HalfOpen,
         config: MptcpConfig,
-        keys: Keys,
-        flow: Flow,
         manager: PathManager,
         network: LocalNetwork,
         memory: WindowMemory,
         release: Callable[[Address], None],
     ) -> None:
-        self.keys = keys
+        self.keys = keys = half_open.keys
         self.count = count = services.count
-        self.outgoing = outgoing = SendStream(config.send_buffer)
-        self.incoming = incoming = ReceiveStream(config.first_window)
+        self.outgoing = outgoing = half_open.outgoing
+        self.incoming = incoming = half_open.incoming
         self.subflows = subflows = Subflows(release)
         there = subflows.there
         self.sender = Sender(outgoing, there, config)
@@ -72,7 +70,9 @@ class Parts:
         self.patience = Patience(config.tcp, outgoing, there)
         self.close_timeout = CloseTimeout(config.close_timeout_ns)
         self.events = events = Events(outgoing, incoming, there, config)
-        self.paths = paths = ConnectionPaths(services, keys, there, config, manager, network, flow)
+        self.paths = paths = ConnectionPaths(
+            services, keys, there, config, manager, network, half_open.flow
+        )
         self.life = life = Lifecycle(services, events, window, paths)
         self.beginning = Beginning(services, outgoing, incoming, paths, life, events)
         self.ending = Ending(

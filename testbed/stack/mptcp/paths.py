@@ -80,13 +80,7 @@ class ConnectionPaths:
         flow: Flow,
     ) -> None:
         self.initiator = owner.initiator
-        self.initial = initial = SubflowPath(
-            local_host=flow.local.host,
-            local_port=flow.local.port,
-            local_id=0,
-            remote=flow.remote,
-            remote_id=0,
-        )
+        self.initial = initial = SubflowPath.initial(flow)
         self.local_ids = LocalIds(initial.local_host, config.endpoints)
         count = owner.count
         self.signals = Signals(keys, subflows, config.announce_ns, count)

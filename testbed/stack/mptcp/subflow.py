@@ -81,6 +81,9 @@ class DataLevel(Protocol):
     def enter(self, subflow: Subflow) -> None:
         """Add a subflow whose handshake has been answered."""
 
+    def open_early(self, subflow: Subflow) -> None:
+        """Deliver the data of the SYN before the handshake is complete (appendix B)."""
+
     def discard(self, subflow: Subflow) -> None:
         """Drop a subflow whose handshake was never answered."""
 
@@ -140,9 +143,26 @@ class Subflow:
         """The key of the peer, which MP_FASTCLOSE carries (section 3.5), once it is known."""
         return None if self.fallback else self._owner.keys.remote
 
+    @property
+    def token(self) -> int:
+        """Our token of its connection (section 3.2)."""
+        return self._owner.keys.token
+
     def attach(self, tcp: TcpConnection) -> None:
         """Set the TCP connection."""
         self.tcp = self.attached = tcp
+
+    def belong_to(self, connection: DataLevel) -> None:
+        """Belong to the connection that a half-open one has become."""
+        self._owner = connection
+
+    def open_early(self) -> None:
+        """Deliver the data of the SYN before the handshake is complete (appendix B)."""
+        self._owner.open_early(self)
+
+    def abandon(self) -> None:
+        """End before there was a TCP connection."""
+        self._owner.discard(self)
 
     # What the connection asks of it.
 

@@ -34,8 +34,9 @@ class Subflows:
 
     def next_number(self) -> int:
         """Return the number of an additional subflow; 0 is the first one's."""
+        number = self._made
         self._made += 1
-        return self._made - 1
+        return number
 
     @property
     def alone(self) -> bool:
@@ -55,6 +56,7 @@ class Subflows:
     def add(self, subflow: Subflow) -> None:
         """Add a subflow."""
         self.there.append(subflow)
+        self._made = max(self._made, subflow.number + 1)
         self._several |= subflow.initiated and subflow.number > 0
 
     def remove(self, subflow: Subflow) -> None:

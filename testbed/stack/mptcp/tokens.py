@@ -12,6 +12,7 @@ from testbed.packet.segment import Segment
 from testbed.stack.connection import Randomness
 from testbed.stack.mptcp import crypto
 from testbed.stack.mptcp.connection import MptcpConnection
+from testbed.stack.mptcp.half_open import HalfOpen
 from testbed.stack.mptcp.keys import Keys
 
 
@@ -30,27 +31,28 @@ class Tokens:
         self._secret = secret
         self._checksum = checksum
         self._wide_acks = wide_acks
-        self._by_token: dict[int, MptcpConnection] = {}
+        self._by_token: dict[int, MptcpConnection | HalfOpen] = {}
 
     def __len__(self) -> int:
         return len(self._by_token)
 
     def __iter__(self) -> Iterator[MptcpConnection]:
-        return iter(self._by_token.values())
+        return (one for one in self._by_token.values() if isinstance(one, MptcpConnection))
 
     def find(self, token: int) -> MptcpConnection | None:
-        """Return the connection with a token."""
-        return self._by_token.get(token)
+        """Return the connection with a token, unless it is half-open."""
+        found = self._by_token.get(token)
+        return found if isinstance(found, MptcpConnection) else None
 
     def taken(self, token: int) -> bool:
         """Return whether a connection has a token."""
         return token in self._by_token
 
-    def add(self, connection: MptcpConnection) -> None:
-        """Add a connection."""
+    def add(self, connection: MptcpConnection | HalfOpen) -> None:
+        """Add a connection, which replaces the same one before the end of its handshake."""
         self._by_token[connection.keys.token] = connection
 
-    def remove(self, connection: MptcpConnection) -> bool:
+    def remove(self, connection: MptcpConnection | HalfOpen) -> bool:
         """Remove a connection; return whether it was in the table."""
         return self._by_token.pop(connection.keys.token, None) is not None
 

@@ -312,7 +312,7 @@ def test_exception_in_a_hook_during_the_handshake(
         return sound(self, *rest)
 
     def ours(side: Side) -> list[Any]:
-        return list(side.endpoint._tokens)
+        return list(side.endpoint._tokens._by_token.values())
 
     other = side.of(OTHER)
     monkeypatch.setattr(Subflow, hook, strikes)
@@ -356,6 +356,7 @@ def test_exception_in_path_control(part: str, monkeypatch: pytest.MonkeyPatch) -
     world.run(1)
     world.connect(VICTIM)
     world.exchange()
+    world.exchange()  # the third ACK
     (victim,) = [one for one in world.server.endpoint._tokens
                  if one.flow.remote.port == VICTIM]  # fmt: skip
     monkeypatch.setattr(victim.paths, part, broken)
@@ -374,6 +375,23 @@ def test_exception_in_path_control(part: str, monkeypatch: pytest.MonkeyPatch) -
         world.client.of(VICTIM).abort()
         world.run(5)
     _ended_by_the_bug(world, world.server) if part != "forget" else None
+    _works_on(world)
+    world.leaves_nothing()
+
+
+@pytest.mark.interpreted
+def test_exception_of_a_new_path_manager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A half-open connection that cannot become a connection ends, and its token is free."""
+    world = World(_mptcp)
+    world.connect(OTHER)
+    world.run(1)
+    with monkeypatch.context() as patched:
+        patched.setattr(world.server.endpoint, "_connection", broken)
+        world.connect(VICTIM)
+        world.run(1)
+    assert world.server.faults
+    assert world.server.endpoint.connections == 1
+    world.run(60)
     _works_on(world)
     world.leaves_nothing()
 

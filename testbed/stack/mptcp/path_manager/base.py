@@ -60,6 +60,14 @@ class SubflowPath(msgspec.Struct, frozen=True, kw_only=True):
     remote: Address
     remote_id: int
 
+    @classmethod
+    def initial(cls, flow: Flow) -> SubflowPath:
+        """Return the path of the first subflow, whose ids are 0."""
+        local, remote = flow
+        return cls(
+            local_host=local.host, local_port=local.port, local_id=0, remote=remote, remote_id=0
+        )
+
     @property
     def flow(self) -> Flow:
         """Its two ends, which identify it in commands."""
