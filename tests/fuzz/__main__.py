@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from testbed.errors import InputError
-from tests.fuzz import attacks, guided
+from tests.fuzz import attack_table, guided
 from tests.fuzz.cases import TARGETS, Target, failure, load, written
 from tests.fuzz.codecs import CODECS
 from tests.fuzz.shrink import smallest
@@ -36,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command.add_argument("--keep", type=Path, help="write what is found into this folder")
     replay = commands.add_parser("replay", help="one case again, and made smaller if it fails")
     replay.add_argument("case", nargs="+", help="TARGET SEED, or the file of a kept case")
-    commands.add_parser("attacks", help="what attacks cost the attacker and us")
+    attacks = commands.add_parser("attacks", help="what attacks cost the attacker and us")
+    attacks.add_argument("--write", action="store_true", help="write docs/security.md")
     guided_by = commands.add_parser("atheris", help="octets to one codec, guided by its branches")
     guided_by.add_argument("codec", choices=list(CODECS))
     guided_by.add_argument("--count", type=int, default=100_000, help="of inputs")
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         guided.fuzz(chosen.codec, chosen.count, chosen.seed)
     if chosen.command == "attacks":
-        return attacks.report()
+        return attack_table.report(write=chosen.write)
     if chosen.command == "replay":
         try:
             target, case = _case(chosen.case)
