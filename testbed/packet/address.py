@@ -61,6 +61,11 @@ def is_unicast(host: str) -> bool:
     return not (address.is_multicast or address.is_unspecified or address == _BROADCAST)
 
 
+def is_loopback(host: str) -> bool:
+    """Return whether an address never leaves its host (RFC 1122, section 3.2.1.3; RFC 4291)."""
+    return ipaddress.ip_address(unmapped(host)).is_loopback
+
+
 def unmapped(host: str) -> str:
     """Return the IPv4 address of an IPv4-mapped one (RFC 4291, section 2.5.5.2).
 

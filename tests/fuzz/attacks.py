@@ -253,23 +253,33 @@ def blind_signals(target: Target) -> Result:
         mptcp.MpFail(dsn=target.keys.incoming.number(0)),
     )
     name = "REMOVE_ADDR, MP_PRIO, MP_FAIL at guessed sequence numbers"
-    return _blind(target, name, lambda number: signals[number % 3])
+    return _blind(target, name, lambda number: (signals[number % 3],))
 
 
 def blind_infinite_mappings(target: Target) -> Result:
     """Infinite mappings on a grid of sequence numbers, of data that the peer may not use."""
 
-    def option(number: int) -> Option:
+    def options(number: int) -> tuple[Option, ...]:
         dsn = target.keys.outgoing.number(number << 40)
-        return mptcp.Dss(dsn=dsn, subflow_seq=number * 65_536 + 2 & BITS, length=0)
+        return (mptcp.Dss(dsn=dsn, subflow_seq=number * 65_536 + 2 & BITS, length=0),)
 
-    return _blind(target, "Infinite mapping at guessed sequence numbers", option)
+    return _blind(target, "Infinite mapping at guessed sequence numbers", options)
 
 
-def _blind(target: Target, name: str, option: Callable[[int], Option]) -> Result:
+def blind_forms(target: Target) -> Result:
+    """Mappings with a checksum that was not agreed on, and ACKs without an option, in turns."""
+
+    def options(number: int) -> tuple[Option, ...]:
+        wrong = mptcp.Dss(dsn=number, subflow_seq=1, length=10, checksum=5)
+        return (wrong,) if number % 2 else ()
+
+    return _blind(target, "Mappings with a checksum that was not agreed on", options)
+
+
+def _blind(target: Target, name: str, options: Callable[[int], tuple[Option, ...]]) -> Result:
     """Carry out an attack by options at every 65,536th sequence number."""
     cost = target.feed(
-        target.segment(ACK, option(number), seq=number * 65_536 + 1)
+        target.segment(ACK, *options(number), seq=number * 65_536 + 1)
         for number in range(1, target.packets(60_000))
     )
     target.world.wait(120 * S)
@@ -339,6 +349,7 @@ ATTACKS: Final[tuple[Callable[[Target], Result], ...]] = (
     half_open_joins,
     blind_signals,
     blind_infinite_mappings,
+    blind_forms,
     blind_resets,
     idle_connections,
     mappings_from_behind,

@@ -46,8 +46,8 @@ class Inbound:
     :ivar violation: why the subflow must be reset.
     :ivar fastclosed: whether MP_FASTCLOSE was received (section 3.5).
     :ivar reset: the MP_TCPRST of the peer's RST.
-    :ivar bare: whether the last segment had no MPTCP option, or only one of a peer that uses plain
-        TCP.
+    :ivar bare: whether the last segment, by its numbers one of the peer, had no MPTCP option, or
+        only one of a peer that uses plain TCP.
     :ivar unheard: whether no Data ACK was received on this subflow.
     :ivar heard_dss: whether a DSS was received on this subflow.
     :ivar acks_data: whether the peer may still wait for Data ACKs after a fallback.
@@ -106,10 +106,11 @@ class Inbound:
         :param confirmed: whether the handshake is complete. Then a window counts only with a Data
             ACK.
         :param authentic: whether TCP's numbers prove that the peer sent the segment. Otherwise
-            signals without a proof of their own are ignored (section 3.4.2).
+            signals without a proof of their own are ignored (section 3.4.2), the absence of options
+            means nothing, and a mapping that the peer must not send is dropped without a reset.
         """
         signal = False
-        self.bare = True
+        self.bare = authentic
         self._window_from = None if confirmed else 0
         for option in segment.options:
             if not isinstance(option, MptcpOption):
@@ -120,7 +121,7 @@ class Inbound:
                 empty = not segment.payload
                 signal |= self._dss(option, start, empty=empty, authentic=authentic)
             elif isinstance(option, MpCapable):
-                self._capable(option)
+                self._capable(option, authentic=authentic)
             else:
                 signal = True
                 self._message(option, reset=bool(segment.flags & RST), authentic=authentic)
@@ -280,7 +281,7 @@ class Inbound:
         news = option.data_ack is not None and self._acknowledged(option, option.data_ack)
         if option.dsn is None or (not option.length and (empty or option.data_fin)):
             return news
-        if self._checksum_as_agreed(option.checksum):
+        if self._checksum_as_agreed(option.checksum, authentic=authentic):
             news |= self._mapping(option, option.dsn, start, authentic=authentic)
         return news
 
@@ -352,20 +353,21 @@ class Inbound:
             self._end = (data, start)
             self._ack_due = True
 
-    def _capable(self, option: MpCapable) -> None:
+    def _capable(self, option: MpCapable, *, authentic: bool) -> None:
         """Record the mapping of the first data, which MP_CAPABLE carries (section 3.1)."""
         length, checksum = option.data_length, option.checksum
         if not length or not self._first or self._initiated:
             return
-        if self._checksum_as_agreed(checksum):
+        if self._checksum_as_agreed(checksum, authentic=authentic):
             self._keys.mapped(wide=True)
             self.mappings.add(Mapping(data=0, subflow=0, length=length, checksum=checksum))
 
-    def _checksum_as_agreed(self, checksum: int | None) -> bool:
+    def _checksum_as_agreed(self, checksum: int | None, *, authentic: bool) -> bool:
         """Request a reset if the peer leaves a checksum out or adds one (section 3.3)."""
-        if (checksum is not None) is not self._keys.checksum:
+        agreed = (checksum is not None) is self._keys.checksum
+        if not agreed and authentic:
             self.violation = "a mapping has a checksum against the agreement, or lacks one"
-        return self.violation is None
+        return agreed and self.violation is None
 
 
 def _is_of_plain_tcp(option: MptcpOption, segment: Segment) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from testbed.packet.address import Address, unmapped
+from testbed.packet.address import Address, is_loopback, unmapped
 from testbed.packet.mptcp import AddAddr, MpJoinAck, MpPrio, RemoveAddr
 from testbed.packet.options import Option
 from testbed.stack.mptcp.failures import Failures
@@ -117,7 +117,7 @@ class PeerOptions:
         self._signals.echo(subflow, option)
         refreshed = self._failures.forget_remote(remote.address)
         old = known == remote and not refreshed
-        if option.address_id == 0 or old or host in paths.local_hosts:
+        if option.address_id == 0 or old or _is_ours(host, paths):
             return
         self._remotes.announced(remote, early=not paths.started)
         self._owner.trace("announced", now, **remote_address(remote))
@@ -143,3 +143,13 @@ class PeerOptions:
         if remote is not None:
             self._failures.forget_remote(remote.address)
             paths.take_withdrawn(remote, now)
+
+
+def _is_ours(host: str, paths: Paths) -> bool:
+    """Return whether an announced address is not the peer's but one of this host.
+
+    A loopback address of another host would make this one connect to itself.
+    """
+    if host in paths.local_hosts:
+        return True
+    return is_loopback(host) and not is_loopback(paths.initial.remote.host)

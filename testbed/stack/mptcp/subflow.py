@@ -410,15 +410,16 @@ class Subflow:
                 self.stir()
             return Notice.PLAIN
         self.stir()
+        authentic = self.attached is not None and self.attached.expects(start)
         if not self.opening.over:
-            notice = self._shake(segment)
+            notice = self._shake(segment, authentic=authentic)
             if notice is not None:
                 return notice
         signal = self.inbound.take(
             segment,
             start - self.early.received,
             confirmed=self.opening.confirmed,
-            authentic=self.attached is not None and self.attached.expects(start),
+            authentic=authentic,
         )
         if self.refused is not None:
             return Notice.REFUSED
@@ -462,9 +463,15 @@ class Subflow:
 
     # What the hooks do.
 
-    def _shake(self, segment: Segment) -> Notice | None:
-        """Pass a segment to the handshake; return an answer if its options must be ignored."""
+    def _shake(self, segment: Segment, *, authentic: bool) -> Notice | None:
+        """Pass a segment to the handshake; return an answer if its options must be ignored.
+
+        :param authentic: as for :meth:`Inbound.take`. Any host can send a segment without options,
+            so another one does not end the use of MPTCP with a peer that has agreed to it.
+        """
         outcome, notice = self.opening.received(segment)
+        if outcome is Outcome.FALLBACK and self.opening.accepted and not authentic:
+            return None
         if outcome is not Outcome.PENDING:
             self.enter()
         if outcome in (Outcome.ACCEPTED, Outcome.CONFIRMED):

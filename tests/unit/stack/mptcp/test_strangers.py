@@ -331,3 +331,61 @@ def test_limit_counts_at_the_third_ack(script: Any) -> None:
     assert reset.flags & RST
     assert find(reset.options, MpTcprst).reason == ResetReason.PROHIBITED
     assert world.tracer.count("sub_established") == 1
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::ffff:127.0.0.1", "10.0.1.1"])
+def test_announced_address_of_this_host_is_not_joined(script: Any, host: str) -> None:
+    """A peer must not make this host connect to its own programs."""
+    world = script(limits=PathLimits(subflows=4, add_addr_accepted=4))
+    peer = world.open()
+    peer.send(ACK, world.ack())
+    (echo,) = peer.send(ACK, world.announcement(3, host))
+    assert find(echo.options, AddAddr) is not None
+    assert not world.out
+    peer.send(ACK, world.announcement(4, "10.0.3.2"))
+    assert any(find(one.options, MpJoinSyn) for one in world.out)
+
+
+@pytest.mark.parametrize("payload", [b"", b"x"])
+@pytest.mark.parametrize("checksum", [False, True])
+def test_mapping_of_a_stranger_with_a_wrong_form_resets_nothing(
+    script: Any, checksum: bool, payload: bytes
+) -> None:
+    """Only in a segment of the peer a checksum that was not agreed on, or none, is its fault."""
+    world = script(checksum=checksum)
+    peer = world.open()
+    peer.send(ACK, world.ack())
+    dss = Dss(dsn=123, subflow_seq=1, length=10, checksum=None if checksum else 5)
+    capable = MpCapable(sender_key=1, receiver_key=2, data_length=4,
+                        checksum=None if checksum else 5)  # fmt: skip
+    for option in (dss, capable):
+        out = peer.send(ACK, option, seq=peer.seq + 20_000, payload=payload)
+        assert not any(one.flags & RST for one in out)
+    (answer,) = peer.send(ACK, dss)
+    assert answer.flags & RST
+
+
+@pytest.mark.parametrize("ack", [1, 6])
+@pytest.mark.parametrize("payload", [b"", b"x"])
+def test_bare_segment_of_a_stranger_is_no_fallback(script: Any, payload: bytes, ack: int) -> None:
+    """Before the peer's first Data ACK, section 3.7 lets its segments without options decide."""
+    world = script()
+    peer, _ = world.accept()
+    world.write(b"hello")
+    peer.take()
+    peer.send(ACK, seq=5000, ack=ack, payload=payload)
+    assert not world.connection.fallback
+    peer.send(ACK, world.ack(5))
+    assert not world.connection.fallback
+    assert not world.connection.unsent
+
+
+def test_bare_segments_of_the_peer_are_a_fallback_in_any_order(script: Any) -> None:
+    world = script()
+    peer, _ = world.accept()
+    world.write(b"hello")
+    peer.take()
+    peer.send(ACK, seq=5, payload=b"efgh")
+    peer.send(ACK, seq=1, payload=b"abcd")
+    assert world.connection.fallback
+    assert world.connection.read(100) == b"abcdefgh"
