@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from testbed.driver.device import AddressAware, Change, Device
+from testbed.driver.device import AddressAware, Change, Device, Packet
 from testbed.packet.segment import Segment
 from testbed.stack.connection import Endpoint
 from testbed.streams import Streams
@@ -111,7 +111,7 @@ class Driver:
             return
         self._woken = True  # whatever is asked for from now on is done before this ends
         try:
-            self._receive(now)
+            self._take(self._device.receive(), now)
             self._handle_timer(now)
             while self._settle(now):
                 now = self._clock.now()
@@ -128,14 +128,16 @@ class Driver:
             if self._before_sending is not None:
                 self._before_sending(segments)
             self._device.send(segments, now)
-        stirred = self._receive(now)  # from this host itself, or an error
+        packets = self._device.receive()  # from this host itself, or an error
+        stirred = bool(packets)
+        if stirred:
+            self._take(packets, now)
         while (happened := endpoint.next_event()) is not None:
             stirred = True
             self.streams.dispatch(*happened)
         return (stirred or self._asked) and not self._closed
 
-    def _receive(self, now: int) -> bool:
-        packets = self._device.receive()
+    def _take(self, packets: Sequence[Packet], now: int) -> None:
         endpoint = self.endpoint
         for packet in packets:
             try:
@@ -145,7 +147,6 @@ class Driver:
                     endpoint.receive_icmp(packet, now)
             except Exception as error:
                 self._report("a packet from the network", error)
-        return bool(packets)
 
     def _handle_timer(self, now: int) -> None:
         if self._armed is None or self._armed <= now:  # nothing is due before that

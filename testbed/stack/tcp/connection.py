@@ -88,7 +88,7 @@ class TcpConnection(Tcb):
 
     def _window_opened(self, data: bytes) -> None:
         receiver = self.receiver
-        if data and self.receiving and self._own_window and receiver.window_update_due():
+        if data and self._own_window and self.receiving and receiver.window_update_due():
             receiver.must_ack()
             self.owner.wake(self)
 

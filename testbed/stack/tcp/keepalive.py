@@ -9,28 +9,28 @@ from testbed.stack.tcp.config import TcpConfig
 class KeepAlive:
     """Keep-alive (RFC 9293, section 3.8.4).
 
+    :ivar asked: whether a probe was requested.
     :ivar at: when to check whether a probe is due.
     :ivar probes: the number of unanswered probes, including window probes.
     :ivar heard_ns: the time of the last acceptable segment.
     """
 
-    __slots__ = ("_asked", "_config", "at", "heard_ns", "probes")
+    __slots__ = ("_config", "asked", "at", "heard_ns", "probes")
 
     def __init__(self, config: TcpConfig) -> None:
         self._config = config
         self.at = NEVER
         self.probes = 0
         self.heard_ns = 0
-        self._asked = False
+        self.asked = False
 
     def ask(self) -> None:
         """Request a probe now, regardless of the timer."""
-        self._asked = True
+        self.asked = True
 
-    def take_asked(self) -> bool:
-        """Return once whether a probe was requested."""
-        asked, self._asked = self._asked, False
-        return asked
+    def probe_sent(self) -> None:
+        """Record that a requested probe is sent."""
+        self.asked = False
 
     def start(self, now: int) -> None:
         """Start after the handshake."""

@@ -30,26 +30,39 @@ _MAX_PAYLOAD: Final = 0xFFFF - 120  # of a large segment: what IPv4 takes, with 
 def segments_to_send(tcb: Tcb, now: int) -> list[Segment]:
     """Return the segments to send now."""
     out: list[Segment] = []
-    if tcb.take_reset():
+    receiver = tcb.receiver
+    if tcb.reset:
+        tcb.reset_sent()
         tcb.owner.count("TcpOutRsts")
         out.append(_control(tcb, RST | ACK, now))
     elif tcb.state in HANDSHAKE:
         _handshake(tcb, now, out)
     elif tcb.state is not State.CLOSED:
-        out += [_ack_of(tcb, position, now) for position in tcb.receiver.take_stretch()]
-        if tcb.receiver.take_request():
-            out.append(pure_ack(tcb, now))
-        if tcb.keepalive.take_asked():
-            out.append(probe(tcb, now))
+        if receiver.stretch is not None or receiver.requested or tcb.keepalive.asked:
+            _before_data(tcb, now, out)
         if tcb.state is not State.TIME_WAIT:
             if tcb.sender.board.lost:
                 _retransmissions(tcb, now, out)
             if not tcb.sender.board.lost:
                 _new_data(tcb, now, out)
-        if tcb.receiver.take_last_request() or tcb.receiver.ack_now:
+        if receiver.requested_last or receiver.ack_now:
+            receiver.last_request_met()
             out.append(pure_ack(tcb, now))
-        tcb.linger(now)
+        if tcb.orphaned:
+            tcb.linger(now)
     return out
+
+
+def _before_data(tcb: Tcb, now: int, out: list[Segment]) -> None:
+    """Send the requested ACKs and probes, which do not wait for data."""
+    receiver = tcb.receiver
+    out += [_ack_of(tcb, position, now) for position in receiver.take_stretch()]
+    if receiver.requested:
+        receiver.request_met()
+        out.append(pure_ack(tcb, now))
+    if tcb.keepalive.asked:
+        tcb.keepalive.probe_sent()
+        out.append(probe(tcb, now))
 
 
 def farewell(tcb: Tcb) -> Segment:
@@ -200,7 +213,8 @@ def _handshake(tcb: Tcb, now: int, out: list[Segment]) -> None:
         if tcb.sender.timer.backoffs:
             tcb.owner.count("TcpExtTCPSynRetrans")
         out.append(_syn(tcb, now))
-    elif tcb.state is State.SYN_RECEIVED and (receiver.take_request() or receiver.ack_now):
+    elif tcb.state is State.SYN_RECEIVED and (receiver.requested or receiver.ack_now):
+        receiver.request_met()
         out.append(pure_ack(tcb, now))
     # As in Linux, lost data is retransmitted only after the handshake.
     if tcb.early is not None and tcb.early.accepted and not tcb.sender.board.lost:
@@ -257,7 +271,7 @@ def _retransmissions(tcb: Tcb, now: int, out: list[Segment]) -> None:
     recovery, board = sender.recovery, sender.board
     while (record := board.next_lost()) is not None:
         if recovery.held_back(min(record.end - record.start, sender.mss), now):
-            recovery.window_used(sender.una, sender.next, used_up=True)
+            recovery.usage.note(sender.una, sender.next, used_up=True)
             return
         _count_retransmission(tcb, record)
         out.append(retransmit(tcb, record, recovery.room, now))
@@ -317,7 +331,7 @@ def _fill_window(tcb: Tcb, now: int, out: list[Segment]) -> None:
     # An extension that gives data only for the free window, as MPTCP does, leaves no queue.
     in_flight = recovery.in_flight
     used_up = in_flight + mss > recovery.window
-    recovery.window_used(sender.una, sender.next, used_up=used_up)
+    recovery.usage.note(sender.una, sender.next, used_up=used_up)
     if not (queue.octets or used_up):
         sender.rate.ran_dry(in_flight)
 
@@ -353,7 +367,7 @@ def _data(tcb: Tcb, limit: int, now: int) -> Segment:
     # Full segments only: the rest is a segment of its own.
     if limit > fits and _may_be_large(tcb, sender.next):
         size = max(fits, queue.run(min(limit, _MAX_PAYLOAD)) // fits * fits)
-    record = sender.send_data(size, fits, now)
+    record = sender.send_data(ext, size, fits, now)
     flags = ACK | record.flags
     if tcb.ecn.used:
         flags |= tcb.ecn.on_new_data()

@@ -32,15 +32,18 @@ class Receiver:
     :ivar finished: the position of the peer's FIN, after its arrival.
     :ivar ack_now: whether an ACK must be sent now. ``ack_at`` is the deadline of a delayed ACK.
     :ivar duplicate: the octets that the next ACK reports as received twice (RFC 2883).
+    :ivar requested: whether a pure ACK was requested, even if another segment acknowledges the
+        same. ``requested_last`` is for one that follows the other segments.
+    :ivar stretch: positions within batches that need separate ACKs; ``None`` without any.
     :ivar grows: whether the window, its own or a shared one, may grow.
     :ivar rtt: the round-trip time measured by a receiver whose window may grow, after data has
         arrived.
     """
 
-    __slots__ = ("_capacity", "_due", "_quick", "_requested", "_requested_last", "_segment",
-                 "_shares", "_sizing", "_stretch", "_urgent", "ack_at", "ack_now", "acknowledged",
-                 "base", "buffer", "delay_ns", "duplicate", "edge", "finished", "grows", "rtt",
-                 "shift")  # fmt: skip
+    __slots__ = ("_capacity", "_due", "_quick", "_segment", "_shares", "_sizing", "_urgent",
+                 "ack_at", "ack_now", "acknowledged", "base", "buffer", "delay_ns", "duplicate",
+                 "edge", "finished", "grows", "requested", "requested_last", "rtt", "shift",
+                 "stretch")  # fmt: skip
 
     def __init__(self, config: TcpConfig) -> None:
         self.buffer = Reassembly()
@@ -53,9 +56,8 @@ class Receiver:
         self.ack_at = NEVER
         self.delay_ns = config.delayed_ack_ns
         self.duplicate: tuple[int, int] | None = None
-        self._requested = self._requested_last = False
-        # Positions to be acknowledged, each by an ACK of its own; most of the time there are none.
-        self._stretch: list[int] | None = None
+        self.requested = self.requested_last = False
+        self.stretch: list[int] | None = None
         self._due = 0  # RCV.NXT when a second full-sized segment made an ACK due
         self._urgent = 0  # RCV.UP
         self._capacity = config.first_window
@@ -148,10 +150,10 @@ class Receiver:
         edge = following + (field << shift)
         if edge > self.edge:
             self.edge = edge
-        if short:
-            self.acknowledged = following
-        else:
-            self.ack_sent()
+        self.acknowledged = following
+        if not short:
+            self.ack_now = False
+            self.ack_at = NEVER
         return (self.base + following) & BITS_32, field
 
     def offer_unscaled(self, window: int) -> int:
@@ -213,7 +215,7 @@ class Receiver:
         if segments > _SMALL_BATCH:
             self._due = 0  # one ACK is enough for all of them
         elif due > self.acknowledged and end - due > self._segment:
-            if len(self._stretch or ()) < _MOST_AT_ONCE:
+            if len(self.stretch or ()) < _MOST_AT_ONCE:
                 self._stretch_to(due)
             self._due = end
 
@@ -224,13 +226,13 @@ class Receiver:
             self.acknowledged = self.next
 
     def _stretch_to(self, position: int) -> None:
-        if self._stretch is None:
-            self._stretch = []
-        self._stretch.append(position)
+        if self.stretch is None:
+            self.stretch = []
+        self.stretch.append(position)
 
     def take_stretch(self) -> Sequence[int]:
-        """Return the positions within batches that need separate ACKs."""
-        stretch, self._stretch = self._stretch, None
+        """Return the positions in ``stretch`` once."""
+        stretch, self.stretch = self.stretch, None
         return stretch or ()
 
     def urgent_arrived(self, position: int) -> bool:
@@ -255,19 +257,17 @@ class Receiver:
         :param last: whether it follows the other segments.
         """
         if last:
-            self._requested_last = True
+            self.requested_last = True
         else:
-            self._requested = True
+            self.requested = True
 
-    def take_request(self) -> bool:
-        """Return once whether a pure ACK was requested."""
-        requested, self._requested = self._requested, False
-        return requested
+    def request_met(self) -> None:
+        """Record that a requested ACK is sent."""
+        self.requested = False
 
-    def take_last_request(self) -> bool:
-        """Return once whether a pure ACK was requested after the other segments."""
-        requested, self._requested_last = self._requested_last, False
-        return requested
+    def last_request_met(self) -> None:
+        """Record that an ACK is sent after the other segments."""
+        self.requested_last = False
 
     def ack_timer_expired(self) -> None:
         """Send the delayed ACK."""
@@ -277,8 +277,8 @@ class Receiver:
     def stop(self) -> None:
         """Stop acknowledging."""
         self.release()
-        self.ack_now = self._requested = self._requested_last = False
-        self._stretch = None
+        self.ack_now = self.requested = self.requested_last = False
+        self.stretch = None
         self.ack_at = NEVER
 
     def fail(self) -> None:

@@ -41,13 +41,14 @@ class Recovery:
     :ivar point: the position whose acknowledgment ends the recovery (RecoveryPoint of RFC 6675).
     :ivar recoveries: the number of fast recoveries.
     :ivar undone: the numbers of undone reductions by MIB counter.
+    :ivar usage: how much of the congestion window is used. It is to be noted after sending.
     :ivar look_at: when to check again for losses (RACK's reordering timer).
     """
 
     __slots__ = ("_duplicate_acks", "_lost_before", "_paced", "_prr", "_rate", "_undo_after",
-                 "_undo_ends", "_use", "board", "control", "ecn", "look_at", "mss", "pacer",
-                 "phase", "point", "rack", "rate", "recoveries", "rtt", "sack", "spurious",
-                 "undone", "window")  # fmt: skip
+                 "_undo_ends", "board", "control", "ecn", "look_at", "mss", "pacer", "phase",
+                 "point", "rack", "rate", "recoveries", "rtt", "sack", "spurious", "undone",
+                 "usage", "window")  # fmt: skip
 
     def __init__(
         self,
@@ -77,7 +78,7 @@ class Recovery:
         self.undone: dict[str, int] | None = None  # none is the usual case
         self._paced = paced  # whatever the control says
         self._rate = 0  # at which segments leave then
-        self._use = WindowUse()
+        self.usage = WindowUse()
         self._lost_before = 0  # octets lost when the last sample was made
         self._duplicate_acks = 0
         self._prr: ProportionalRate | None = None  # of the last reduction
@@ -120,7 +121,7 @@ class Recovery:
 
     def acknowledged(self, ack: Acknowledgment, now: int) -> None:
         """Process an ACK that advances SND.UNA or has new SACK blocks."""
-        limited = self._use.limits(self.control.window, self.control.threshold)
+        limited = self.usage.limits(self.control.window, self.control.threshold)
         further_loss = ack.advanced > 0 and not self.sack and self._partial_or_full(ack)
         if self.sack:
             for records in (ack.delivered, ack.sacked):
@@ -218,10 +219,6 @@ class Recovery:
         rate = self.control.pacing_rate or self._rate
         return min(room, quantum(rate, self.mss)) if rate else room
 
-    def window_used(self, una: int, end: int, *, used_up: bool) -> None:
-        """Record how much of the congestion window is used after sending."""
-        self._use.note(una, end, used_up=used_up)
-
     def sent(self, octets: int, now: int) -> None:
         """Record sent octets."""
         if self.phase >= Phase.REDUCING and self._prr is not None:
@@ -279,7 +276,7 @@ class Recovery:
             rate.tx_in_flight,
             board.total_lost - rate.tx_lost,
             board.take_losses() if lost else (),
-            self._use.used_up,
+            self.usage.used_up,
             self.phase >= Phase.RECOVERY,
             self.sack,
             octets if ack.marked else 0,
@@ -338,7 +335,7 @@ class Recovery:
 
     def _used(self, position: int, end: int) -> int:
         """Return how many octets of the congestion window were in use recently."""
-        return self._use.octets(self.control.window, end - position)
+        return self.usage.octets(self.control.window, end - position)
 
     def _remember_for_undo(self, now: int) -> None:
         self._undo_after = now

@@ -164,15 +164,15 @@ class Sender:
         """Record that a SYN/ACK without state (a cookie) was sent."""
         self.next = 0
 
-    def send_data(self, size: int, fits: int, now: int) -> Sent:
-        """Take at most ``size`` octets of one ``ext`` from the queue, which are sent now.
+    def send_data(self, ext: Any, size: int, fits: int, now: int) -> Sent:
+        """Take at most ``size`` octets from the queue, which are sent now.
 
         FIN goes with the last octets if the peer's window has room for it, but not before the ACK
         of our SYN.
 
+        :param ext: the ``ext`` of the queue. The octets have no other.
         :param fits: the payload of one segment on the wire.
         """
-        ext = self.queue.ext
         payload = self.queue.take(size)
         start = self.next
         end = start + len(payload)

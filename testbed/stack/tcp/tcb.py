@@ -311,8 +311,8 @@ class Tcb:
         self.close_at = now + self.config.time_wait_ns
 
     def linger(self, now: int) -> None:
-        """Limit the wait for the peer's FIN after the user has closed the connection."""
-        if self.orphaned and self.state is State.FIN_WAIT_2 and self.close_at == NEVER:
+        """Limit the wait for the peer's FIN, as the user has closed the connection."""
+        if self.state is State.FIN_WAIT_2 and self.close_at == NEVER:
             self.close_at = now + self.config.fin_timeout_ns
 
     def waited(self) -> None:
@@ -345,10 +345,9 @@ class Tcb:
         self.told = True
         self.owner.report(self, Closed(failure))
 
-    def take_reset(self) -> bool:
-        """Return once whether RST must be sent."""
-        reset, self.reset = self.reset, False
-        return reset
+    def reset_sent(self) -> None:
+        """Record that RST is sent."""
+        self.reset = False
 
     def data_acknowledged(self) -> None:
         """Report an acknowledgment to the extension and the application."""
