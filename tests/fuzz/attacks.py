@@ -129,7 +129,7 @@ def signals_after_the_end(target: Target) -> Result:
     hmac = crypto.add_addr_hmac(local, remote, 3, "10.0.3.2", None)
     option = mptcp.AddAddr(address_id=3, address="10.0.3.2", hmac=hmac)
     cost = target.feed(target.segment(ACK, option) for _ in range(target.packets(20_000)))
-    kept = sum(len(one.inbound._messages) for one in target.connection.subflows)
+    kept = sum(len(one.inbound.messages) for one in target.connection.subflows)
     return Result("Signals after the end of data", cost, f"{kept} kept", kept <= MOST_MESSAGES)
 
 

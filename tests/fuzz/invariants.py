@@ -90,5 +90,5 @@ def _mptcp(connection: MptcpConnection) -> None:
     for subflow in connection.subflows:
         _tcp(subflow.tcp)
         inbound = subflow.inbound
-        expect(len(inbound._messages) <= MOST_MESSAGES, "too many options wait")
+        expect(len(inbound.messages) <= MOST_MESSAGES, "too many options wait")
         expect(len(inbound.mappings) <= MOST_MAPPINGS, "too many mappings are kept")

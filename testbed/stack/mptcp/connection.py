@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from testbed.stack.connection import ConnectionFailure, Event
@@ -29,9 +29,10 @@ class MptcpConnection:
     :param config: that of ``half_open``, with the present endpoints.
     :param manager: the path manager of this connection.
     :param initiator: whether this side opened the connection.
+    :ivar count: increments the MPTcpExt counter that has a name.
     """
 
-    __slots__ = ("_host", "_options", "_parts", "_services", "config", "controls",
+    __slots__ = ("_host", "_options", "_parts", "_services", "config", "controls", "count",
                  "flow", "incoming", "initiator", "keys", "outgoing", "paths",
                  "sender")  # fmt: skip
 
@@ -47,6 +48,7 @@ class MptcpConnection:
     ) -> None:
         self.initiator = initiator
         self._host = host
+        self.count: Callable[[str], None] = host.count
         self._services = services = Services(host, self, initiator=initiator)
         parts = Parts(services, half_open, config, manager, network, host.memory, host.release)
         self._parts = parts
@@ -204,10 +206,6 @@ class MptcpConnection:
     def touch(self) -> None:
         """Request a step of the connection."""
         self._host.touch(self)
-
-    def count(self, name: str) -> None:
-        """Increment the MPTcpExt counter that has this name."""
-        self._host.count(name)
 
     def totals(self) -> dict[str, int]:
         """Return the share of this connection in the MIB counters of its host."""

@@ -49,14 +49,14 @@ def _absorb(parts: Parts, subflow: Subflow, now: int) -> None:
         parts.beginning.establish_once(subflow, now)  # the same batch may have opened it
         parts.life.fail(ConnectionFailure(ErrorKind.RESET, "the peer sent MP_FASTCLOSE"))
         return
-    in_order = parts.plain.possible(subflow)
     if subflow.stripped and not subflow.fallback:
-        parts.plain.without_data_acks(subflow, possible=in_order)
-    parts.receiver.move(subflow, plain=in_order)
+        parts.plain.without_data_acks(subflow)
+    parts.receiver.move(subflow, parts.plain)
     if subflow.fallback:
         parts.plain.drop_others(subflow)
     parts.beginning.establish_once(subflow, now)
-    parts.mp_fail.absorb(subflow, now)
+    if subflow.inbound.failing:
+        parts.mp_fail.absorb(subflow, now)
     _follow_fallback(parts, subflow)
     if subflow.confirmed and not parts.paths.started and not subflow.fallback:
         parts.paths.start(subflow, now)

@@ -221,7 +221,7 @@ class MptcpEndpoint:
         """Return all segments to send now, in order."""
         self._settle(now)
         segments = self.tcp.segments_to_send(now)
-        while self._touched or self._faults or self.tcp.eventful:
+        while self._touched or self._faults or self.tcp.events:
             self._settle(now)
             segments = [*segments, *self.tcp.segments_to_send(now)]
         return segments
@@ -371,8 +371,8 @@ class MptcpEndpoint:
     def _settle(self, now: int) -> None:
         """Run the steps of connections until no connection has new records."""
         while True:
-            while (found := self.tcp.take_event()) is not None:
-                self._take_event(*found)
+            while self.tcp.events:
+                self._take_event(*self.tcp.events.popleft())
             if self._faults:
                 self._crash_found(now)
             if not self._touched:

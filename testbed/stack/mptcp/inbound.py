@@ -50,6 +50,9 @@ class Inbound:
         only one of a peer that uses plain TCP.
     :ivar unheard: whether no Data ACK was received on this subflow.
     :ivar heard_dss: whether a DSS was received on this subflow.
+    :ivar messages: the received options that the connection must process. Only the methods of this
+        class change it.
+    :ivar unproven: an infinite mapping that a stranger may have sent, and where its segment starts.
     :ivar acks_data: whether the peer may still wait for Data ACKs after a fallback.
     """
 
@@ -83,17 +86,14 @@ class Inbound:
         self._initiated = initiated
         self._window_from: int | None = 0  # the Data ACK that came with the last window
         self._data_fin: int | None = None  # position of the peer's DATA_FIN (section 3.3.3)
-        self._messages: list[
-            MptcpOption
-        ] = []  # few elements: a list takes less memory than a deque
+        self.messages: list[MptcpOption] = []  # a list takes less memory than a deque
         self._fail_came = False
         self._ack_due = False  # the peer's DATA_FIN has come again: its Data ACK was lost
         self._held = b""  # octets of a damaged mapping, read from TCP
         # After a fallback, until the peer has begun with plain TCP: what its mappings must have.
         self._shift: int | None = None
         self._end: tuple[int, int] | None = None  # after a fallback: its DATA_FIN in both streams
-        # An infinite mapping that a stranger may have sent, and where its segment starts.
-        self._unproven: tuple[int, Mapping] | None = None
+        self.unproven: tuple[int, Mapping] | None = None
 
     # What hooks record.
 
@@ -154,9 +154,9 @@ class Inbound:
 
     # What the connection does with it.
 
-    def next_message(self) -> MptcpOption | None:
-        """Return the next received option that the connection must process."""
-        return self._messages.pop(0) if self._messages else None
+    def take_message(self) -> MptcpOption:
+        """Remove and return the first of ``messages``."""
+        return self.messages.pop(0)
 
     def take_data_fin(self) -> int | None:
         """Return once the position of a received DATA_FIN."""
@@ -167,6 +167,11 @@ class Inbound:
         """Return once whether MP_FAIL was received, which requests plain TCP."""
         came, self._fail_came = self._fail_came, False
         return came
+
+    @property
+    def failing(self) -> bool:
+        """Whether MP_FAIL, an infinite mapping or a wrong checksum requires a reaction."""
+        return self._fail_came or self.infinite is not None or self.damaged is not None
 
     def owe_ack(self) -> None:
         """Request a Data ACK for data that could not be acknowledged before.
@@ -181,11 +186,11 @@ class Inbound:
         return due
 
     def arrived(self, readable: int) -> None:
-        """Record that octets can be read, which makes their mappings valid."""
-        if self._unproven is not None:
-            start, mapping = self._unproven
+        """Record that octets can be read, which makes an unproven mapping of them valid."""
+        if self.unproven is not None:
+            start, mapping = self.unproven
             if start < self.position + len(self._held) + readable:
-                self.infinite, self._unproven = mapping, None
+                self.infinite, self.unproven = mapping, None
 
     def read(self, octets: int) -> None:
         """Record that octets of the subflow's stream were read or skipped."""
@@ -212,7 +217,7 @@ class Inbound:
     def fall_back(self) -> None:
         """Fall back to plain TCP: ignore options, and use TCP's window."""
         self._window_from = 0
-        self._messages.clear()
+        self.messages.clear()
 
     @property
     def shift(self) -> int:
@@ -260,8 +265,8 @@ class Inbound:
 
     def _remember(self, option: MptcpOption, *, reset: bool) -> None:
         known = self._keys.remote is not None
-        if known and not reset and len(self._messages) < MOST_MESSAGES:
-            self._messages.append(option)
+        if known and not reset and len(self.messages) < MOST_MESSAGES:
+            self.messages.append(option)
 
     def _was_sent(self, dsn: int) -> bool:
         """Return whether a 64-bit number belongs to data that was sent."""
@@ -329,8 +334,8 @@ class Inbound:
             return
         if authentic:
             self.infinite = mapping
-        elif self._unproven is None:
-            self._unproven = (start, mapping)
+        elif self.unproven is None:
+            self.unproven = (start, mapping)
 
     def _late_mapping(self, option: Dss, dsn: int, start: int) -> None:
         near = self._incoming.next

@@ -273,12 +273,13 @@ class ConnectionPaths:
 
     def absorb(self, subflow: Subflow, now: int) -> bool:
         """Process the records of one subflow; return whether it has become usable."""
-        if subflow.inbound.heard_dss and not self._joins.allowed:
+        inbound = subflow.inbound
+        if inbound.heard_dss and not self._joins.allowed:
             self._joins.allow()
             self._joins.send(now, possible=self._open)
         usable = self._confirm(subflow, now)
-        while (option := subflow.inbound.next_message()) is not None:
-            self._peer.take(option, subflow, self, now)
+        while inbound.messages:
+            self._peer.take(inbound.take_message(), subflow, self, now)
         return usable
 
     def lost(self, subflow: Subflow, now: int) -> None:

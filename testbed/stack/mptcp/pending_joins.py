@@ -22,9 +22,10 @@ class PendingJoins:
     :param subflows: the subflows of the connection.
     :param join: sends MP_JOIN.
     :param retries: how many times a third ACK is retransmitted.
+    :ivar allowed: whether joins may be sent: a DSS was received.
     """
 
-    __slots__ = ("_allowed", "_join", "_retries", "_subflows", "_wanted")
+    __slots__ = ("_join", "_retries", "_subflows", "_wanted", "allowed")
 
     def __init__(
         self,
@@ -36,12 +37,7 @@ class PendingJoins:
         self._join = join
         self._retries = retries
         self._wanted: list[OpenSubflow] = []
-        self._allowed = False  # a DSS was received
-
-    @property
-    def allowed(self) -> bool:
-        """Whether joins may be sent."""
-        return self._allowed
+        self.allowed = False
 
     @property
     def paths(self) -> Sequence[SubflowPath]:
@@ -59,14 +55,14 @@ class PendingJoins:
 
     def allow(self) -> None:
         """Record that a DSS was received, which allows joins."""
-        self._allowed = True
+        self.allowed = True
 
     def send(self, now: int, *, possible: bool) -> None:
         """Send the waiting joins if they are allowed.
 
         :param possible: whether the connection accepts subflows. Otherwise the joins are dropped.
         """
-        while self._wanted and self._allowed:
+        while self._wanted and self.allowed:
             command = self._wanted.pop(0)
             if possible:
                 self._join(command, now)

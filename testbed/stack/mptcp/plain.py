@@ -42,12 +42,9 @@ class Plain:
         """Return whether the sent data allows a subflow to fall back."""
         return self._subflows.alone and subflow.carried.given == self._outgoing.next
 
-    def without_data_acks(self, subflow: Subflow, *, possible: bool) -> None:
-        """Fall back if the peer's Data ACKs do not arrive, or reset the subflow.
-
-        :param possible: whether the sent data allows a fallback.
-        """
-        if possible and subflow.inbound.position == self._incoming.next:
+    def without_data_acks(self, subflow: Subflow) -> None:
+        """Fall back if the peer's Data ACKs do not arrive, or reset the subflow."""
+        if self.possible(subflow) and subflow.inbound.position == self._incoming.next:
             subflow.fall_back_unheard()
             self._count("DssFallback")
         else:

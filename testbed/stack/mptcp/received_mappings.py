@@ -23,10 +23,11 @@ class ReceivedMappings:
     mapping that overlaps another one is dropped.
     """
 
-    __slots__ = ("_mappings", "_passed")
+    __slots__ = ("_end", "_mappings", "_passed")
 
     def __init__(self) -> None:
         self._mappings: list[Mapping] = []  # sorted by position in the subflow, disjoint
+        self._end = 0  # position in the subflow after the last of them that there was
         self._passed = 0  # position in the subflow before which nothing is needed any more
 
     def __len__(self) -> int:
@@ -39,26 +40,24 @@ class ReceivedMappings:
 
     def add(self, mapping: Mapping) -> None:
         """Record a mapping, except for octets that are mapped already."""
-        last = self._mappings[-1] if self._mappings else None
-        known = last.subflow_end if last is not None else 0
-        if last is not None and last.subflow <= mapping.subflow < known:
-            if mapping.subflow_end <= known:
-                return  # each segment of a long mapping repeats it
-        elif mapping.subflow_end <= self._passed:
+        mappings, start, end = self._mappings, mapping.subflow, mapping.subflow_end
+        if mappings and mappings[-1].subflow <= start and end <= self._end:
+            return  # each segment of a long mapping repeats it
+        if end <= self._passed or len(mappings) >= MOST_MAPPINGS:
             return
-        if len(self._mappings) >= MOST_MAPPINGS:
-            return
-        if mapping.subflow >= max(self._passed, known):
-            self._mappings.append(mapping)
+        if start >= self._end and start >= self._passed:
+            mappings.append(mapping)
+            self._end = end
         else:
             self._insert(mapping)
+            self._end = mappings[-1].subflow_end if mappings else 0
 
     def at(self, position: int) -> Mapping | None:
         """Return the mapping of the octet at a position. Positions must not decrease."""
         mappings = self._mappings
         if mappings and mappings[0].subflow_end <= position:
             gone = bisect_right(mappings, position, key=_start)
-            if mappings[gone - 1].subflow_end > position:
+            if gone > 1 and mappings[gone - 1].subflow_end > position:
                 gone -= 1
             del mappings[:gone]
         self._passed = max(self._passed, position)

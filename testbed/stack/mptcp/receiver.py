@@ -8,6 +8,7 @@ from testbed.packet.mptcp import ResetReason
 from testbed.stack.mptcp import checksum
 from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.mapping import Mapping
+from testbed.stack.mptcp.plain import Plain
 from testbed.stack.mptcp.streams import ReceiveStream
 from testbed.stack.mptcp.subflow import Subflow
 
@@ -29,14 +30,16 @@ class Receiver:
         self._keys = keys
         self._limit = limit
 
-    def move(self, subflow: Subflow, *, plain: bool) -> None:
+    def move(self, subflow: Subflow, plain: Plain) -> None:
         """Move the octets that have arrived on a subflow into the data stream.
 
-        :param plain: whether the sent data allows a fallback.
+        :param plain: knows whether the sent data allows a fallback.
         """
         tcp, inbound = subflow.tcp, subflow.inbound
-        inbound.arrived(tcp.readable)
-        while tcp.readable and not subflow.fallback and inbound.damaged is None:
+        buffer = tcp.receiver.buffer
+        if inbound.unproven is not None:
+            inbound.arrived(buffer.readable)
+        while buffer.readable and not subflow.fallback and inbound.damaged is None:
             position = inbound.position
             mapping = inbound.mappings.at(position)
             if mapping is not None and mapping.checksum is not None:
@@ -46,7 +49,7 @@ class Receiver:
                 data = tcp.take(mapping.subflow_end - position)
                 self._insert(mapping.data_at(position), data)
                 inbound.read(len(data))
-            elif not self._skip_unmapped(subflow, plain=plain):
+            elif not self._skip_unmapped(subflow, plain):
                 break
         if subflow.fallback:
             self._move_plain(subflow)
@@ -71,7 +74,7 @@ class Receiver:
         subflow.inbound.read(len(data))
         return True
 
-    def _skip_unmapped(self, subflow: Subflow, *, plain: bool) -> bool:
+    def _skip_unmapped(self, subflow: Subflow, plain: Plain) -> bool:
         """Handle octets that have no mapping; return whether there is more to move.
 
         If their segment had no MPTCP option, a middlebox removes options. Then the subflow falls
@@ -83,7 +86,7 @@ class Receiver:
         """
         inbound = subflow.inbound
         position = inbound.position
-        if plain and inbound.bare and position == self._stream.next:
+        if inbound.bare and position == self._stream.next and plain.possible(subflow):
             self._count("DssFallback")
             subflow.fall_back()
             return False

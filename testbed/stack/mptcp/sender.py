@@ -56,8 +56,9 @@ class Sender:
         if self._stream.una != self._una:
             self._drop_acknowledged()
         self._repair()
-        if self._stream.una < self._stream.end:
-            rooms = Rooms(self._working())
+        working = self._working() if self._stream.una < self._stream.end else []
+        if working:
+            rooms = Rooms(working)
             while self._give_again(rooms):
                 pass
             while self._give_next(rooms):
@@ -67,7 +68,7 @@ class Sender:
         if self._probing:
             self._probing = False
             self._probe()
-        self._watch(now)
+        self._watch(now, works=bool(working))
 
     def cork(self, *, corked: bool) -> None:
         """Set or clear TCP_CORK, which holds back less than a segment."""
@@ -109,15 +110,17 @@ class Sender:
         subflow.carried.clear()
         self._reinject(lost)
 
-    def _watch(self, now: int) -> None:
+    def _watch(self, now: int, *, works: bool) -> None:
         """Set the timer for data without a Data ACK although no subflow has failed.
 
         TCP may have acknowledged data that has no Data ACK: a middlebox answered for the peer, or
         the peer dropped the data (section 3.3.6). Or the window is closed, and the ACK that opened
         it was lost.
+
+        :param works: whether there is such data, and a subflow for it.
         """
         una = self._stream.una
-        if una == self._stream.end or not any(one.usable for one in self._subflows):
+        if not works:
             self.retry_ns = None
             self.tries = 0
         elif una != self._una or self.retry_ns is None:
@@ -200,8 +203,6 @@ class Sender:
 
     def _give_next(self, rooms: Rooms) -> bool:
         """Execute the next grant of the scheduler."""
-        if not rooms.working:
-            return False
         stream = self._stream
         ready = rooms.ready(stream.sendable or MAX_LENGTH)
         grant = self._scheduler.assign(self._view(ready, rooms.working))
@@ -280,10 +281,11 @@ class Sender:
         """
         stream = self._stream
         start = max(stream.una, self._hurried)
-        if stream.next == stream.end or start >= stream.next:
+        left = stream.edge - stream.next
+        if left >= MAX_LENGTH or stream.next == stream.end or start >= stream.next:
             return
         ready = rooms.ready(1)
-        if not ready or stream.edge - stream.next >= min(one.segment_size for one in ready):
+        if not ready or left >= min(one.segment_size for one in ready):
             return
         carriers = [one for one in self._subflows if one.carried.holds(start)]
         bound = min((one.smoothed_rtt_ns or 0 for one in carriers), default=0)

@@ -119,7 +119,7 @@ class Signals:
                 subflow.tcp.request_ack()
         if self._withdrawn:
             self._withdraw(self._able())
-        due_ns = self.next_due()
+        due_ns = self.next_due() if self._pending else None
         if due_ns is not None and due_ns <= now:
             able = self._able()
             self._announce_next(able[self._turn % len(able)], now)

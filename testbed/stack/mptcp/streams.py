@@ -228,21 +228,20 @@ class SendStream:
 class ReceiveStream:
     """The received data of the peer, until the application reads it.
 
-    :param capacity: the number of octets between the read position and the right edge of the
-        window.
+    :ivar capacity: the number of octets between the read position and the right edge of the window.
     """
 
-    __slots__ = ("_capacity", "_data", "_early", "fin")
+    __slots__ = ("_data", "_early", "capacity", "fin")
 
     def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
+        self.capacity = capacity
         self._data = Reassembly()
         self._early = b""  # before position 0: it came with SYN (appendix B)
         self.fin: int | None = None  # position of DATA_FIN, once it is known
 
     def grow(self, capacity: int) -> None:
         """Enlarge the window to this many octets. It never shrinks."""
-        self._capacity = max(self._capacity, capacity)
+        self.capacity = max(self.capacity, capacity)
 
     @property
     def next(self) -> int:
@@ -258,17 +257,12 @@ class ReceiveStream:
     @property
     def edge(self) -> int:
         """The right edge of the window. It never moves back."""
-        return self._data.next - self._data.readable + self._capacity
+        return self._data.next - self._data.readable + self.capacity
 
     @property
     def window(self) -> int:
         """Octets of the window."""
-        return max(0, self._capacity - self._data.readable)
-
-    @property
-    def capacity(self) -> int:
-        """The size of the window in octets while no data is unread."""
-        return self._capacity
+        return max(0, self.capacity - self._data.readable)
 
     @property
     def taken(self) -> int:
@@ -306,7 +300,7 @@ class ReceiveStream:
 
     def near(self, position: int) -> bool:
         """Return whether a position is plausible, even if some of our Data ACKs were lost."""
-        most = self._capacity + _ROUNDING  # it has sent no more than that beyond the last one
+        most = self.capacity + _ROUNDING  # it has sent no more than that beyond the last one
         return self.next - most <= position <= self.edge + _ROUNDING
 
     def insert(self, start: int, data: bytes) -> None:

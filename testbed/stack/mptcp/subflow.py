@@ -345,8 +345,9 @@ class Subflow:
         fallen back ends its data so.
         """
         inbound = self.inbound
-        ended = self.phase.retired and not self.number and inbound.bare and inbound.unheard
-        return self._stripped or ended
+        if self._stripped:
+            return True
+        return inbound.bare and inbound.unheard and not self.number and self.phase.retired
 
     @property
     def one_segment_due(self) -> bool:
@@ -459,7 +460,8 @@ class Subflow:
         """Record an acknowledgment. After a fallback it is the Data ACK."""
         self.carried.progress()
         self._stripped |= self.inbound.bare and self.inbound.unheard and position > self.early.sent
-        self.stir()
+        if self.fallback:  # else ``received`` has done it
+            self.stir()
 
     # What the hooks do.
 

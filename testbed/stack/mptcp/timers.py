@@ -19,11 +19,15 @@ def next_timer(parts: Parts) -> int | None:
     """Return the time at which :func:`handle_timer` is due."""
     if parts.life.over:
         return parts.ending.retry_ns
-    times = [parts.close_timeout.due_ns, parts.paths.next_timer(), parts.mp_fail.retry_ns]
-    times.append(parts.patience.due_ns)
-    if not (parts.plain.begun or parts.mp_fail.waiting):
+    fail = parts.mp_fail.retry_ns
+    times = [parts.close_timeout.due_ns, parts.paths.next_timer(), parts.patience.due_ns, fail]
+    if fail is None and not parts.plain.begun:
         times += (parts.fin.retry_ns, parts.sender.retry_ns)
-    return min([time for time in times if time is not None], default=None)
+    due = None
+    for time in times:
+        if time is not None and (due is None or time < due):
+            due = time
+    return due
 
 
 def handle_timer(parts: Parts, now: int) -> None:

@@ -77,7 +77,7 @@ class TcpEndpoint:
         self._awake: dict[TcpConnection, None] = {}
         self._waiting: dict[TcpConnection, None] = {}  # in TIME-WAIT, the oldest first
         self._timers: Deadlines[TcpConnection] = Deadlines()
-        self._events: deque[tuple[TcpConnection, Event]] = deque()
+        self.events: deque[tuple[TcpConnection, Event]] = deque()
         self._ready: list[Segment] = []  # answers that belong to no connection, and probes
         self._struck: list[TcpConnection] = []  # by an exception, and to be forgotten
         self._gone: list[TcpConnection] = []  # forgotten, and to be dropped
@@ -373,14 +373,11 @@ class TcpEndpoint:
 
     def next_event(self) -> tuple[TcpConnection, Event] | None:
         """Return the next event, or ``None``."""
-        found = self.take_event()
-        if found is not None:
-            self.told(*found)
+        if not self.events:
+            return None
+        found = self.events.popleft()
+        self.told(*found)
         return found
-
-    def take_event(self) -> tuple[TcpConnection, Event] | None:
-        """Return the next event, without a record that the program gets it."""
-        return self._events.popleft() if self._events else None
 
     def told(self, connection: TcpConnection, event: Event) -> None:
         """Record that the program gets an event, so that it is reported when it occurs again."""
@@ -388,11 +385,6 @@ class TcpEndpoint:
             connection.event_taken(event)
         except Exception as error:
             self.crash(connection, error)
-
-    @property
-    def eventful(self) -> bool:
-        """Whether :meth:`next_event` has something."""
-        return bool(self._events)
 
     # What connections ask for
 
@@ -420,7 +412,7 @@ class TcpEndpoint:
     def report(self, connection: TcpConnection, event: Event) -> None:
         """Queue an event if the application must be informed."""
         if type(event) not in (Connected, Closed) or self._open_ports.tells(connection, event):
-            self._events.append((connection, event))
+            self.events.append((connection, event))
 
     # What open ports ask for
 
