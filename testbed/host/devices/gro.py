@@ -95,10 +95,8 @@ class _Run:
         self._open = bool(size and common) and not (
             flags & _ENDING or flags & ~_MERGEABLE or first.gso_size
         )
-        # For the checksums of those that follow.
-        source, destination = first.source.host, first.destination.host
-        self._start = _IPV6_HEADER if ":" in source else _IPV4_HEADER
-        self._pseudo = total(pack(source)) + total(pack(destination)) + TCP - self._start
+        self._start = _IPV6_HEADER if ":" in first.source.host else _IPV4_HEADER
+        self._pseudo: int | None = None  # once a checksum of one that follows has to be checked
 
     def goes_on(self, header: _Header) -> bool:
         """Return whether a packet continues the run and has equal headers."""
@@ -125,9 +123,17 @@ class _Run:
             wrong = start == _IPV4_HEADER and total(packet[:start])
         else:
             covered = packet[:end] if start == _IPV4_HEADER else packet[start:end]
-            wrong = (self._pseudo + end + total(covered)) % 0xFFFF
+            wrong = (self._pseudo_header() + end + total(covered)) % 0xFFFF
         if wrong:
             raise PacketError("the checksum of IPv4 or that of TCP is wrong")
+
+    def _pseudo_header(self) -> int:
+        """Return the sum of the pseudo-header of TCP, less the size of the IP header."""
+        if self._pseudo is None:
+            first = self._first
+            addresses = total(pack(first.source.host)) + total(pack(first.destination.host))
+            self._pseudo = addresses + TCP - self._start
+        return self._pseudo
 
     def add(self, payload: memoryview, flags: int) -> None:
         """Add the payload of a packet that continues the run."""
