@@ -338,7 +338,7 @@ class TcpEndpoint:
 
     def _drop_gone(self) -> None:
         """Drop the forgotten connections. Their events need the extension, so they go first."""
-        if not self._events:
+        if not self.events:
             for connection in self._gone:
                 connection.drop()
             self._gone.clear()
