@@ -63,7 +63,8 @@ def at_hand(name: str) -> Kernel | None:
     """Return a kernel, or ``None`` if it has to be fetched first.
 
     :raises InputError: the path is no kernel.
-    :raises PlatformError: this host has no readable image of its running kernel.
+    :raises PlatformError: this host has no readable image of its running kernel, or the package
+        has no modules.
     """
     if name == RUNNING:
         return _running()
@@ -78,7 +79,7 @@ def fetch(name: str) -> Kernel:
     """Return the newest kernel of a name in the package archives, from the cache if possible.
 
     :raises InputError: no package matches, or the name is that of the running kernel or a path.
-    :raises PlatformError: the archives cannot be reached.
+    :raises PlatformError: the archives cannot be reached, or have no modules of the kernel.
     """
     if name == RUNNING or "/" in name:
         raise InputError(f"{name} cannot be fetched: it is not the name of a package or version")
@@ -157,7 +158,13 @@ def _unpacked(package: str) -> Kernel:
     if image is None:
         raise InputError(f"the package {package} contains no kernel")
     kernel = _at(image)
-    if kernel.modules and not (kernel.modules / "modules.dep").exists():
+    if kernel.modules is None:
+        raise PlatformError(
+            f"{package} has no modules",
+            why="the package archive has its image alone, and a guest needs modules to start",
+            instead="name another version",
+        )
+    if not (kernel.modules / "modules.dep").exists():
         _index_modules(kernel.modules)
     return kernel
 

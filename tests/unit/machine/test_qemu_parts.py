@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.errors import InputError, MachineError
+from testbed.errors import InputError, MachineError, PlatformError
 from testbed.machine import Program, guest, kernels, machine, packages, processes
 from testbed.machine.guest.patience import Patience
 from testbed.machine.guest.watch import Watch
@@ -62,8 +62,33 @@ def test_the_smallest_flavour_s_newest_kernel_is_taken(tmp_path, monkeypatch):
         image = into / "boot" / "vmlinuz-6.1.0-10"
         image.parent.mkdir(parents=True)
         image.write_bytes(bzimage("6.1.0-10 (someone)"))
+        modules = into / "lib" / "modules" / "6.1.0-10" / "modules.dep"
+        modules.parent.mkdir(parents=True)
+        modules.touch()
 
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    offer(monkeypatch, tmp_path, offered, unpack)
+    assert kernels.at_hand("6.1") is None
+    assert kernels.fetch("6.1").release == "6.1.0-10"
+    assert fetched == ["linux-image-6.1.0-10-cloud-amd64"]
+    assert kernels.at_hand("6.1") == kernels.fetch("6.1")
+    assert kernels.cached() == ["6.1"]
+
+
+def test_an_image_whose_modules_the_archive_has_dropped_is_no_guest_s_kernel(tmp_path, monkeypatch):
+    def unpack(names, into):
+        image = into / "boot" / "vmlinuz-6.19.6"
+        image.parent.mkdir(parents=True)
+        image.write_bytes(bzimage("6.19.6 (someone)"))
+
+    offer(monkeypatch, tmp_path, ["linux-image-6.19.6-cloud-amd64"], unpack)
+    for get in (kernels.fetch, kernels.at_hand):
+        with pytest.raises(PlatformError, match="has no modules"):
+            get("6.19")
+
+
+def offer(monkeypatch, cache, offered, unpack):
+    """Let an archive have packages."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     monkeypatch.setattr(
         packages,
         "search",
@@ -71,11 +96,6 @@ def test_the_smallest_flavour_s_newest_kernel_is_taken(tmp_path, monkeypatch):
     )
     monkeypatch.setattr(packages, "needed", lambda name, _: [name])
     monkeypatch.setattr(packages, "unpack", unpack)
-    assert kernels.at_hand("6.1") is None
-    assert kernels.fetch("6.1").release == "6.1.0-10"
-    assert fetched == ["linux-image-6.1.0-10-cloud-amd64"]
-    assert kernels.at_hand("6.1") == kernels.fetch("6.1")
-    assert kernels.cached() == ["6.1"]
 
 
 def bzimage(release):
