@@ -1,6 +1,6 @@
 """The delivery time of a subflow, estimated from its recent delivery rate.
 
-The smoothed round-trip time reflects the queue of a burst too late.
+The smoothed round-trip time reflects the subflow's own queue, that of a burst, too late.
 """
 
 from __future__ import annotations
@@ -10,27 +10,57 @@ from typing import Final
 from testbed.stack.tcp.connection import TcpConnection
 
 _S: Final = 1_000_000_000
+_GAIN: Final = 8  # as of the smoothed round-trip time (RFC 6298)
 
 
-def expected_ns(tcp: TcpConnection, octets: int) -> int | None:
-    """Return the time until its data and this many octets more are acknowledged.
+class Pace:
+    """What the acknowledgments of a subflow tell about the time that its data takes.
 
-    ``None`` before there is a sample of the round-trip time.
+    The queue of a path may also hold the data of other connections. The delivery rate of a subflow
+    that sends little does not reflect that, but its round-trip times do: what they exceed the time
+    of the subflow's own data by was spent behind the data of others.
+
+    :ivar behind_ns: the smoothed time that its segments waited for the data of others.
     """
-    minimum = tcp.min_rtt_ns
-    if minimum is None:
-        return None
-    return max(minimum, (_ahead(tcp) + octets) * _S // _rate(tcp))
+
+    __slots__ = ("behind_ns",)
+
+    def __init__(self) -> None:
+        self.behind_ns = 0
+
+    def acknowledged(self, tcp: TcpConnection) -> None:
+        """Process an ACK of new data."""
+        latest, minimum = tcp.latest_rtt_ns, tcp.min_rtt_ns
+        if latest is None or minimum is None:
+            return
+        own = max(minimum, tcp.acknowledged_flight * _S // _rate(tcp))
+        self.behind_ns += (max(0, latest - own) - self.behind_ns) // _GAIN
+
+    def expected_ns(self, tcp: TcpConnection, octets: int) -> int | None:
+        """Return the time until its data and this many octets more are acknowledged.
+
+        What does not fit into the congestion window leaves when the oldest data in flight is
+        acknowledged: soon if ACKs arrive evenly, after a round trip if the window was one burst.
+        ``None`` before there is a sample of the round-trip time.
+        """
+        minimum = tcp.min_rtt_ns
+        if minimum is None:
+            return None
+        octets += _ahead(tcp)
+        round_trip = self.behind_ns + minimum
+        time = self.behind_ns + max(minimum, sending_ns(tcp, octets))
+        if octets > tcp.cwnd:
+            time = max(time, 2 * round_trip - tcp.flight_span_ns)
+        return time
+
+    def within(self, tcp: TcpConnection, ns: int) -> int:
+        """Return how many octets more could be acknowledged in a time; may be negative."""
+        return _rate(tcp) * (ns - self.behind_ns) // _S - _ahead(tcp)
 
 
 def sending_ns(tcp: TcpConnection, octets: int) -> int:
-    """Return the time to send its data and this many octets more."""
+    """Return the time to send this many octets."""
     return octets * _S // _rate(tcp)
-
-
-def within(tcp: TcpConnection, ns: int) -> int:
-    """Return how many octets more could be acknowledged in a time; may be negative."""
-    return _rate(tcp) * ns // _S - _ahead(tcp)
 
 
 def _ahead(tcp: TcpConnection) -> int:

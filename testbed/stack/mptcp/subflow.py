@@ -2,9 +2,9 @@
 
 It implements the hooks of :mod:`testbed.stack.tcp.extension`, which only record. The records are in
 parts, each of which owns its fields: the handshake (``opening.py``), TCP's state (``phase.py``),
-received options (``inbound.py``), the data given to it (``carried.py``), data on SYN
-(``early_data.py``) and its fallback (``fallback.py``). The connection processes them in its next
-step.
+received options (``inbound.py``), the data given to it (``carried.py``) and how fast that is
+delivered (``pace.py``), data on SYN (``early_data.py``) and its fallback (``fallback.py``). The
+connection processes them in its next step.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 from testbed.packet.mptcp import MpPrio, MpTcprst, ResetReason
 from testbed.packet.options import Option
 from testbed.packet.segment import FIN, RST, Segment
-from testbed.stack.mptcp import dss, pace, segments
+from testbed.stack.mptcp import dss, segments
 from testbed.stack.mptcp.carried import Carried
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.early_data import EarlyData
@@ -26,6 +26,7 @@ from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.mapping import Mapping
 from testbed.stack.mptcp.opening import Opening
 from testbed.stack.mptcp.outbox import Outbox
+from testbed.stack.mptcp.pace import Pace, sending_ns
 from testbed.stack.mptcp.path_manager.base import SubflowPath
 from testbed.stack.mptcp.phase import Phase
 from testbed.stack.mptcp.streams import ReceiveStream, SendStream
@@ -126,6 +127,7 @@ class Subflow:
             owner.keys, owner.outgoing, owner.incoming, first=not number, initiated=initiated
         )
         self.carried = Carried()
+        self._pace = Pace()
         self.outbox = Outbox()
         self.fallback = False
         self._fallback = Fallback()
@@ -307,15 +309,15 @@ class Subflow:
 
         ``None`` before there is a sample of the round-trip time.
         """
-        return pace.expected_ns(self.tcp, octets)
+        return self._pace.expected_ns(self.tcp, octets)
 
     def sending_ns(self, octets: int) -> int:
         """Return the time to send its data and this many octets more."""
-        return pace.sending_ns(self.tcp, octets)
+        return sending_ns(self.tcp, octets)
 
     def within(self, ns: int) -> int:
         """Return how many octets more could be acknowledged in a time; at least one segment."""
-        return max(self.segment_size, pace.within(self.tcp, ns))
+        return max(self.segment_size, self._pace.within(self.tcp, ns))
 
     @property
     def backup(self) -> bool:
@@ -459,6 +461,7 @@ class Subflow:
     def acked(self, position: int) -> None:
         """Record an acknowledgment. After a fallback it is the Data ACK."""
         self.carried.progress()
+        self._pace.acknowledged(self.tcp)
         self._stripped |= self.inbound.bare and self.inbound.unheard and position > self.early.sent
         if self.fallback:  # else ``received`` has done it
             self.stir()

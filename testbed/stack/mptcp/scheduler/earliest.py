@@ -1,10 +1,10 @@
 """The earliest acknowledgment by measured delivery rates: testbed's own, the default.
 
 Like ECF and BLEST it may wait for a subflow that has no room yet. It uses measured delivery rates
-instead of a congestion window per round trip, and the shortest round-trip time instead of the
-smoothed one. The reason: if the peer's window was the limit, the congestion window was not used
-lately, and using it in full could fill the queue of the path for long. See ``ecf.py`` and
-``blest.py`` for the origin of the idea.
+instead of a congestion window per round trip. Instead of the smoothed round-trip time it uses the
+shortest one and the time behind the data of other connections (``pace.py``). The reason: if the
+peer's window was the limit, the congestion window was not used lately, and using it in full could
+fill the queue of the path for long. See ``ecf.py`` and ``blest.py`` for the origin of the idea.
 """
 
 from __future__ import annotations
