@@ -20,37 +20,49 @@ class LocalIds:
     :param endpoints: the endpoints, with configured ids.
     """
 
-    __slots__ = ("_hosts", "_ids")
+    __slots__ = ("_ids", "_more")
 
     def __init__(self, initial: str, endpoints: Iterable[PathEndpoint]) -> None:
-        self._ids = {initial: 0}  # by address: the id of its subflows
-        self._hosts = {0: initial}  # the address of each id
+        self._ids = {initial: 0}
+        self._more: tuple[tuple[str, int], ...] = ()  # further ids
         for one in endpoints:
             self.claim(one.host, one.id)
 
     def claim(self, host: str, number: int) -> bool:
         """Assign an id to an address; return whether it has the id, which another one may have."""
-        if not 0 <= number <= _MOST or self._hosts.setdefault(number, host) != host:
-            return False
-        self._ids.setdefault(host, number)
+        owner = self._owner(number)
+        if owner is not None or not 0 <= number <= _MOST:
+            return owner == host
+        if self._ids.setdefault(host, number) != number:
+            self._more = (*self._more, (host, number))
         return True
 
     def remove(self, endpoint: PathEndpoint) -> None:
         """Release the id of an endpoint. Its address gets a new one if it returns."""
-        if endpoint.id and self._hosts.get(endpoint.id) == endpoint.host:
-            del self._hosts[endpoint.id]
-            if self._ids.get(endpoint.host) == endpoint.id:
-                del self._ids[endpoint.host]
+        gone = endpoint.host, endpoint.id
+        self._more = tuple(one for one in self._more if one != gone)
+        if endpoint.id and self._ids.get(endpoint.host) == endpoint.id:
+            del self._ids[endpoint.host]
 
     def knows(self, number: int) -> bool:
         """Return whether an address has this id."""
-        return number in self._hosts
+        return self._owner(number) is not None
 
     def of(self, host: str) -> int | None:
         """Return the id of an address, or ``None`` if no id is free."""
         if host not in self._ids:
-            free = next((one for one in range(1, _MOST + 1) if one not in self._hosts), None)
+            used = {*self._ids.values(), *(number for _, number in self._more)}
+            free = next((number for number in range(1, _MOST + 1) if number not in used), None)
             if free is None:
                 return None
-            self.claim(host, free)
+            self._ids[host] = free
         return self._ids[host]
+
+    def _owner(self, number: int) -> str | None:
+        for host, taken in self._ids.items():
+            if taken == number:
+                return host
+        for host, taken in self._more:
+            if taken == number:
+                return host
+        return None
