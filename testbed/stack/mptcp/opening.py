@@ -51,11 +51,18 @@ class Opening:
         """Whether the handshake is over."""
         return self._handshake is None
 
-    def received(self, segment: Segment) -> tuple[Outcome, Notice | None]:
-        """Process a segment; return an answer for TCP if its options must be ignored."""
+    def received(self, segment: Segment, *, authentic: bool) -> tuple[Outcome, Notice | None]:
+        """Process a segment; return an answer for TCP if its options must be ignored.
+
+        :param authentic: whether TCP's numbers prove that the peer sent it. Any host can send other
+            segments, so these neither confirm the handshake with a peer that has answered it, nor
+            end the use of MPTCP.
+        """
         handshake = self._handshake
         if handshake is None:
             return Outcome.CONFIRMED, None
+        if self.accepted and not authentic:
+            return Outcome.PENDING, None
         outcome = handshake.received(segment)
         match outcome:
             case Outcome.ACCEPTED | Outcome.CONFIRMED:

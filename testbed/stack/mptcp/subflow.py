@@ -469,14 +469,8 @@ class Subflow:
     # What the hooks do.
 
     def _shake(self, segment: Segment, *, authentic: bool) -> Notice | None:
-        """Pass a segment to the handshake; return an answer if its options must be ignored.
-
-        :param authentic: as for :meth:`Inbound.take`. Any host can send a segment without options,
-            so another one does not end the use of MPTCP with a peer that has agreed to it.
-        """
-        outcome, notice = self.opening.received(segment)
-        if outcome is Outcome.FALLBACK and self.opening.accepted and not authentic:
-            return None
+        """Pass a segment to the handshake; return an answer if its options must be ignored."""
+        outcome, notice = self.opening.received(segment, authentic=authentic)
         if outcome is not Outcome.PENDING:
             self.enter()
         if outcome in (Outcome.ACCEPTED, Outcome.CONFIRMED):

@@ -377,6 +377,16 @@ def test_bare_segment_of_a_stranger_is_no_fallback(script: Any, payload: bytes, 
     assert not world.connection.unsent
 
 
+def test_data_ack_of_a_stranger_confirms_no_handshake(script: Any) -> None:
+    """The third ACK was lost: if it were not repeated, the peer would never learn our key."""
+    world = script()
+    peer, _ = world.accept()
+    peer.send(ACK, world.ack(), seq=5000)
+    peer.seq = 0
+    (third,) = peer.send(SYN | ACK, MpCapable(sender_key=PEER_KEY), seq=0)
+    assert find(third.options, MpCapable).receiver_key == PEER_KEY
+
+
 def test_bare_segments_of_the_peer_are_a_fallback_in_any_order(script: Any) -> None:
     world = script()
     peer, _ = world.accept()
