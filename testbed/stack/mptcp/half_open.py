@@ -7,10 +7,11 @@ from typing import Protocol
 from testbed.packet.address import Flow
 from testbed.stack.mptcp.capable import CapableResponder
 from testbed.stack.mptcp.config import MptcpConfig
+from testbed.stack.mptcp.data_level import DataLevel
 from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.path_manager.base import SubflowPath
 from testbed.stack.mptcp.streams import ReceiveStream, SendStream
-from testbed.stack.mptcp.subflow import DataLevel, Subflow
+from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.options import NO_OPTIONS, SocketOptions
 from testbed.stack.tcp.congestion.control import Group
 
@@ -32,9 +33,9 @@ class HalfOpen:
     """What a connection needs for its handshake: keys, both streams, congestion controls.
 
     Any host can send a SYN. So the other parts are made, and the connection makes steps, only after
-    the peer has answered our SYN/ACK. Until then this is the data level of the first subflow
-    (:class:`testbed.stack.mptcp.subflow.DataLevel`). On the side that sends the SYN a connection is
-    made of it at once.
+    the peer has answered our SYN/ACK. Until then this is the data level of the first subflow, see
+    :class:`testbed.stack.mptcp.data_level.DataLevel`. On the side that sends the SYN a connection
+    is made of it at once.
 
     :param flow: the two ends of the first subflow.
     :param options: the options of the socket. ``config`` already includes them.

@@ -10,26 +10,24 @@ connection processes them in its next step.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from testbed.packet.mptcp import MpPrio, MpTcprst, ResetReason
 from testbed.packet.options import Option
 from testbed.packet.segment import FIN, RST, Segment
 from testbed.stack.mptcp import dss, segments
 from testbed.stack.mptcp.carried import Carried
-from testbed.stack.mptcp.config import MptcpConfig
+from testbed.stack.mptcp.data_level import DataLevel
 from testbed.stack.mptcp.early_data import EarlyData
 from testbed.stack.mptcp.fallback import Fallback
 from testbed.stack.mptcp.handshake import Handshake, Outcome
 from testbed.stack.mptcp.inbound import Inbound
-from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.mapping import Mapping
 from testbed.stack.mptcp.opening import Opening
 from testbed.stack.mptcp.outbox import Outbox
 from testbed.stack.mptcp.pace import Pace, sending_ns
 from testbed.stack.mptcp.path_manager.base import SubflowPath
 from testbed.stack.mptcp.phase import Phase
-from testbed.stack.mptcp.streams import ReceiveStream, SendStream
 from testbed.stack.options import SocketOptions
 from testbed.stack.tcp.congestion.control import Group
 from testbed.stack.tcp.connection import TcpConnection
@@ -37,56 +35,6 @@ from testbed.stack.tcp.extension import Notice
 from testbed.stack.tcp.state import State
 
 DSS_ROOM: Final = 28  # octets of a DSS with a Data ACK and a mapping, both of 8 octets
-
-
-class DataLevel(Protocol):
-    """The services of the connection that a subflow needs."""
-
-    @property
-    def keys(self) -> Keys:
-        """The keys of both hosts."""
-
-    @property
-    def config(self) -> MptcpConfig:
-        """The configuration of the connection."""
-
-    @property
-    def outgoing(self) -> SendStream:
-        """The data stream to the peer."""
-
-    @property
-    def incoming(self) -> ReceiveStream:
-        """The data stream of the peer."""
-
-    @property
-    def fin_due(self) -> bool:
-        """Whether each ACK without data carries DATA_FIN."""
-
-    @property
-    def subflow_options(self) -> SocketOptions:
-        """The socket options of each subflow's TCP."""
-
-    @property
-    def controls(self) -> Group:
-        """The congestion controls of all subflows."""
-
-    def count(self, name: str) -> None:
-        """Increment the MPTcpExt counter that has this name."""
-
-    def touch(self) -> None:
-        """Request a step of the connection."""
-
-    def aborts(self, subflow: Subflow) -> bool:
-        """Return whether the RST of a subflow carries MP_FASTCLOSE."""
-
-    def enter(self, subflow: Subflow) -> None:
-        """Add a subflow whose handshake has been answered."""
-
-    def open_early(self, subflow: Subflow) -> None:
-        """Deliver the data of the SYN before the handshake is complete (appendix B)."""
-
-    def discard(self, subflow: Subflow) -> None:
-        """Drop a subflow whose handshake was never answered."""
 
 
 class Subflow:
