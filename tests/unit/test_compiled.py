@@ -172,6 +172,14 @@ def test_a_module_that_defines_structs_is_not_compiled() -> None:
     assert not {"packet/segment.py", "stack/tcp/config.py", "stack/__init__.py"} & names
 
 
+def test_the_emulator_is_compiled_but_not_what_python_starts() -> None:
+    """Python starts a program by the code object of its ``__main__``; a compiled one has none."""
+    script = runpy.run_path(str(SCRIPT), run_name="compile")
+    found = script["modules"]()
+    assert ROOT / "testbed/wire/emulator/loop.py" in found
+    assert not [path for path in found if path.name == "__main__.py"]
+
+
 def test_constants_of_other_modules_count_as_sources() -> None:
     script = runpy.run_path(str(SCRIPT), run_name="compile")
     found = script["sources"]([ROOT / "testbed" / "stack" / "tcp" / "output.py"])

@@ -7,7 +7,7 @@ import socket
 import struct
 import time
 from itertools import accumulate
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from testbed.errors import SandboxError
 from testbed.libc import BATCH, Vector
@@ -39,6 +39,14 @@ class Batch(NamedTuple):
     arrivals_ns: list[int]
 
 
+class Source(Protocol):
+    """The part of a :class:`Port` that frames come from."""
+
+    fd: int
+    latest_ns: int
+    overrun_frames: int
+
+
 class Receiver:
     """A batch of empty slots for all ports, which one system call fills."""
 
@@ -49,7 +57,7 @@ class Receiver:
         self._handles: list[int] = []
         self._refill(pool.take(BATCH))
 
-    def receive(self, port: Port) -> Batch:
+    def receive(self, port: Source) -> Batch:
         """Return the waiting frames of ``port``, at most :data:`BATCH`.
 
         Their times of arrival are those of the kernel, however late this process woke up.
@@ -61,12 +69,12 @@ class Receiver:
         port.latest_ns = arrivals_ns[-1]
         return Batch(handles, [length - VNET_HEADER for length in lengths], arrivals_ns)
 
-    def take(self, port: Port) -> tuple[list[int], int]:
+    def take(self, port: Source) -> tuple[list[int], int]:
         """Return frames as :meth:`receive` does, without times, and the sum of their octets."""
         handles, lengths = self._receive(port)
         return handles, sum(lengths) - VNET_HEADER * len(handles)
 
-    def _receive(self, port: Port) -> tuple[list[int], list[int]]:
+    def _receive(self, port: Source) -> tuple[list[int], list[int]]:
         """Return handles and lengths of received frames, and replace their slots."""
         try:
             lengths = self._vector.receive(port.fd)

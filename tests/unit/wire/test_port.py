@@ -46,10 +46,10 @@ def test_a_batch_has_frames_and_lengths(source: Source) -> None:
     pool = Pool()
     receiver = Receiver(pool)
     source.send(b"one", b"three")
-    batch = receiver.receive(source)  # type: ignore[arg-type]
+    batch = receiver.receive(source)
     assert [frame_of(pool, handle) for handle in batch.handles] == [b"one", b"three"]
     assert batch.sizes == [3, 5]
-    assert receiver.receive(source) == ([], [], [])  # type: ignore[arg-type]
+    assert receiver.receive(source) == ([], [], [])
 
 
 def test_frames_arrive_when_they_came_and_not_when_they_are_read(source: Source) -> None:
@@ -61,7 +61,7 @@ def test_frames_arrive_when_they_came_and_not_when_they_are_read(source: Source)
         after_ns = time.monotonic_ns()
         while time.monotonic_ns() < after_ns + 20_000_000:
             pass
-        (arrival_ns,) = receiver.receive(source).arrivals_ns  # type: ignore[arg-type]
+        (arrival_ns,) = receiver.receive(source).arrivals_ns
         assert arrival_ns > before_ns - 1_000_000  # one clock may run faster than the other
         return arrival_ns < after_ns + 1_000_000
 
@@ -96,7 +96,7 @@ def test_frames_arrive_in_order_and_never_early_when_the_process_is_interrupted(
     for _ in range(3):
         before_ns = time.monotonic_ns()
         source.send(b"one", b"two")
-        arrivals_ns += receiver.receive(source).arrivals_ns  # type: ignore[arg-type]
+        arrivals_ns += receiver.receive(source).arrivals_ns
         assert arrivals_ns[-2] > before_ns - 1_000_000
     assert arrivals_ns == sorted(arrivals_ns)
 
@@ -107,7 +107,7 @@ def test_slots_are_not_overwritten_while_in_use(source: Source) -> None:
     kept = []
     for number in range(3 * BATCH):
         source.send(b"%d" % number)
-        kept += receiver.receive(source).handles  # type: ignore[arg-type]
+        kept += receiver.receive(source).handles
     assert [frame_of(pool, handle) for handle in kept] == [b"%d" % n for n in range(3 * BATCH)]
 
 
@@ -118,14 +118,14 @@ def test_frames_without_memory_for_them_are_counted_and_harm_nobody(source: Sour
     number = 0
     while not source.overrun_frames:
         source.send(b"%d" % number)
-        kept += receiver.receive(source).handles  # type: ignore[arg-type]
+        kept += receiver.receive(source).handles
         number += 1
     assert len(kept) == number - 1 > 100
     assert [frame_of(pool, handle) for handle in kept] == [b"%d" % n for n in range(len(kept))]
     assert pool.copy(kept[0]) is None
     pool.give_back(kept[:1])
     source.send(b"again")
-    (handle,) = receiver.receive(source).handles  # type: ignore[arg-type]
+    (handle,) = receiver.receive(source).handles
     assert frame_of(pool, handle) == b"again"
 
 
