@@ -251,7 +251,7 @@ def test_cells_are_held_against_equal_ones_and_others_are_told():
         ("mptcp", 2, "new"),
         ("mptcp", 2, "newer"),
     ]
-    assert found.warnings[0] == "tcp (delay = 1) is in base and not in new: not compared"
+    assert found.warnings[0] == "tcp (delay = 1) is in base, but not in new: not compared"
     assert len(found.warnings) == 4
 
 

@@ -313,7 +313,7 @@ def test_a_worker_without_a_trace_says_so(experiment: Experiment, tmp_path: Path
     [
         (("--on", "local:2"), "--on local:2: 2 runs at a time would disturb one another on host"),
         (("--sim", "--on", "local:2", "-j", "2"), "--jobs cannot be used with --on"),
-        (("--on", "local:1", "--machine", "uml:7.3"), "workers start no machines"),
+        (("--on", "local:1", "--machine", "uml:7.3"), "workers cannot start the machine"),
     ],
 )
 def test_what_contradicts_a_cluster_is_refused(

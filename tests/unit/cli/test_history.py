@@ -88,7 +88,7 @@ def test_folders_of_another_experiment_are_refused(folders):
     path.write_bytes(msgspec.json.encode(recorded))
     done = invoke(folders)
     assert done.exit_code == 2
-    assert "not of one experiment: workload.size: 2MB, 1MB" in done.stderr
+    assert "of different experiments: workload.size: 2MB, 1MB" in done.stderr
 
 
 def test_a_name_that_is_too_long_is_no_folder():
