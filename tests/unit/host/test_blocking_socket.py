@@ -83,7 +83,7 @@ def test_recv_waits_no_more_after_shut_rd(connected: Any) -> None:
     [
         (socket.IPPROTO_TCP, SocketOptions(mss=1), "mss cannot be 1"),
         (blocking.IPPROTO_MPTCP, SocketOptions(keepalive_probes=0), "keepalive_probes"),
-        (blocking.IPPROTO_MPTCP, SocketOptions(advertised_timeout_ns=1), "no option of MPTCP"),
+        (blocking.IPPROTO_MPTCP, SocketOptions(advertised_timeout_ns=1), "not an option of MPTCP"),
     ],
 )
 def test_options_are_checked_before_there_is_a_connection(
