@@ -26,7 +26,7 @@ async def require(lab, nodes):
 
 @pytest.mark.parametrize("nodes", [("client",), ("server",), ("client", "server")])
 @pytest.mark.parametrize("pair", MPTCP)
-def test_whoever_requires_checksums_gets_them(lab, pair, nodes):
+def test_a_side_that_requires_checksums_gets_them(lab, pair, nodes):
     async def test(lab):
         await require(lab, nodes)
         for end in await check(lab, pair, size(2 * MIB), 2):

@@ -10,7 +10,7 @@ SEGMENTS: Final = 32
 
 
 class FixedWindow:
-    """A window of 32 segments, whatever happens.  There is one for each subflow."""
+    """A constant window of 32 segments.  There is one for each subflow."""
 
     pacing_rate = 0  # ACKs are the clock
     proportional = False

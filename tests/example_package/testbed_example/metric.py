@@ -28,7 +28,7 @@ SPREAD = Metric(
 
 
 def derive(observed: Observed) -> Iterator[tuple[Instance, float]]:
-    """Yield what can be told of a run; what cannot be told is left out."""
+    """Yield the metrics that can be computed for a run."""
     seen = [each.in_use for each in observed.series if isinstance(each, SockstatRecord)]
     if seen:
         yield Instance(metric=SOCKETS.name), float(max(seen))

@@ -21,7 +21,7 @@ class Sticky:
         return chosen
 
     def assign(self, view: View[C]) -> Grant[C] | None:
-        """Return that it may have the next data, and whatever it has room for."""
+        """Grant it the next data, as much as it has room for."""
         if not view.sendable or not view.ready:
             return None
         return self.select(view.ready), view.first, NO_LIMIT
