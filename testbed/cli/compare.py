@@ -129,7 +129,7 @@ def selected(
 ) -> Comparison:
     """Compare sides, or cells of them. The first side is the base.
 
-    :raises InputError: a selector fits no cell, or nothing is to be compared.
+    :raises InputError: a selector fits no cell, or there is nothing to compare.
     """
     import msgspec
 

@@ -109,7 +109,7 @@ class Driver:
     def _turn(self, now: int) -> None:
         if self._closed:
             return
-        self._woken = True  # whatever is asked for from now on is done before this ends
+        self._woken = True  # all later requests are carried out before this ends
         try:
             self._take(self._device.receive(), now)
             self._handle_timer(now)

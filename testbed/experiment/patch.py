@@ -64,7 +64,7 @@ class Patch:
         if good:
             mended = {name: good[0] if name in wrong else item for name, item in named.items()}
             self.raw[key] = [*mended.values()] if isinstance(items, list) else mended
-        if key in ("flows", "workload"):  # the rest may speak of the flow that is gone
+        if key in ("flows", "workload"):  # the rest may refer to the removed flow
             for other in _ABOUT_FLOWS:
                 self.raw.pop(other, None)
 

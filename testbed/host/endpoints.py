@@ -26,7 +26,7 @@ from testbed.trace import NullTracer, Tracer, Tracers
 
 _SECRET: Final = 16  # octets
 _RANDOM: Final = secrets.SystemRandom()
-# A connection in TIME-WAIT cannot be met once this process has ended.  So it is not worth the wait
+# A connection in TIME-WAIT ends with this process.  So it is not worth the wait
 # of two maximum segment lifetimes: it is kept for the case that one ACK is lost.
 TCP: Final = TcpConfig(gso=True, time_wait_ns=500_000_000)
 

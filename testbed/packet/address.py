@@ -69,6 +69,6 @@ def is_loopback(host: str) -> bool:
 def unmapped(host: str) -> str:
     """Return the IPv4 address of an IPv4-mapped one (RFC 4291, section 2.5.5.2).
 
-    On the wire it is IPv4, whatever the kind of the socket. Other addresses are returned unchanged.
+    On the wire it is IPv4 for both kinds of socket. Other addresses are returned unchanged.
     """
     return host.removeprefix(_MAPPED) if host.startswith(_MAPPED) and "." in host else host

@@ -41,7 +41,7 @@ class ResetReason(enum.IntEnum):
 
     UNSPECIFIED = 0
     MPTCP = 1  # an error in the processing of options
-    RESOURCES = 2  # it takes more than the host has
+    RESOURCES = 2  # it needs more resources than the host has
     PROHIBITED = 3  # by the host's policy
     OUTSTANDING = 4  # too much data waits there that has arrived on other subflows
     PERFORMANCE = 5  # it is too slow

@@ -99,7 +99,7 @@ class Noting:
     def __init__(self, endpoint: Endpoint, table: Flows) -> None:
         self._endpoint = endpoint
         self._table = table
-        self._whole: set[tuple[Address, Address]] = set()  # of which nothing more is to be learnt
+        self._whole: set[tuple[Address, Address]] = set()  # complete entries
 
     def sending(self, segments: Sequence[Segment]) -> None:
         """Record the flows of segments that are about to be sent."""

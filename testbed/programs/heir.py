@@ -40,7 +40,7 @@ _TUN: Final = "/dev/net/tun"
 _TUNGETIFF: Final = 0x800454D2  # linux/if_tun.h
 _REQUEST: Final = 40  # octets of struct ifreq
 _ROOM: Final = 1 << 15  # descriptors: two for each flow of the table
-_MOST_S: Final = 10.0  # whatever happens
+_MOST_S: Final = 10.0  # the limit of the whole time
 
 # The interpreter's lock stays with the thread that calls, so that a child has it, too.
 _libc = ctypes.PyDLL(None, use_errno=True)
@@ -113,7 +113,7 @@ def _fork() -> int:
 def _protected(supervisor: int, flows: Flows) -> None:
     """Run the heir. It never returns to the code of the supervisor."""
     try:
-        os.setsid()  # what is meant for the supervisor's group or terminal is not for this
+        os.setsid()  # signals to the supervisor's group or terminal must not reach this process
         _wait(supervisor)
         kept, tuns = take_over()  # first: a reader of the program's output sees its end now
         peers = flows.read()

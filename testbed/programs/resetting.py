@@ -31,7 +31,7 @@ _OVER_NS: Final = 2_500_000_000
 
 
 def probes(flow: Flow) -> Sequence[Segment]:
-    """Return segments of which the peer of a flow answers at least one, whatever it expects."""
+    """Return segments; the peer of a flow answers one or more, for any number that it expects."""
     return [
         Segment(source=flow.local, destination=flow.remote, seq=seq, ack=seq, flags=ACK)
         for seq in _SEQUENCES

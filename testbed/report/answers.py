@@ -80,7 +80,7 @@ def distributions(figures: Sequence[Distribution]) -> Section | None:
 
 
 def styles_of(asked: Asked) -> Styles:
-    """Return the styles of the stacks, equal in all figures whichever runs count."""
+    """Return the styles of the stacks, equal in all figures for any set of runs."""
     styles = Styles()
     for cell in asked.cells:
         styles.of("stack", label_of(cell))

@@ -14,7 +14,7 @@ from testbed.errors import SimulationError
 Action = Callable[[int], object]
 
 FOREVER: Final = (1 << 62) - 1  # a time that does not come: see NEVER of testbed.stack.deadlines
-_AT_ONCE: Final = 1_000_000  # actions at one moment: many more than packets can meet in one
+_AT_ONCE: Final = 1_000_000  # actions at one moment: more than its packets can cause
 _NS: Final = 1_000_000_000
 
 

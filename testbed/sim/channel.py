@@ -111,7 +111,7 @@ class Channel:
             self._agenda.at(due, self._depart)
 
     def _depart(self, now: int) -> None:
-        if self._due != now:  # an earlier departure came in between and armed anew
+        if self._due != now:  # an earlier departure has set the timer again
             return
         self._due = None
         for frame in self._model.dequeue(now):

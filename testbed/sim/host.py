@@ -26,7 +26,7 @@ FIRST_PORT: Final = 32768  # net.ipv4.ip_local_port_range
 _PORTS: Final = 28232
 
 
-# Makes the endpoint of a node.  Whatever is random in there comes from the generator.
+# Makes the endpoint of a node, with all its randomness from the generator.
 EndpointFactory = Callable[[Node, Random, LocalNetwork], Endpoint]
 
 

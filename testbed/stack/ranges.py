@@ -12,8 +12,8 @@ class Ranges:
     __slots__ = ("_edges",)
 
     def __init__(self) -> None:
-        # Where ranges start and end, in turns.  So a position before which an odd number of edges
-        # lies is in a range.  One list takes less than two, and many sets stay empty.
+        # The starts and ends of ranges, in turns.  So a position is in a range if an odd number of
+        # edges lies before it.  One list takes less memory than two, and many sets stay empty.
         self._edges: list[int] = []
 
     def __bool__(self) -> bool:

@@ -63,7 +63,7 @@ class Streams:
         self._servers: list[Server] = []
         self._transports: dict[Connection, StreamTransport] = {}
         self._idle: list[asyncio.Future[None]] = []
-        # Told of each connection that had streams, once the stack is through with it.
+        # Called for each connection that had streams, when the stack has ended it.
         self.on_ended: Callable[[Connection], object] = lambda _: None
 
     @property

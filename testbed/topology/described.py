@@ -58,7 +58,7 @@ _KEYS: Final[dict[type[spec.Spec], dict[str, str]]] = {
         "shaper": "where frames are shaped: in the middle, or at the interface that sends them",
     },
     spec.LinkSpec: {
-        "between": "the two nodes, or of each what is to be said of its end",
+        "between": "the two nodes, or a mapping from each node to the options of its end",
         "toward": "shaping of the direction to a node, added to that of both directions",
         "middlebox": "boxes that change packets, in order from the first end",
         "vlan": "VLAN numbers: a list, or a mapping from each number to the options of its ends",
@@ -69,7 +69,7 @@ _KEYS: Final[dict[type[spec.Spec], dict[str, str]]] = {
         "endpoint": "flags of its MPTCP endpoints, or none",
     },
     spec.TunnelSpec: {
-        "between": "the two nodes, or of each what is to be said of its end",
+        "between": "the two nodes, or a mapping from each node to the options of its end",
         "kind": "gre (over IPv4), ip6gre (over IPv6) or wireguard (over UDP)",
         "key": "the GRE key of both ends",
         "port": "the WireGuard port of both ends; by default the first free one from 51820 on",

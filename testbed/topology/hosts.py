@@ -1,4 +1,4 @@
-"""The contents of a node's namespace besides addresses and routes: neighbours and sysctls."""
+"""The neighbours and sysctls of a node's namespace."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def load(path: str | Path) -> Loaded:
     :raises InputError: it cannot be read, or a line is invalid.
     """
     try:
-        # Who shapes the wires reads it, too: a pipe without a writer must not hold them up.
+        # The engine of the wires reads it, too: a pipe without a writer must not block the engine.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
             mode = os.fstat(descriptor).st_mode

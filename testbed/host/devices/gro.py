@@ -56,7 +56,7 @@ class Merger:
         header = _header(packet)
         if header is None:
             self._runs.append(_Run(parse(packet, verify=not verified, gso_size=gso_size), None))
-            self._last.clear()  # it may be of any flow, and nothing may pass it
+            self._last.clear()  # it may be of any flow, so no packet may overtake it
             return
         run = self._last.get(header[0])
         if run is None or gso_size or not run.goes_on(header):

@@ -49,7 +49,7 @@ class Ports:
     ) -> None:
         self._rng = rng
         self._listen = listen
-        self._blocks: frozenset[int] = frozenset()  # that were told
+        self._blocks: frozenset[int] = frozenset()  # that ``listen`` was called with
         self._guards: dict[int, Closable] = {}
         self._users: Counter[int] = Counter()
         self._leaving: set[int] = set()  # without users, but a connection may still answer on it

@@ -84,7 +84,7 @@ class Input:
         filters.attach(self._socket, filters.NOTHING)
         _enlarge(self._socket, _SO_RCVBUFFORCE, socket.SO_RCVBUF, _RECEIVE_BUFFER)
         with contextlib.suppress(BlockingIOError):
-            while True:  # throw away what came before the filter
+            while True:  # discard what came before the filter
                 self._socket.recv(_VNET_HEADER)
 
     def fileno(self) -> int:
@@ -114,7 +114,7 @@ class PacketSink:
     def __init__(self, interface: Interface) -> None:
         self._name = interface.name
         self._framed = interface.framed
-        self._socket = _open(0)  # protocol 0: it hears nothing
+        self._socket = _open(0)  # protocol 0: it receives nothing
         _enlarge(self._socket, _SO_SNDBUFFORCE, socket.SO_SNDBUF, _SEND_BUFFER)
         try:
             self._socket.bind((interface.name, 0))

@@ -89,11 +89,11 @@ class MptcpEndpoint:
         self._touched: dict[MptcpConnection, None] = {}
         # Accepted, and not yet attached to their TCP.
         self._new: list[tuple[Subflow, Flow]] = []
-        # Connections that TCP has put into an accept queue, and of which no program was told yet.
+        # Connections in an accept queue of TCP that were not reported to a program yet.
         self._queued: set[Flow] = set()
         self._events: deque[tuple[Connection, Event]] = deque()
         self._timers: Deadlines[MptcpConnection] = Deadlines()
-        # Exceptions where a connection cannot be ended, or that are none's.
+        # Exceptions of no connection, or of one that cannot be ended.
         self._faults: list[tuple[MptcpConnection | None, Exception]] = []
 
     # What a driver calls.

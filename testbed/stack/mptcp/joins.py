@@ -19,7 +19,7 @@ from testbed.stack.mptcp.tokens import Tokens
 from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.extension import Extension, Refuse
 
-REFUSED: Final = (MpTcprst(reason=ResetReason.MPTCP),)  # what section 3.2 says to a join
+REFUSED: Final = (MpTcprst(reason=ResetReason.MPTCP),)  # the answer of section 3.2 to a join
 
 
 class Host(Protocol):
@@ -128,7 +128,7 @@ class Joins:
         address_id = paths.local_id(host)
         if address_id is None or not paths.accepts_join(flow.local, listening=listening):
             self._host.count("MPJoinRejected")
-            said = REFUSED if listening else ()  # a closed port says no more than that
+            said = REFUSED if listening else ()  # as a closed port does, without another reason
             raise Refuse("the connection accepts no further subflow", said)
         backup = paths.is_backup(host)
         nonce = self._rng.getrandbits(32)

@@ -210,7 +210,7 @@ class ConnectionPaths:
     def address_added(self, host: str, now: int) -> None:
         """Process a new address of the host.
 
-        A connection without subflows continues from this address, whatever the manager returns.
+        A connection without subflows continues from this address, for any answer of the manager.
         """
         self._failures.forget_local(host)
         if self._active:

@@ -16,7 +16,7 @@ class Run:
     def __init__(self) -> None:
         self._start = 0  # position in the data stream from which on nothing else is on its way
         self._end = 0
-        self._most = 0  # position before which all that was ever given lies
+        self._most = 0  # end of all data that was ever given
 
     def give(self, start: int, length: int) -> None:
         """Record data that the subflow was given."""

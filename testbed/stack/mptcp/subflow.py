@@ -204,7 +204,7 @@ class Subflow:
         self.fallback = True
         self.opening.fall_back()
         self.inbound.fall_back()
-        self.outbox.clear()  # an option on its ACKs would tell the peer that MPTCP goes on
+        self.outbox.clear()  # with an option on its ACKs the peer would continue with MPTCP
         if self.attached is not None:
             self.carried.progress()
         self.stir()
@@ -325,7 +325,7 @@ class Subflow:
     # Hooks of testbed.stack.tcp.extension.Extension.
 
     def socket_options(self, given: SocketOptions) -> SocketOptions:
-        """Return the options of its connection, whatever port a join uses."""
+        """Return the options of its connection. They do not depend on the port of a join."""
         del given  # a first subflow's are those of the connection already
         return self._owner.subflow_options
 

@@ -12,7 +12,7 @@ from testbed.stack.mptcp.streams import ReceiveStream
 from testbed.stack.mptcp.subflows import Subflows
 from testbed.stack.tcp.right_sizing import RightSizing, WindowMemory, begins
 
-# A window that has opened by a fraction of the buffer is told to the peer (RFC 9293, 3.8.6.2.2).
+# A window that has opened by a fraction of the buffer is advertised (RFC 9293, 3.8.6.2.2).
 _WORTH_TELLING: Final = 4
 
 
@@ -36,8 +36,8 @@ class SharedWindow:
         self._memory = memory
         self._subflows = subflows
         self._sizing: RightSizing | None = None  # once data was read
-        # When it was last told on purpose.  Telling it first confirms the handshake (section 3.1):
-        # the initiator needs not wait for data before it can join.
+        # The last edge that was advertised on purpose.  The first such ACK confirms the handshake
+        # (section 3.1), so that the initiator can join before any data is sent.
         self._told_edge = 0 if config.data_acks.first else incoming.edge
         self.go_by(config)
 

@@ -329,7 +329,7 @@ class TcpEndpoint:
                 if connection.state is State.TIME_WAIT:
                     self._bound_time_wait(connection)
                 self._timers.arm(connection, connection.next_timer())
-        if self._ready:  # the last words of connections that were ended here
+        if self._ready:  # the last segments of connections that were ended here
             out += self._ready
             self._ready = []
         if self._gone:
@@ -368,7 +368,7 @@ class TcpEndpoint:
                 del self._ports[port]
             self._gone.append(connection)
             if connection.extension is not None:
-                with contextlib.suppress(Exception):  # nothing is left that could be ended for it
+                with contextlib.suppress(Exception):  # no connection is left to end
                     connection.extension.group().leave(connection.congestion)
 
     def next_event(self) -> tuple[TcpConnection, Event] | None:

@@ -197,7 +197,7 @@ def _second_rst(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
 
 
 def _fourth_syn(tcb: Tcb, segment: Segment, now: int) -> None:
-    """Fourth, check the SYN bit: a challenge ACK, whatever its number (RFC 5961, section 4.2).
+    """Fourth, check the SYN bit: a challenge ACK for any sequence number (RFC 5961, section 4.2).
 
     In SYN-RECEIVED our SYN/ACK may have been lost, so it is retransmitted.
     """

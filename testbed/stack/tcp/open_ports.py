@@ -133,7 +133,7 @@ class OpenPorts:
         listener = self.find(segment.destination)
         flags = segment.flags
         if flags & RST or not (is_unicast(flow.local.host) and is_unicast(flow.remote.host)):
-            return  # MUST-57 and MUST-63: without a word
+            return  # MUST-57 and MUST-63: no answer
         if listener is None and self._stray.acceptor is not None:
             listener = self._stray
         if listener is None:

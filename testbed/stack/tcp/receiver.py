@@ -12,12 +12,13 @@ from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.right_sizing import ReceiveRtt, RightSizing, WindowMemory, begins
 from testbed.stack.tcp.timestamps import Timestamping
 
-# Segments acknowledged at once in the beginning: what a sender that begins with ten of them sends
-# in two round trips.  The spacing of the ACKs tells it how fast the path is: Linux' HyStart looks
-# at it from a window of 16 segments on.  Linux itself goes on for as long as its window grows.
+# Segments acknowledged at once in the beginning: those of the first two round trips of a sender
+# that begins with ten.  The sender learns the rate of the path from the spacing of the ACKs:
+# Linux's HyStart uses it from a window of 16 segments on.  Linux itself acknowledges at once for as
+# long as its window grows.
 _QUICK_ACKS: Final = 10 + 20
-# Segments that came as one and are acknowledged as if each had come by itself.  Larger batches come
-# at a speed at which ACKs are no clock for their sender; as in Linux, they have one ACK.
+# Segments that arrived merged and are acknowledged like single segments.  Larger batches arrive so
+# fast that ACKs are no clock for the sender.  As in Linux, they get one ACK.
 _SMALL_BATCH: Final = 16
 _MOST_AT_ONCE: Final = _SMALL_BATCH // 2  # ACKs for segments that came in one round of the driver
 _LEAST_SEGMENT: Final = 536  # to begin with, in the estimate of the peer's segment size
@@ -62,7 +63,7 @@ class Receiver:
         self._urgent = 0  # RCV.UP
         self._capacity = config.first_window
         self.grows = self._capacity < config.receive_buffer
-        self._shares = False  # the window that was told last is not this buffer's
+        self._shares = False  # the last advertised window is not that of this buffer
         # An idle connection, of which there may be many, has neither.
         self._sizing: RightSizing | None = None
         self.rtt: ReceiveRtt | None = None

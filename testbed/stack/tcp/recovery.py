@@ -29,7 +29,7 @@ class Phase(enum.IntEnum):
 
     OPEN = 0
     DISORDER = 1
-    REDUCING = 2  # because of ECN; Linux' CWR
+    REDUCING = 2  # because of ECN; Linux's CWR
     RECOVERY = 3
     LOSS = 4  # after an RTO
 
@@ -76,7 +76,7 @@ class Recovery:
         self.spurious = 0
         self.recoveries = 0
         self.undone: dict[str, int] | None = None  # none is the usual case
-        self._paced = paced  # whatever the control says
+        self._paced = paced  # for all congestion controls
         self._rate = 0  # at which segments leave then
         self.usage = WindowUse()
         self._lost_before = 0  # octets lost when the last sample was made

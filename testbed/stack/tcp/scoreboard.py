@@ -16,8 +16,8 @@ from testbed.stack.ranges import Ranges
 from testbed.stack.tcp.congestion.control import Loss
 from testbed.stack.tcp.sent import Fate, Progress, Sent
 
-# The limit of records.  A peer can make segments small by its MSS option; no more of them are
-# outstanding at a time, whatever its window.
+# The limit of records.  A peer can make segments small by its MSS option.  No more than this
+# number are outstanding at a time, for any window.
 MOST_RECORDS: Final = 1 << 14
 
 _start = attrgetter("start")

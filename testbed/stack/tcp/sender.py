@@ -106,7 +106,7 @@ class Sender:
         self.mss = max(1, limit - usual_options)
 
     def push(self) -> None:
-        """Let all that is queued leave, whatever a cork says."""
+        """Let all queued data leave, also under a cork."""
         self.pushed = self.next + self.queue.octets + (self.next < 0)
 
     def queue_urgent(self) -> None:

@@ -36,7 +36,7 @@ class Sent:
 
     __slots__ = ("end", "ext", "fate", "flags", "newer", "older", "payload", "piece", "progress",
                  "resent", "sent_ns", "start")  # fmt: skip
-    __deletable__ = ("newer", "older")  # what mypyc is to let go; Python lets go of anything
+    __deletable__ = ("newer", "older")  # mypyc needs this for ``del``; Python does not
     older: Sent
     newer: Sent
 

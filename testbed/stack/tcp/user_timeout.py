@@ -13,7 +13,7 @@ from testbed.stack.deadlines import NEVER
 
 _SECOND: Final = 1_000_000_000
 _MOST_SECONDS: Final = 0x7FFF
-# RFC 5482, section 3.1: the limits of what a peer can bring about.
+# RFC 5482, section 3.1: the limits of the values that a peer can cause.
 _LEAST_ADOPTED_NS: Final = 100 * _SECOND
 _MOST_ADOPTED_NS: Final = 24 * 3600 * _SECOND
 

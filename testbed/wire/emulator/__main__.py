@@ -105,7 +105,7 @@ def main() -> None:
     """Run the emulator."""
     if len(sys.argv) != 3 or sys.argv[1] != "--control" or not sys.argv[2].isdecimal():
         sys.exit("usage: python -m testbed.wire.emulator --control FD")
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who started us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent process
     server = Server(socket.socket(fileno=int(sys.argv[2])), keep_time())
     # Nothing in the loop makes reference cycles; collections would only delay frames.
     gc.disable()

@@ -284,7 +284,7 @@ class Loop:
         return LinkModel(
             netem,
             mtu=wire.mtu,
-            seed=f"{wire.seed} {wire.link} {toward}",  # each direction has its own luck
+            seed=f"{wire.seed} {wire.link} {toward}",  # each direction has its own random numbers
             frames=self._pool,
             now_ns=time.monotonic_ns(),
             wire_seed=wire.seed,

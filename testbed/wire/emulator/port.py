@@ -27,7 +27,7 @@ _BUFFER: Final = 32 * 2**20  # octets; the kernel counts each frame with its ove
 _SO_TIMESTAMPNS: Final = 35
 _NS_PER_S: Final = 10**9
 
-# Nothing there, or the interface is down or gone: a wire does not die of that.
+# No frame is there, or the interface is down or was removed.  These errors do not end a wire.
 _HARMLESS: Final = {errno.EAGAIN, errno.EINTR, errno.ENETDOWN, errno.ENXIO, errno.ENODEV}
 
 
@@ -84,7 +84,7 @@ class Receiver:
             return [], []
         count = len(lengths)
         empty = self._pool.take(count)
-        if len(empty) < count:  # memory has ended: these frames are overwritten by the next
+        if len(empty) < count:  # no memory is left: the next frames overwrite these
             self._pool.give_back(empty)
             port.overrun_frames += count
             return [], []
@@ -177,7 +177,7 @@ class Port:
             vector.point_to(handles)
             try:
                 sent = vector.send(self.fd, len(handles))
-            except OSError:  # of the first frame; whatever the reason, the wire goes on
+            except OSError:  # of the first frame; the wire continues after any error
                 self.send_failures += 1
                 self.unsent_octets += self._pool.length(handles[0]) - VNET_HEADER
                 sent = 1

@@ -14,7 +14,7 @@ import msgspec
 
 from testbed.packet.address import Address, Flow
 
-NO_IDS: Final[frozenset[int]] = frozenset()  # one for all: each made anew takes 216 octets
+NO_IDS: Final[frozenset[int]] = frozenset()  # shared, because each new one takes 216 octets
 
 
 class PathError(ValueError):
@@ -187,7 +187,7 @@ class PathManager(Protocol):
     ) -> Iterable[Command]:
         """Called after the flag ``backup`` or ``fullmesh`` of an endpoint has changed.
 
-        MP_PRIO for ``backup`` is sent on its subflows whatever the manager returns.
+        MP_PRIO for ``backup`` is sent on its subflows for any answer of the manager.
         """
 
     def endpoint_removed(self, paths: Paths, endpoint: PathEndpoint) -> Iterable[Command]:

@@ -20,7 +20,7 @@ class Commanded(Passive):
     """The manager of one connection whose paths programs manage."""
 
     def __init__(self, endpoints: Sequence[PathEndpoint], limits: PathLimits) -> None:
-        del endpoints  # it uses what it is told to
+        del endpoints  # programs name the addresses to use
         self._limits = limits
 
     def accepts_join(self, paths: Paths, local: Address, *, listening: bool) -> bool:
