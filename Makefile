@@ -3,8 +3,8 @@
 # make kernel  build a user-mode Linux for those tests, once, in 5 minutes (idle cores) to 20; it is kept
 # make interop the whole matrix of interoperability with the kernel, 16 MiB each way
 # make machines all that needs machines: QEMU, a new Debian, user-mode Linux of three versions
-# make kernels docs/kernels.md: what each kernel makes of the experiments, an hour of a processor
-# make engines docs/engines.md: the emulator held against the newest kernel's netem
+# make kernels docs/kernels.md: the results of each kernel in the experiments, an hour of a processor
+# make engines docs/engines.md: the emulator compared with the newest kernel's netem
 # make compile let mypyc compile the stack and the simulator, in some minutes; from then on they are used
 # make test-compiled the tests, with the compiled modules
 # make wheel   a wheel with the compiled modules, for this Python, in dist
@@ -16,7 +16,7 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-# User-mode Linux: built once, in minutes, and kept in the user's cache. An interrupted build goes on.
+# User-mode Linux: built once, in minutes, and kept in the user's cache. The next build continues an interrupted one.
 NEWEST := 7.3
 KERNELS := 6.1 6.12 $(NEWEST)
 PROFILE := -m testbed run --sim experiments/quickstart.yaml --stack userspace --repetitions 1 \

@@ -1,4 +1,4 @@
-"""What a benchmark measured, as other programs read it: ``figures`` in its JSON document."""
+"""The measured values of a benchmark for other programs: ``figures`` in its JSON document."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LOOPS: Final = 200_000
 
 
 class Beside(msgspec.Struct, frozen=True):
-    """The anchor of a figure: something else, measured in the same interleaved run."""
+    """The anchor of a figure: another value, measured in the same interleaved run."""
 
     what: str
     value: float
@@ -35,23 +35,23 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def merit(self) -> float:
-        """What the goal is about."""
+        """The value to which the goal applies."""
         return self.value if self.beside is None else self.value / self.beside.value
 
     @property
     def key(self) -> tuple[str, str]:
-        """What it is measured of, whenever that is done."""
+        """The name of what is measured, with the build."""
         return self.what, self.build
 
 
 class Figures(msgspec.Struct, frozen=True):
-    """The part of a benchmark's JSON document that others read."""
+    """The part of a benchmark's JSON document for other programs."""
 
     figures: list[Figure]
 
 
 def tell(figures: list[Figure], *, as_json: bool) -> None:
-    """Print figures, a line each, or the document that others read."""
+    """Print figures, one on each line, or the document for other programs."""
     if as_json:
         print(msgspec.json.encode(Figures(figures)).decode())
         return

@@ -73,7 +73,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def measured(rounds: int, wanted: Sequence[str]) -> Record:
-    """Run all parts, in turn, so many times."""
+    """Run all parts this number of times, in turn."""
     found: dict[tuple[str, str], list[Figure]] = {}
     anchors, load = [], os.getloadavg()[0]
     for number in range(rounds):
@@ -101,7 +101,7 @@ def _turns(wanted: Sequence[str]) -> Iterator[tuple[Part, str]]:
 
 
 def _run(part: Part, build: str) -> list[Figure]:
-    """Run a script; none without the build that is asked for."""
+    """Run a script, or none if the requested build does not exist."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TESTBED_COMPILED": BUILDS[build]}
     command = [sys.executable, str(ROOT / "bench" / part.script), "--json", *part.arguments]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=False, cwd=ROOT)
@@ -134,7 +134,7 @@ def _processor() -> str:
 
 
 class Row(NamedTuple):
-    """A figure, the line of the history it is of, and what the lines before said of it."""
+    """A figure, its line of the history, and its values in earlier lines."""
 
     figure: Figure
     record: Record
@@ -142,7 +142,7 @@ class Row(NamedTuple):
 
 
 def rows(records: Sequence[Record]) -> list[Row]:
-    """Return each figure as it was measured last."""
+    """Return the last measurement of each figure."""
     found: dict[tuple[str, str], Row] = {}
     for record in records:
         for figure in record.figures:

@@ -45,7 +45,7 @@ def sink() -> None:
 
 
 def send(address: str, octets: int) -> None:
-    """Send so much, and wait for the peer's end."""
+    """Send this number of octets, and wait for the end of the peer's data."""
     with socket.create_connection((address, PORT)) as sock:
         for at in range(0, octets, len(CHUNK)):
             sock.sendall(CHUNK[: octets - at])
@@ -54,7 +54,7 @@ def send(address: str, octets: int) -> None:
 
 
 def dial(address: str, count: int) -> list[float]:
-    """Connect again and again; return the seconds that each took, its socket among them."""
+    """Connect repeatedly; return the seconds of each attempt, with the creation of its socket."""
     found = []
     for _ in range(count):
         began = time.monotonic()
@@ -67,7 +67,7 @@ def dial(address: str, count: int) -> list[float]:
 
 
 async def dial_on(name: str, address: str, count: int) -> list[float]:
-    """Do what :func:`dial` does by a built-in stack."""
+    """Do the same as :func:`dial`, over a built-in stack."""
     stack = stacks.stack(name)
     found = []
     for _ in range(count):

@@ -8,7 +8,7 @@ from pathlib import Path
 def replace(page: Path, name: str, text: str) -> None:
     """Put a text between ``<!-- NAME: begin -->`` and ``<!-- NAME: end -->`` of a page.
 
-    :raises SystemExit: the page has no such region, and is as it was.
+    :raises SystemExit: the page has no such region; it is not changed.
     """
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     head, found, rest = page.read_text().partition(begin)

@@ -4,10 +4,10 @@ Run it with ``python bench/beside_mininet.py``: it prints one line for each netw
 1 if a ratio is, by its 95 % interval, more than 5 % away from 1.  ``--json`` prints one JSON
 document; ``--write docs/interchange.md`` puts the table between two marks of that page.
 
-Each network is a Mininet ``Topo`` with one ``TCLink``.  Debian's Mininet builds it anew for each
-transfer, with static ARP entries, as ours has them.  Here it is what ``testbed import mininet``
-makes of the same file, with netem.  The same two programs send through both, over the TCP of one
-kernel, in user-mode Linux on a virtual clock: the load of this machine has no part in the numbers.
+Each network is a Mininet ``Topo`` with one ``TCLink``.  Debian's Mininet builds it again for each
+transfer, with static ARP entries, as ours has them.  Here ``testbed import mininet`` converts the
+same file, with netem.  The same two programs send through both, over the TCP of one kernel, in
+user-mode Linux on a virtual clock, so the load of this machine does not change the numbers.
 Goodput is payload over the time from the start of connecting to the last octet read.
 
 Transfers start at different phases of the kernel's clock.  They decide which segments TCP makes of
@@ -113,7 +113,7 @@ class Row(NamedTuple):
 
     @property
     def agrees(self) -> bool:
-        """Whether both carry the same, but for the margin."""
+        """Whether both have the same goodput, within the margin."""
         _, low, high = self.ratio
         return low <= 1 + MARGIN and high >= 1 - MARGIN
 
@@ -153,7 +153,7 @@ def by_mininet(folder: Path, repetitions: int) -> list[float]:
 
 
 def by_testbed(folder: Path, repetitions: int) -> list[float]:
-    """Return the goodput of each transfer over what is imported of the same file."""
+    """Return the goodput of each transfer over the network that is imported from the same file."""
     ours = [sys.executable, "-m", "testbed"]
     topology = folder / "topology.yaml"
     script = f"{folder / 'net.py'}:Pair"

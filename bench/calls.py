@@ -49,7 +49,7 @@ def counting() -> Iterator[Calls]:
 
 
 def of_stack(*, codec: bool) -> tuple[int, Calls]:
-    """Return how many data segments a transfer through TCP took, and the calls of both sides."""
+    """Return the number of data segments of a TCP transfer, and the calls of both sides."""
     pair = stack.Pair(codec=codec, gso=False)
     client, server = pair.connect(stack.FLOW)
     data = random.Random(3).randbytes(stack.BATCH)
@@ -91,7 +91,7 @@ MEASURED: Final[Mapping[str, Callable[[], tuple[int, Calls]]]] = {
 
 
 def main() -> int:
-    """Print what was counted."""
+    """Print the counts."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""What `testbed compare` costs for two folders of 100 runs each, start-up included.
+"""The cost of `testbed compare` for two folders of 100 runs each, start-up included.
 
 Run it with ``python bench/compare.py``: the runs are made up, of one cell or of ten, with noise, so
 that each change has an interval and a test.  The judge is processor time: on a busy machine the

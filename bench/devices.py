@@ -1,4 +1,4 @@
-"""What our stack's devices cost: packet sockets beside TUN, with the kernel as the peer.
+"""The cost of our stack's devices: packet sockets and TUN, with the kernel as the peer.
 
 Run it as root with ``python bench/devices.py``; ``--json`` prints one JSON document.  It exits with
 4 where TUN interfaces cannot be used.

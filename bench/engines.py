@@ -1,4 +1,4 @@
-"""The emulator held against the kernel's netem: the same options and frames through both.
+"""A comparison of the emulator with the kernel's netem: the same options and frames for both.
 
 Run it where there is netem; in virtual time computing costs nothing, so that only the engines are
 compared::
@@ -73,8 +73,8 @@ OPTIONS: Final = (
     "{rate: 7mbit burst 20kb, delay: 10ms, queue: fifo limit 50}",
     "{rate: 9mbit, delay: 10ms 5ms, loss: 5%, queue: codel}",
 )
-# Linux's timers are up to a jiffy late, and PIE's begins anew each time it has fired: with 100
-# jiffies a second, as here, 20 ms are 30.
+# Linux's timers are up to a jiffy late, and PIE's starts again each time it has
+# expired: with 100 jiffies a second, as here, 20 ms become 30.
 _LATE, _IN_TIME = "tupdate 20ms", "tupdate 30ms"
 # With a queue, htb asks netem for frames when it may send one; they came up to that much earlier.
 QUEUED_MS: Final = 8 * FRAME / 7e6 * 1e3
@@ -116,7 +116,7 @@ _UDP: Final = struct.pack("!HHHH", 9, 9, FRAME - 34, 0)
 
 
 class Seen(NamedTuple):
-    """What came out of a link, as shares of what went in, and times in milliseconds."""
+    """The frames that left a link, as shares of those that entered, and times in milliseconds."""
 
     lost: float
     duplicated: float
@@ -232,7 +232,7 @@ def summed_up(arrivals: list[tuple[int, int, int, bool, bool]]) -> Seen:
 
 
 def agree(left: Seen, right: Seen, slack_ms: float = 0.0) -> bool:
-    """Return whether chance explains the difference, beside some time."""
+    """Return whether chance explains the difference, except for a given time."""
     for name in ("lost", "duplicated", "corrupted", "marked", "overtaken"):
         one, two = getattr(left, name), getattr(right, name)
         mean = (one + two) / 2
@@ -263,7 +263,7 @@ def as_markdown(rows: list[tuple[str, Seen, Seen, bool]]) -> str:
 
 
 def page(table: str) -> str:
-    """Return the documentation's page about it."""
+    """Return the page of the documentation."""
     return TEXT.format(
         machine=os.environ.get("TESTBED_MACHINE", "host"),
         argv=" ".join(sys.argv),

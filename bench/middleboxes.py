@@ -1,4 +1,4 @@
-"""What middleboxes cost the emulator: CPU time for each frame that it carries.
+"""The cost of middleboxes in the emulator: CPU time for each frame that it carries.
 
 Run it with ``python bench/middleboxes.py``: it prints one line for each box, and exits with 1 if an
 emulator with that box would carry less than 200 Mbit/s of full frames on one core.  ``--json``
@@ -57,7 +57,7 @@ BOXES: Final[dict[str, Box | None]] = {
 
 
 class Row(NamedTuple):
-    """What a box costs."""
+    """The cost of a box."""
 
     box: str
     us: float  # processor time of a frame that came
@@ -65,12 +65,12 @@ class Row(NamedTuple):
 
     @property
     def mbit(self) -> float:
-        """What one core carries of full frames."""
+        """The rate of full frames that one core carries."""
         return FRAME * 8 / self.us
 
     @property
     def met(self) -> bool:
-        """Whether that is what is wanted."""
+        """Whether that meets the requirement."""
         return self.us <= MOST_US
 
 

@@ -1,4 +1,4 @@
-"""What it costs that a program is not our own: sockets through the supervisor beside a workload.
+"""The cost of the supervisor: sockets of other programs, compared with a built-in workload.
 
 Run it with ``python bench/programs.py``: it prints what it measured beside what is required and
 exits with 1 if a requirement was missed.  ``--json`` prints one JSON document; ``--page`` writes
@@ -53,7 +53,7 @@ TOPOLOGY: Final = "{nodes: {client: {}, server: {}}, links: {path: {between: [cl
 
 
 async def lab(work: Any) -> Any:
-    """Do something with a launcher of a client and a server."""
+    """Call a function with a launcher of a client and a server."""
     async with await Sandbox.create() as sandbox, Launcher(sandbox) as launcher:
         await sandbox.execute(plan(resolve(loads_topology(TOPOLOGY))))
         return await work(launcher)
@@ -154,7 +154,7 @@ PAIRS: Final = {
 
 
 def measure(rounds: int) -> dict[str, Any]:
-    """Return the medians of each pair, and what the crowds took."""
+    """Return the medians of each pair, and the times of many connections."""
     with tempfile.TemporaryDirectory(prefix="bench-programs-") as folder:
         report = str(Path(folder, "report"))
         found: dict[str, list[tuple[float, ...]]] = {name: [] for name in PAIRS}

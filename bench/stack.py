@@ -32,7 +32,7 @@ from testbed.stack.tcp.no_extension import NoExtension
 
 FLOW: Final = Flow(Address("10.0.0.1", 40000), Address("10.0.0.2", 80))
 OCTETS: Final = 64 << 20
-ROUNDS: Final = 5  # in turns, of what is held against one another: the least of each counts
+ROUNDS: Final = 5  # of the compared cases, in turns: the least of each counts
 ROUND: Final = 16 << 20  # octets
 BATCH: Final = 1 << 20
 CONNECTIONS: Final = 1000
