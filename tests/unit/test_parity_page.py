@@ -154,3 +154,7 @@ def test_the_exit_code_tells_of_claims_and_ratios(script, rows, ours, verdict, c
     report = script.Report(machine="uml:7.3", folder="", summary=found)
     assert script.exit_code([report], rows(found)) == code
     assert f"| goodput is much |  | 40.0 bit/s | {verdict} |" in script.verdicts([report])
+
+
+def test_files_have_the_names_that_experiments_write(script):
+    assert script.as_written(f"page {script.SHIPPED}/pages/shop.yaml") == "page pages/shop.yaml"
