@@ -35,8 +35,7 @@ def read(file: Path, topology: str | None = None, *, limit_s: float = 60) -> Imp
 
 
 def _recorded(file: Path, topology: str | None, limit_s: float) -> Recorded:
-    if not file.is_file():
-        raise InputError("cannot be read: there is no such file", file=file)
+    _refuse_what_is_no_script(file)
     path = os.pathsep.join(dict.fromkeys(str(Path(it).absolute()) for it in sys.path))
     argv = [sys.executable, "-P", "-m", "testbed.interchange.mininet.record", str(file)]
     try:
@@ -57,6 +56,19 @@ def _recorded(file: Path, topology: str | None, limit_s: float) -> Recorded:
         why = lines[-1] if lines else f"its process ended with {done.returncode}"
         raise InputError(f"cannot be run: {why}", file=file)
     return msgspec.json.decode(done.stdout, type=Recorded)
+
+
+def _refuse_what_is_no_script(file: Path) -> None:
+    """Refuse a file that cannot be read or is binary, before Python tries to run it."""
+    hint = "name a Python script"
+    try:
+        if file.exists() and not file.is_file() and not file.is_dir():
+            raise InputError("cannot be read: it is not a regular file", file=file, hint=hint)
+        binary = b"\0" in file.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", file=file, hint=hint) from error
+    if binary:
+        raise InputError("is binary", file=file, hint=hint)
 
 
 def _nothing(file: Path, topology: str | None, recorded: Recorded) -> InputError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
@@ -190,8 +191,21 @@ def test_a_script_that_does_not_end(tmp_path):
     path.write_text("while True: pass\n")
     with pytest.raises(InputError, match="did not end within 1 s"):
         mininet.read(path, limit_s=1)
-    with pytest.raises(InputError, match="there is no such file"):
-        mininet.read(tmp_path / "nowhere.py")
+
+
+def test_a_file_that_is_not_a_script_is_refused_before_it_is_run(tmp_path):
+    binary = tmp_path / "net"
+    binary.write_bytes(b"\x7fELF\0\1")
+    os.mkfifo(tmp_path / "pipe")
+    for file, message in [
+        (tmp_path / "nowhere.py", "nowhere.py: cannot be read: No such file or directory"),
+        (tmp_path, "cannot be read: Is a directory; name a Python script"),
+        (tmp_path / "pipe", "cannot be read: it is not a regular file; name a Python script"),
+        (binary, "net: is binary; name a Python script"),
+    ]:
+        with pytest.raises(InputError) as caught:
+            mininet.read(file)
+        assert message in str(caught.value)
 
 
 def test_classes_of_a_module_without_a_stand_in_give_ordinary_nodes_and_links(tmp_path):
