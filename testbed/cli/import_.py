@@ -172,7 +172,8 @@ def _text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} cannot be read: {error}") from error
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise InputError(f"cannot be read: {why}", file=file) from error
 
 
 def deliver(found: Imported, output: Path | None, *, force: bool, json: bool) -> None:

@@ -59,3 +59,18 @@ def test_a_topology_that_cannot_be_built_is_written_all_the_same(run, tmp_path):
     assert result.exit_code == 2
     assert result.stderr.startswith("testbed: topo, as imported: links.path0.between.client")
     assert (tmp_path / "out.yaml").exists()
+
+
+@pytest.mark.parametrize("format_", ["topology-zoo", "rtt-matrix"])
+@pytest.mark.parametrize(
+    ("file", "reason"),
+    [
+        ("nowhere", "cannot be read: No such file or directory"),
+        (".", "cannot be read: Is a directory"),
+        ("binary", "cannot be read: it is not UTF-8 text"),
+    ],
+)
+def test_the_reason_why_a_file_cannot_be_read(run, tmp_path, format_, file, reason):
+    (tmp_path / "binary").write_bytes(b"\xff\0")
+    result = run(format_, file)
+    assert (result.exit_code, result.stderr) == (2, f"testbed: {file}: {reason}\n")
