@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from testbed.cli import completion
 from testbed.cli.options import Again, Jobs, Json, Repetitions, Results, TestFormat
 from testbed.errors import InputError
+
+if TYPE_CHECKING:
+    from testbed.papers.load import Paper
 
 
 def command(
@@ -143,8 +146,9 @@ def command(
 
     folders = [file for file in files or () if file.is_dir()]
     if folders:
-        _refuse_for_publications(folders, files or [], stack, set_, machine, sim=sim, on=on)
-        sys.exit(_publications(folders, jobs, results, json=json))
+        found = _publications(folders, files or [])
+        _refuse_for_publications(folders[0], stack, set_, machine, sim=sim, on=on)
+        sys.exit(_carry_out(found, jobs, results, json=json))
     _check_places(sim, machine, wire, virtual_time, until_decided)
     if on is not None and jobs > 1:
         raise InputError("--jobs cannot be used with --on: each worker of the cluster does one run")
@@ -188,8 +192,7 @@ def _is_elsewhere(machine: list[str] | None, on: str | None) -> bool:
 
 
 def _refuse_for_publications(
-    folders: list[Path],
-    files: list[Path],
+    folder: Path,
     stack: list[str] | None,
     set_: list[str] | None,
     machine: list[str] | None,
@@ -198,23 +201,28 @@ def _refuse_for_publications(
     on: str | None,
 ) -> None:
     """Refuse options that would change the experiments of a publication."""
-    if len(folders) < len(files):
-        raise InputError(
-            "experiment files and folders of publications cannot be mixed: use two commands"
-        )
     if stack or set_ or machine or sim or on:
         raise InputError(
-            f"{folders[0]}: --stack, --set, --machine, --sim and --on do not apply to publications",
+            f"{folder}: --stack, --set, --machine, --sim and --on do not apply to publications",
             hint="name one of its experiment files instead of the folder",
         )
 
 
-def _publications(folders: list[Path], jobs: int, results: Path, *, json: bool) -> int:
-    from testbed.cli import papers
-    from testbed.cli.publications import Options
+def _publications(folders: list[Path], files: list[Path]) -> list[Paper]:
+    """Return the publications of folders, which are all files that a command names."""
     from testbed.papers.load import find
 
-    found = [find(str(folder)) for folder in folders]
+    if len(folders) < len(files):
+        raise InputError(
+            "experiment files and folders of publications cannot be mixed: use two commands"
+        )
+    return [find(str(folder)) for folder in folders]
+
+
+def _carry_out(found: list[Paper], jobs: int, results: Path, *, json: bool) -> int:
+    from testbed.cli import papers
+    from testbed.cli.publications import Options
+
     return papers.carry_out(found, Options(results=results / "papers", jobs=jobs, json=json))
 
 

@@ -128,6 +128,7 @@ def test_check_knows_a_publication(there):
         (("papers", "new", "A B"), "is not a valid name"),
         (("run", "--sim", "experiments/papers/trial"), "do not apply to publications"),
         (("run", "experiments/papers"), "no publication 'experiments/papers'"),
+        (("run", "--sim", "experiments/papers"), "no publication 'experiments/papers'"),
     ],
 )
 def test_what_makes_no_sense_is_exit_code_2(there, command, text):
