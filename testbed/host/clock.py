@@ -45,5 +45,5 @@ class LoopClock:
             if due is not None:
                 due(time.monotonic_ns())
         finally:
-            if self._due is None:  # else setting it again has cleared its input
+            if self._due is None:  # if a timer is due, setting it has cleared its input
                 self._timer.set(None)

@@ -33,9 +33,9 @@ from testbed.stack.mptcp.path_control import PathControl
 from testbed.stack.mptcp.path_manager.base import PathError
 
 MOST_CONTROLLERS: Final = 16
-MOST_WAITING: Final = 1 << 16  # octets for one of them
-LONGEST: Final = 1 << 12  # octets of a command
-_RETRY_S: Final = 1.0  # after which it accepts again, as asyncio does
+MOST_WAITING: Final = 1 << 16  # octets that may wait for one program
+LONGEST: Final = 1 << 12  # octets that one command may have
+_RETRY_S: Final = 1.0  # the wait after a failed accept(2), as in asyncio
 _SHORT: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _NAME: Final = "testbed mptcp paths"
 _numbers: Final = itertools.count(1)
@@ -106,7 +106,7 @@ class CommandSocket:
             if error.errno in _SHORT:
                 self._loop.remove_reader(self._listener)
                 self._loop.call_later(_RETRY_S, self._watch)
-            return  # or the program has gone again
+            return  # the program may have gone already
         if len(self._controllers) >= MOST_CONTROLLERS or _user(found) not in (0, os.getuid()):
             found.close()
             return
@@ -152,7 +152,7 @@ class _Controller(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._rest = b""
         self._full = False
-        self._lost = 0  # events, while it did not read
+        self._lost = 0  # events lost while the program did not read
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)

@@ -52,7 +52,7 @@ class Counting:
         if over or values != self._told:
             self._told = values
             told = OwnCounters(source=self._source, values=values, over=over)
-            with contextlib.suppress(OSError):  # the sandbox ends
+            with contextlib.suppress(OSError):  # the sandbox may be ending
                 listener.send(msgspec.json.encode(told))
 
 

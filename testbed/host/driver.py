@@ -26,8 +26,8 @@ from testbed.stack.mptcp.path_manager.base import PathEndpoint
 from testbed.stack.options import NO_OPTIONS, SocketOptions
 from testbed.streams import OnConnection, Server, StreamPair, StreamTransport
 
-_FOLLOW_S: Final = 0.02  # how often the kernel's endpoints are looked at
-_SWEEP_S: Final = 1.0  # how often ports are looked at that may be given back
+_FOLLOW_S: Final = 0.02  # the period of reading the kernel's endpoints
+_SWEEP_S: Final = 1.0  # the period of looking for ports to give back
 _ANYWHERE: Final = Address("", 0)
 _ANY_HOST: Final = ("0.0.0.0", "::")  # noqa: S104 - names of addresses, nothing is bound
 LINGER_S: Final = 3.0
@@ -65,7 +65,7 @@ class Host:
         self._clock = LoopClock()
         self._sweeping: asyncio.TimerHandle | None = None
         self._following: asyncio.TimerHandle | None = None
-        self._others = contextlib.ExitStack()  # that are closed with this
+        self._others = contextlib.ExitStack()  # resources that are closed with this driver
         self._closed = False
         self._idle = asyncio.Event()
         carrier: Device = self._device
@@ -136,7 +136,7 @@ class Host:
         """Call ``action`` with segments before they leave."""
         self._driver.before_sending(action)
 
-    # What an endpoint asks (testbed.stack.mptcp.local_network.LocalNetwork)
+    # Methods for an endpoint (testbed.stack.mptcp.local_network.LocalNetwork)
 
     @property
     def hosts(self) -> Sequence[str]:

@@ -67,7 +67,7 @@ def mptcp(config: MptcpConfig, tracer: Tracer | None = None, *, follow: bool = F
         )
         if commands is not None:
             commands.control(endpoint.paths)
-        with contextlib.suppress(LookupError):  # without MPTCP in the kernel there are none
+        with contextlib.suppress(LookupError):  # a kernel without MPTCP has none
             host.announce(endpoint, KernelEndpoints() if follow else None)
         return endpoint
 

@@ -27,7 +27,7 @@ from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.tcp.config import TcpConfig
 from testbed.streams import StreamPair, error_of
 
-RETRY_S: Final = 3.0  # a listener that was started just before us is ready by then
+RETRY_S: Final = 3.0  # time for a listener that was started just before
 _RETRY_EVERY_S: Final = 0.2
 _ANY: Final = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104 - it is a listener
 
@@ -126,7 +126,7 @@ async def run(options: Options, stack: Stack) -> None:
         try:
             await _Session(options, host).run()
         finally:
-            await asyncio.sleep(0)  # a RST that is due leaves
+            await asyncio.sleep(0)  # let a RST that is due leave
             host.close()
 
 
@@ -156,7 +156,7 @@ class _Session:
         self._sent = self._received = 0
         self._waiting_for = "a connection"
         self._peer_closed = asyncio.Event()
-        # Open for as long as the connection lives: a further subflow comes to an open port only.
+        # Open while the connection lives: further subflows come only to open ports.
         self._servers: list[HostServer] = []
 
     async def run(self) -> None:
@@ -174,7 +174,7 @@ class _Session:
                 if connection.failure is not None:
                     raise error_of(connection.failure)
                 seconds = time.monotonic() - started
-                await self._host.finish()  # some subflow may not know yet what has arrived
+                await self._host.finish()  # a subflow may not have its last acknowledgements yet
                 self._summarise(connection.info(), seconds)
         except OSError as error:
             if isinstance(error, TimeoutError) and self._patience.expired():
@@ -270,7 +270,7 @@ class _Session:
             self._received += len(data)
             self._happened()
             await stdio.write_all(sys.stdout.fileno(), data)
-        stdio.end(sys.stdout.fileno())  # its reader sees the end while we still send
+        stdio.end(sys.stdout.fileno())  # the reader of stdout sees its end while we still send
         self._peer_closed.set()
 
     async def _input(self) -> bytes:

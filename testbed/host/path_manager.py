@@ -26,7 +26,7 @@ from testbed.netlink.transport import Netlink
 from testbed.packet.address import unmapped
 from testbed.stack.mptcp.path_manager.base import PathEndpoint
 
-_NAME: Final = "testbed mptcp endpoint"  # of the sockets that tell of ports in use
+_NAME: Final = "testbed mptcp endpoint"  # name of the sockets that show which ports are in use
 _UNIX: Final = Path("/proc/net/unix")
 
 
@@ -45,7 +45,7 @@ class KernelEndpoints:
         self._family = family
         self._raw: list[bytes] | None = None
         self._found: tuple[KernelEndpoint, ...] = ()
-        self._taken: dict[KernelEndpoint, socket.socket] = {}  # as they were, with a port
+        self._taken: dict[KernelEndpoint, socket.socket] = {}  # endpoints with a port, as last read
 
     def limits(self) -> tuple[int, int]:
         """Return the limits: additional subflows, and accepted ADD_ADDRs."""
@@ -103,7 +103,7 @@ class KernelEndpoints:
     def close(self) -> None:
         """Return all ports to the kernel."""
         for one, sign in self._taken.items():
-            with contextlib.suppress(OSError):  # the endpoint has gone meanwhile
+            with contextlib.suppress(OSError):  # the endpoint may have gone meanwhile
                 self._replace(one, one)
             sign.close()
         self._taken.clear()

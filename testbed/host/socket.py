@@ -50,7 +50,7 @@ IPPROTO_TCP: Final = socket.IPPROTO_TCP
 
 _ANY: Final = {AF_INET: "0.0.0.0", AF_INET6: "::"}  # noqa: S104 - what bind(2) calls any address
 _NS: Final = 1_000_000_000
-_BACKLOG: Final = 128  # what Python's sockets have
+_BACKLOG: Final = 128  # the default of Python's sockets
 _PROTOCOLS: Final = (0, IPPROTO_TCP, IPPROTO_MPTCP)
 
 T = TypeVar("T")
@@ -248,7 +248,7 @@ class Socket:
                 raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
             try:
                 writer.write(data)
-            except RuntimeError:  # after write_eof
+            except RuntimeError:  # raised after write_eof
                 raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from None
             await writer.drain()
 
@@ -336,7 +336,7 @@ class Socket:
 async def _there(reader: asyncio.StreamReader, size: int) -> bytes:
     """Return up to ``size`` octets that have arrived, possibly none."""
     reading = asyncio.ensure_future(reader.read(size))
-    await asyncio.sleep(0)  # it is done now, unless it has to wait
+    await asyncio.sleep(0)  # the task ends now unless it has to wait
     if reading.done():
         return reading.result()
     reading.cancel()

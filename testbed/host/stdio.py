@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from typing import Final
 
-_READ: Final = 64 * 1024  # octets at a time
+_READ: Final = 64 * 1024  # octets of one read
 _ATOMIC: Final = (
     4096  # a pipe that polls writable takes this many octets at once (pipe(7), PIPE_BUF)
 )
@@ -59,7 +59,7 @@ async def _ready(fd: int, watch: Callable[..., object], forget: Callable[[int], 
     event = asyncio.Event()
     try:
         watch(fd, event.set)
-    except PermissionError:  # epoll does not take it
+    except PermissionError:  # epoll does not support this file
         await asyncio.sleep(0)
         return False
     try:

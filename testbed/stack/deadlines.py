@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Iterator
 from typing import Final, Generic, TypeVar
 
-# A time that is never reached: the greatest number that compiled code stores without an object.
+# A time that is never reached: the greatest integer that mypyc stores without an object.
 NEVER: Final = (1 << 62) - 1
 
 _T = TypeVar("_T")

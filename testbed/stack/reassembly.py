@@ -7,12 +7,12 @@ from typing import Final
 
 from testbed.stack.ranges import Ranges
 
-_REMEMBERED: Final = 4  # blocks whose order of arrival is known: no option has room for more
+_REMEMBERED: Final = 4  # blocks in order of arrival: a SACK option has room for four
 # Pieces out of order that are kept.  More of them than this are no window, but an attempt to have
 # memory filled by octets that come one at a time.
 MOST_PIECES: Final = 1 << 14
-_SMALL: Final = 512  # octets: pieces in order below this are put together, as each takes some 40
-_JOINED: Final = 16 * 1024  # ... up to here
+_SMALL: Final = 512  # octets: smaller pieces in order are merged, as each costs some 40
+_JOINED: Final = 16 * 1024  # octets: merged pieces grow up to here
 
 
 class Reassembly:
@@ -42,10 +42,11 @@ class Reassembly:
         self.next = 0
         self.readable = 0
         self.out_of_order = 0
-        self._ready: list[bytes | bytearray] = []  # takes much less than an empty deque
+        # An empty list takes much less memory than an empty deque.
+        self._ready: list[bytes | bytearray] = []
         self._offset = 0  # octets of the first ready piece that have been read
         self._ranges = Ranges()
-        self._pieces: dict[int, bytes] = {}  # by position; no two overlap
+        self._pieces: dict[int, bytes] = {}  # pieces by position; no two overlap
         self._recent: tuple[int, ...] = ()
 
     @property

@@ -122,7 +122,7 @@ class FrameDevice:
         self._transmitter = Transmitter(view, self._unsendable, sink)
         self._merger = Merger()
         self._readable: list[Moderated] = []
-        self._returned: list[Packet] = []  # errors, and what is for ourselves
+        self._returned: list[Packet] = []  # errors, and packets to this host itself
         self._above: Above | None = None
 
     @property
@@ -154,7 +154,7 @@ class FrameDevice:
         self._loop.remove_reader(self._view)
         for each in self._inputs:
             each.stop()
-        self._transmitter.close()  # what frames leave by may be where they come in
+        self._transmitter.close()  # the transmitter may share the socket of the input
         for each in self._inputs:
             each.source.close()
         self._view.close()

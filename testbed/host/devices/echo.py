@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-_PROTOCOL: Final = {4: 9, 6: 6}  # where the header of IP has it
+_PROTOCOL: Final = {4: 9, 6: 6}  # offset of the protocol field in the IP header
 _FRAGMENT: Final = 0x3FFF
-# Of ICMP and ICMPv6: protocol, type of an echo request, and of its reply.
+# For ICMP and ICMPv6: protocol, type of an echo request, type of its reply.
 _ICMP, _ICMPV6 = (1, 8, 0), (58, 128, 129)
 
 
@@ -26,7 +26,7 @@ def answer(packet: bytes) -> bytes | None:
     answered[at : at + size] = packet[at + size : at + 2 * size]
     answered[at + size : at + 2 * size] = packet[at : at + size]
     answered[start] = reply
-    # Of all that the checksum covers, the type alone has changed (RFC 1624, equation 3).
+    # Of the fields under the checksum, only the type has changed (RFC 1624, equation 3).
     old = int.from_bytes(packet[start + 2 : start + 4], "big")
     total = (old ^ 0xFFFF) + ((request << 8) ^ 0xFFFF) + (reply << 8)
     while total >> 16:

@@ -35,8 +35,8 @@ class FarEnds:
         self._netlink = Netlink()
         self._monitor = Monitor(_GROUPS)
         self._interfaces: dict[int, Interface] = {}
-        self._hosts: dict[str, int] = {}  # the stack's addresses, and the interface of each
-        self._near: dict[str, str] = {}  # of the kernel's addresses, the peer
+        self._hosts: dict[str, int] = {}  # each address of the stack, and its interface
+        self._near: dict[str, str] = {}  # each address of the kernel, and its peer
         self._read()
 
     @property

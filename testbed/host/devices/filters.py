@@ -14,7 +14,7 @@ from typing import Final
 from testbed import libc
 from testbed.host.devices.frames import ETHERNET_HEADER
 
-BLOCK: Final = 64  # ports; a filter passes whole blocks, so that few ports change it
+BLOCK: Final = 64  # ports; a filter passes whole blocks, so it changes rarely
 
 _INSTRUCTION: Final = struct.Struct("=HBBI")  # struct sock_filter: code, jt, jf, k
 _LOAD_BYTE, _LOAD_HALF, _LOAD_WORD = 0x30, 0x28, 0x20
@@ -29,7 +29,7 @@ _PACKET_HOST: Final = 0
 _LINK_TYPE: Final = 0xFFFF_F01C  # SKF_AD_OFF + SKF_AD_HATYPE
 _TCP, _ICMP, _ICMPV6 = 6, 1, 58
 _UNREACHABLE, _TIME_EXCEEDED, _LAST_ICMPV6_ERROR = 3, 11, 127
-_FRAGMENT: Final = 0x3FFF  # more fragments, or not the first
+_FRAGMENT: Final = 0x3FFF  # MF flag and fragment offset
 
 Instruction = tuple[int, int, int, int]
 _ACCEPT: Final[Instruction] = (_RETURN, 0, 0, _WHOLE)

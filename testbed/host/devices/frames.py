@@ -20,7 +20,7 @@ _HEADER: Final = struct.Struct("=BBHHHH")  # flags, gso_type, hdr_len, gso_size,
 _NEEDS_CSUM: Final = 1  # VIRTIO_NET_HDR_F_*
 _DATA_VALID: Final = 2
 _GSO_NONE, _GSO_TCPV4, _GSO_TCPV6, _GSO_ECN = 0, 1, 4, 0x80
-_TCP_CHECKSUM: Final = 16  # where it is in the TCP header
+_TCP_CHECKSUM: Final = 16  # its offset in the TCP header
 _TCP_OFFSET: Final = 12
 _TCP_FLAGS: Final = 13
 _CWR: Final = 0x80

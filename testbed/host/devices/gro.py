@@ -22,8 +22,8 @@ from testbed.packet.checksum import total
 from testbed.packet.codec import TCP, parse
 from testbed.packet.segment import ACK, CWR, ECE, FIN, PSH, Segment
 
-MOST: Final = 65_000  # octets of payload: with headers it is still a packet
-_ENDING: Final = FIN | PSH  # on the last piece only
+MOST: Final = 65_000  # octets of payload; headers fit into the rest of a packet
+_ENDING: Final = FIN | PSH  # flags of the last piece only
 _MERGEABLE: Final = _ENDING | ACK | ECE | CWR
 
 # The headers of IP and TCP up to TCP's options, without what differs from packet to packet: IPv4's
@@ -45,7 +45,7 @@ class Merger:
 
     def __init__(self) -> None:
         self._runs: list[_Run] = []
-        self._last: dict[bytes, _Run] = {}  # of each flow
+        self._last: dict[bytes, _Run] = {}  # the last run of each flow
 
     def take(self, received: Received) -> None:
         """Add a packet.
@@ -56,7 +56,7 @@ class Merger:
         header = _header(packet)
         if header is None:
             self._runs.append(_Run(parse(packet, verify=not verified, gso_size=gso_size), None))
-            self._last.clear()  # it may be of any flow, so no packet may overtake it
+            self._last.clear()  # its flow is unknown, so no packet may overtake it
             return
         run = self._last.get(header[0])
         if run is None or gso_size or not run.goes_on(header):
@@ -96,7 +96,7 @@ class _Run:
             flags & _ENDING or flags & ~_MERGEABLE or first.gso_size
         )
         self._start = _IPV6_HEADER if ":" in first.source.host else _IPV4_HEADER
-        self._pseudo: int | None = None  # once a checksum of one that follows has to be checked
+        self._pseudo: int | None = None  # computed for the first checksum to check
 
     def goes_on(self, header: _Header) -> bool:
         """Return whether a packet continues the run and has equal headers."""

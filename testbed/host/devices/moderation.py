@@ -19,8 +19,8 @@ from testbed.host.devices.received import Received
 from testbed.libc import BATCH
 
 _LONGEST_NS: Final = 1_000_000
-_SHARE: Final = 20  # of the round-trip time
-_VALID_NS: Final = 10_000_000  # how long an interval is used until it is computed again
+_SHARE: Final = 20  # an interval is the round-trip time divided by this
+_VALID_NS: Final = 10_000_000  # an interval is computed again after this time
 
 
 class Input(Protocol):
@@ -77,7 +77,7 @@ class Moderated:
         self._min_rtt = min_rtt
         self._interval = 0
         self._computed: int | None = None  # when the interval was computed
-        self._next = 0  # the time from which on the input may be read
+        self._next = 0  # the input may be read from this time on
         self._polls = False
 
     def start(self) -> None:

@@ -24,7 +24,7 @@ class Monitor:
         self._socket = socket.socket(
             socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
         )
-        self._socket.bind((0, 0))  # a socket without a port gets no messages of the kernel
+        self._socket.bind((0, 0))  # the kernel sends no messages to a socket without a port
         for group in groups:
             self._socket.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
 

@@ -61,13 +61,13 @@ class Network:
         self._netlink = Netlink()
         self._monitor = Monitor(_GROUPS)
         self.addresses: frozenset[str] = frozenset()
-        self._running: frozenset[str] = frozenset()  # those on interfaces with a carrier
+        self._running: frozenset[str] = frozenset()  # addresses on interfaces with a carrier
         self._bound_hosts: dict[str, int] = {}
         self._bound: dict[Address, int] = {}
         self._interfaces: dict[int, Interface] = {}
         self._neighbours: dict[Key, Neighbour] = {}
-        self._asked: set[Key] = set()  # the kernel is resolving or confirming them
-        self._failed: set[Key] = set()  # it could not, which is not reported yet
+        self._asked: set[Key] = set()  # neighbours that the kernel is resolving or confirming
+        self._failed: set[Key] = set()  # neighbours whose failure is not reported yet
         self._paths: dict[tuple[str, str, int], Path] = {}
         self._read_tables()
 
@@ -181,7 +181,8 @@ class Network:
         neighbour = self._neighbours.get(key)
         if neighbour is not None and neighbour.mac is not None:
             if neighbour.stale:
-                with contextlib.suppress(OSError):  # it may be used without being confirmed
+                # A neighbour may be used without being confirmed.
+                with contextlib.suppress(OSError):
                     self._ask(key)
             return neighbour.mac
         if key in self._failed:

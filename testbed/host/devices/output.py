@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final, Protocol
 
-_MOST_WAITING: Final = 4096  # frames
+_MOST_WAITING: Final = 4096  # frames that may wait
 
 
 class Sink(Protocol):

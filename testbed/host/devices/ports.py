@@ -49,10 +49,11 @@ class Ports:
     ) -> None:
         self._rng = rng
         self._listen = listen
-        self._blocks: frozenset[int] = frozenset()  # that ``listen`` was called with
+        self._blocks: frozenset[int] = frozenset()  # blocks that ``listen`` was called with
         self._guards: dict[int, Closable] = {}
         self._users: Counter[int] = Counter()
-        self._leaving: set[int] = set()  # without users, but a connection may still answer on it
+        # Ports without users, on which a connection may still answer.
+        self._leaving: set[int] = set()
         self._candidates: list[int] = []
 
     def __contains__(self, port: int) -> bool:
@@ -170,7 +171,7 @@ class InheritedPorts(Ports):
 def is_heard(port: int) -> bool:
     """Return whether a socket of this network namespace listens on a port (proc_net_tcp)."""
     for table in _TABLES:
-        with contextlib.suppress(FileNotFoundError):  # no IPv6
+        with contextlib.suppress(FileNotFoundError):  # the kernel has no IPv6
             for line in table.read_text().splitlines()[1:]:
                 _, local, _, state = line.split(maxsplit=4)[:4]
                 if state == _LISTEN and int(local.rpartition(":")[2], 16) == port:

@@ -37,7 +37,7 @@ _VIA_FAMILY: Final = 2  # octets of the family before the address in struct rtvi
 _ETHERNET, _LOOPBACK = 1, 772
 FRAMED: Final = (_ETHERNET, _LOOPBACK)
 BARE: Final = (0xFFFE, 512, 768, 769, 776, 778, 823, 519)
-# Its link-layer address may be used (include/net/neighbour.h, NUD_VALID).
+# States in which the link-layer address may be used (include/net/neighbour.h, NUD_VALID).
 _VALID: Final = _NUD_PERMANENT | _NUD_NOARP | _NUD_REACHABLE | _NUD_PROBE | _NUD_STALE | _NUD_DELAY
 
 

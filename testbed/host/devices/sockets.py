@@ -25,7 +25,7 @@ _SO_SNDBUFFORCE: Final = 32
 _SO_RCVBUFFORCE: Final = 33
 _RECEIVE_BUFFER: Final = 32 * 2**20  # octets; the kernel counts each frame with its overhead
 _SEND_BUFFER: Final = 4 * 2**20
-# There is nothing, or the interface is down or gone.
+# Nothing has arrived, or the interface is down or gone.
 _HARMLESS: Final = (errno.EAGAIN, errno.EINTR, errno.ENETDOWN, errno.ENXIO, errno.ENODEV)
 
 
@@ -84,7 +84,7 @@ class Input:
         filters.attach(self._socket, filters.NOTHING)
         _enlarge(self._socket, _SO_RCVBUFFORCE, socket.SO_RCVBUF, _RECEIVE_BUFFER)
         with contextlib.suppress(BlockingIOError):
-            while True:  # discard what came before the filter
+            while True:  # discard frames from before the filter was set
                 self._socket.recv(_VNET_HEADER)
 
     def fileno(self) -> int:
@@ -114,7 +114,7 @@ class PacketSink:
     def __init__(self, interface: Interface) -> None:
         self._name = interface.name
         self._framed = interface.framed
-        self._socket = _open(0)  # protocol 0: it receives nothing
+        self._socket = _open(0)  # a socket of protocol 0 receives nothing
         _enlarge(self._socket, _SO_SNDBUFFORCE, socket.SO_SNDBUF, _SEND_BUFFER)
         try:
             self._socket.bind((interface.name, 0))
@@ -130,7 +130,7 @@ class PacketSink:
         """Send a frame; see :class:`testbed.host.devices.output.Sink`."""
         if self._framed:
             self._socket.sendmsg((head, payload))
-        else:  # no header says what the packet is
+        else:  # the frame has no header that gives the protocol
             six = head[frames.VNET_HEADER] >> 4 == 6
             protocol = PROTOCOLS[socket.AF_INET6 if six else socket.AF_INET]
             self._socket.sendmsg((head, payload), (), 0, (self._name, protocol))
@@ -157,5 +157,5 @@ def _open(protocol: int) -> socket.socket:
 def _enlarge(sock: socket.socket, force: int, ordinary: int, octets: int) -> None:
     try:
         sock.setsockopt(socket.SOL_SOCKET, force, octets)
-    except PermissionError:  # rootless: as much as net.core.[rw]mem_max allows
+    except PermissionError:  # without root, net.core.[rw]mem_max is the limit
         sock.setsockopt(socket.SOL_SOCKET, ordinary, octets)

@@ -15,7 +15,7 @@ from testbed.packet.codec import emit_header
 from testbed.packet.icmp import IcmpError, IcmpKind
 from testbed.packet.segment import Segment
 
-_MOST_PARKED: Final = 256  # segments whose neighbour is being resolved
+_MOST_PARKED: Final = 256  # segments that may wait for the address of a neighbour
 
 
 class Ways(Protocol):
@@ -98,7 +98,7 @@ class Transmitter:
         if output is None:
             try:
                 output = self._outputs[index] = Output(self._sink(path.interface))
-            except OSError:  # the interface has gone just now
+            except OSError:  # the interface was just removed
                 return None
         return output
 

@@ -39,10 +39,10 @@ _TUNSETIFF, _TUNSETOFFLOAD = 0x400454CA, 0x400454D0
 _IFF_TUN, _IFF_NO_PI, _IFF_VNET_HDR = 0x0001, 0x1000, 0x4000
 _IFF_MULTI_QUEUE: Final = 0x0100
 _CSUM, _TSO4, _TSO6, _TSO_ECN = 0x01, 0x02, 0x04, 0x08
-# What it may leave to us, the most first.  Older kernels refuse what they do not know.
+# Sets of offloads, the largest first.  Older kernels refuse a set with unknown flags.
 _OFFLOADS: Final = (_CSUM | _TSO4 | _TSO6 | _TSO_ECN, _CSUM | _TSO4 | _TSO6, _CSUM)
-_PLAIN: Final = bytes(frames.VNET_HEADER)  # nothing is left to the kernel
-# There is nothing, or the interface is down or gone.
+_PLAIN: Final = bytes(frames.VNET_HEADER)  # the header of a packet without offloads
+# Nothing has arrived, or the interface is down or gone.
 _HARMLESS: Final = (errno.EAGAIN, errno.EINTR, errno.EIO, errno.EBADFD, errno.ENODEV)
 
 
@@ -72,7 +72,7 @@ class Tun:
         except OSError as error:
             self.close()
             _refuse(name, error)
-        any(self._takes(offloads) for offloads in _OFFLOADS)  # the first that it takes
+        any(self._takes(offloads) for offloads in _OFFLOADS)  # the first set that the kernel takes
 
     def _takes(self, offloads: int) -> bool:
         """Request offloads; return whether the interface has them now."""

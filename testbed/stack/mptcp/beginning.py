@@ -11,7 +11,7 @@ from testbed.stack.mptcp.state import DataState, Step
 from testbed.stack.mptcp.streams import ReceiveStream, SendStream
 from testbed.stack.mptcp.subflow import Subflow
 
-# The counters of how the first subflow was opened: by this side, as plain TCP.
+# The counters of the first subflow.  Key: whether this side opened it, whether it is plain TCP.
 _MET: Final = {
     (True, False): "MPCapableSYNACKRX",
     (True, True): "MPCapableFallbackSYNACK",

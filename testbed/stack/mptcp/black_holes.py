@@ -12,7 +12,7 @@ _MOST_DOUBLINGS: Final = 6  # as in Linux: 64 times the first period
 
 class _Hole(msgspec.Struct):
     until_ns: int
-    times: int  # in a row
+    times: int  # failures in a row
 
 
 class BlackHoles:
@@ -27,7 +27,7 @@ class BlackHoles:
 
     def __init__(self, first_ns: int) -> None:
         self._first_ns = first_ns
-        self._holes: dict[str, _Hole] = {}  # the one that was found first comes first
+        self._holes: dict[str, _Hole] = {}  # in the order in which they were found
 
     def __len__(self) -> int:
         return len(self._holes)

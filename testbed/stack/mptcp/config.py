@@ -114,5 +114,5 @@ class MptcpConfig(msgspec.Struct, frozen=True, kw_only=True):
         buffers = ("send_buffer", "receive_buffer")
         given = {name: value for name, value in options.given().items() if name in buffers}
         if "receive_buffer" in given:
-            given["receive_buffer_initial"] = 0  # as in Linux: it does not grow
+            given["receive_buffer_initial"] = 0  # as in Linux, a fixed buffer does not grow
         return msgspec.structs.replace(self, tcp=self.tcp.with_options(options), **given)

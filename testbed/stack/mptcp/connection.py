@@ -62,7 +62,7 @@ class MptcpConnection:
         self.paths = parts.paths
         self.sender = parts.sender
 
-    # What the application and its driver call.
+    # Methods for the application and its driver.
 
     @property
     def subflows(self) -> Sequence[Subflow]:
@@ -201,7 +201,7 @@ class MptcpConnection:
         """Return the next event, or ``None``."""
         return self._parts.events.next()
 
-    # What the endpoint calls.
+    # Methods for the endpoint.
 
     def touch(self) -> None:
         """Request a step of the connection."""
@@ -232,7 +232,8 @@ class MptcpConnection:
 
         Before that only TCP knows it. Any host can send a SYN, so a SYN must not cost a step.
         """
-        if subflow.number and self._options is not NO_OPTIONS:  # they may have changed meanwhile
+        # The options may have changed meanwhile.
+        if subflow.number and self._options is not NO_OPTIONS:
             subflow.tcp.set_options(self.subflow_options.begun())
         self._parts.subflows.add(subflow)
         self.touch()

@@ -93,7 +93,7 @@ def received_mapping(dss: Dss, data: int, start: int) -> Mapping | None:
         return None
     return Mapping(
         data=data,
-        # Relative to the ISN: the first octet has 1.
+        # DSS numbers are relative to the ISN: the first octet has 1.
         subflow=expand(dss.subflow_seq, start + 1) - 1,
         length=length,
         checksum=dss.checksum,

@@ -91,7 +91,7 @@ class Ending:
         """Apply another configuration."""
         self._config = config
 
-    # What is asked for.
+    # Requests of the application.
 
     def shutdown(self) -> None:
         """Send DATA_FIN after all data (section 3.3.3)."""
@@ -136,7 +136,7 @@ class Ending:
         self._aborting = True
         self._life.crash(error)
 
-    # What becomes of it.
+    # Progress of the end.
 
     def aborts(self, subflow: Subflow) -> bool:
         """Return whether the RST of a subflow carries MP_FASTCLOSE.
@@ -193,7 +193,7 @@ class Ending:
         if subflow.refused is not None:
             subflow.reset(ResetReason.MPTCP)
         elif self._life.failure is not None:
-            if not subflow.tcp.closed:  # its RST may say more already
+            if not subflow.tcp.closed:  # a RST that is already due may carry a better reason
                 if self.aborts(subflow) and subflow.accepted:
                     self._owner.count("MPFastcloseTx")
                 subflow.reset(ResetReason.UNSPECIFIED)

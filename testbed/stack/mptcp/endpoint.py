@@ -87,16 +87,16 @@ class MptcpEndpoint:
         self._black_holes = BlackHoles(config.blackhole_timeout_ns)
         self._counted = Counters()
         self._touched: dict[MptcpConnection, None] = {}
-        # Accepted, and not yet attached to their TCP.
+        # Subflows that were accepted and are not yet attached to their TCP.
         self._new: list[tuple[Subflow, Flow]] = []
         # Connections in an accept queue of TCP that were not reported to a program yet.
         self._queued: set[Flow] = set()
         self._events: deque[tuple[Connection, Event]] = deque()
         self._timers: Deadlines[MptcpConnection] = Deadlines()
-        # Exceptions of no connection, or of one that cannot be ended.
+        # Exceptions that belong to no connection, or to one that cannot be ended.
         self._faults: list[tuple[MptcpConnection | None, Exception]] = []
 
-    # What a driver calls.
+    # Methods for a driver.
 
     def connect(
         self,
@@ -204,7 +204,7 @@ class MptcpEndpoint:
         self.tcp.handle_timer(now)
         for connection in self._timers.expired(now):
             try:
-                connection.next_timer()  # may be what fails: see _deadline
+                connection.next_timer()  # this call may be the one that fails: see _deadline
                 connection.handle_timer(now)
             except Exception as error:
                 self._crash(connection, error, now)
@@ -246,7 +246,7 @@ class MptcpEndpoint:
         """Process the return of the carrier of an address's interface."""
         self.tell(lambda paths: paths.carrier_returned(host, now), now)
 
-    # What path control asks (testbed.stack.mptcp.path_control.Connections).
+    # Methods for path control (testbed.stack.mptcp.path_control.Connections).
 
     @property
     def endpoints(self) -> tuple[PathEndpoint, ...]:
@@ -293,7 +293,7 @@ class MptcpEndpoint:
         self.touch(connection)
         return refusal
 
-    # What open ports and joins ask (testbed.stack.mptcp.open_port.Host and joins.Host).
+    # Methods for open ports and joins (testbed.stack.mptcp.open_port.Host and joins.Host).
 
     def begin(self, keys: Keys, flow: Flow, options: SocketOptions) -> HalfOpen:
         """Create a connection for an MP_CAPABLE."""
@@ -329,7 +329,7 @@ class MptcpEndpoint:
         """Record an exception at a place where its connection cannot be ended at once."""
         self._faults.append((connection, error))
 
-    # What connections ask (testbed.stack.mptcp.connection.Host).
+    # Methods for connections (testbed.stack.mptcp.connection.Host).
 
     @property
     def memory(self) -> WindowMemory:
@@ -366,7 +366,7 @@ class MptcpEndpoint:
         """Release the local port of a joined subflow that has ended."""
         self._joins.release(local)
 
-    # How it works.
+    # Internal methods.
 
     def _settle(self, now: int) -> None:
         """Run the steps of connections until no connection has new records."""
@@ -427,7 +427,7 @@ class MptcpEndpoint:
                 self._crash(connection, error, now)
 
     def _tell_of(self, error: Exception, now: int, fields: dict[str, Any]) -> None:
-        with contextlib.suppress(Exception):  # the listener may be what has failed
+        with contextlib.suppress(Exception):  # the listener itself may have failed
             self._tracer.event("fault", now, {**fields, "error": repr(error)})
 
     def _take_event(self, tcp: TcpConnection, event: Event) -> None:
@@ -456,7 +456,7 @@ class MptcpEndpoint:
         new, self._new = self._new, []
         for subflow, flow in new:
             tcp = self.tcp.connection(flow)
-            if tcp is None or tcp.extension is not subflow:  # an exception has left none
+            if tcp is None or tcp.extension is not subflow:  # TCP may have none after an exception
                 subflow.abandon()
                 continue
             subflow.attach(tcp)
@@ -471,7 +471,7 @@ class MptcpEndpoint:
         connection = self._tokens.find(subflow.token)
         if connection is not None:
             self._faults.append((connection, error))
-        else:  # complete has recorded it
+        else:  # ``complete`` has recorded the exception
             self.tcp.crash(tcp, error)
 
     def _connection(self, half_open: HalfOpen, *, initiator: bool) -> MptcpConnection:

@@ -19,7 +19,7 @@ from testbed.stack.mptcp.streams import ReceiveStream, SendStream
 from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.tcp.connection import room_below
 
-_WORTH_WRITING: Final = 8  # a fraction of the buffer whose room wakes the application
+_WORTH_WRITING: Final = 8  # the application wakes when 1/8 of the buffer is free
 
 
 class Events:

@@ -22,7 +22,7 @@ from testbed.stack.mptcp.streams import ReceiveStream, SendStream
 from testbed.stack.mptcp.subflow import Subflow
 
 _RETRY_NS: Final = 200_000_000
-_TRIES: Final = 6  # of an MP_FAIL, and answers to those that come again
+_TRIES: Final = 6  # limit of sendings of an MP_FAIL, and of answers to repeated ones
 
 
 class Fail:

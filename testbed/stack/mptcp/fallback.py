@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from testbed.stack.mptcp.mapping import Mapping
 
-_PLAIN = Mapping(data=0, subflow=0, length=1)  # tells octets from an ACK without any
+_PLAIN = Mapping(data=0, subflow=0, length=1)  # marks a segment with data
 
 
 class Fallback:
@@ -19,7 +19,7 @@ class Fallback:
     def __init__(self) -> None:
         self.changed = False
         self.beginning: Mapping | None = None
-        self._shift = 0  # from the positions of our stream here to those of data
+        self._shift = 0  # position in the data stream less position in the subflow
 
     def announce(self) -> None:
         """Send an infinite mapping that starts at the first octet (section 3.7).

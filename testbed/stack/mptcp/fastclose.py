@@ -9,7 +9,7 @@ from testbed.packet.mptcp import MpFastclose
 from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.subflow import Subflow
 
-_RETRIES: Final = 3  # what section 3.5 recommends
+_RETRIES: Final = 3  # the number that section 3.5 recommends
 
 
 class FastClose:
@@ -27,8 +27,8 @@ class FastClose:
         self.retry_ns: int | None = None
         self._keys = keys
         self._subflows = subflows
-        self._on: Subflow | None = None  # on which the answer is awaited
-        self._asked: int | None = None  # its number, also afterwards
+        self._on: Subflow | None = None  # the subflow on which the answer is awaited
+        self._asked: int | None = None  # the number of that subflow, kept afterwards
         self._due = False
         self._tries = 0
 
@@ -46,7 +46,7 @@ class FastClose:
         subflow = self._on
         if subflow is None:
             return
-        if subflow.tcp.closed or subflow.inbound.fastclosed:  # it may close fast as well
+        if subflow.tcp.closed or subflow.inbound.fastclosed:  # the peer may close fast as well
             self._stop()
         elif self._due:
             self._send(subflow, now)

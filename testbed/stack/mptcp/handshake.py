@@ -18,7 +18,7 @@ class Outcome(enum.Enum):
     ACCEPTED = enum.auto()  # the peer uses MPTCP; it may not know yet that we do
     CONFIRMED = enum.auto()  # both sides know: the handshake is complete
     FALLBACK = enum.auto()  # this connection is plain TCP (section 3.7)
-    IGNORED = enum.auto()  # the segment must be dropped: TCP retransmits what it held
+    IGNORED = enum.auto()  # the segment must be dropped: TCP retransmits its data
     REFUSED = enum.auto()  # the subflow must be reset
 
 
@@ -29,7 +29,7 @@ class Handshake(Protocol):
     counter: str  # the MPTcpExt counter of the failure, if there is one
     peer_backup: bool  # the peer asks not to use the subflow while there are others
     join_denied: bool  # the peer accepts no join to its address of this subflow
-    swallowed: bool  # only a SYN without the option was answered
+    swallowed: bool  # the path answered only the SYN without the option
 
     def options(self, flags: int, mapping: Mapping | None) -> Sequence[Option] | None:
         """Return the options of a segment, or ``None`` if the handshake does not determine them.

@@ -90,12 +90,13 @@ class Inbound:
         self._fail_came = False
         self._ack_due = False  # the peer's DATA_FIN has come again: its Data ACK was lost
         self._held = b""  # octets of a damaged mapping, read from TCP
-        # After a fallback, until the peer has begun with plain TCP: what its mappings must have.
+        # After a fallback, until the peer uses plain TCP: the shift that its mappings must have.
         self._shift: int | None = None
-        self._end: tuple[int, int] | None = None  # after a fallback: its DATA_FIN in both streams
+        # After a fallback: positions of its DATA_FIN in both streams.
+        self._end: tuple[int, int] | None = None
         self.unproven: tuple[int, Mapping] | None = None
 
-    # What hooks record.
+    # Records of the hooks.
 
     def take(self, segment: Segment, start: int, *, confirmed: bool, authentic: bool) -> bool:
         """Record the options; return whether they are a signal.
@@ -152,7 +153,7 @@ class Inbound:
         self.edge = max(self.edge, self._window_from + window)
         return True
 
-    # What the connection does with it.
+    # Methods for the connection.
 
     def take_message(self) -> MptcpOption:
         """Remove and return the first of ``messages``."""
@@ -243,7 +244,7 @@ class Inbound:
         self.acks_data = self.infinite is None
         self._shift = self.shift if self.acks_data else None
 
-    # How it works.
+    # Internal methods.
 
     def _message(self, option: MptcpOption, *, reset: bool, authentic: bool) -> None:
         """Record an option other than DSS. MP_FASTCLOSE proves itself by the key."""

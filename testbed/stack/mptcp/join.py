@@ -29,7 +29,7 @@ class JoinInitiator:
     def __init__(self, keys: Keys, offer: JoinOffer) -> None:
         self._keys = keys
         self._offer = offer
-        self._proof: bytes | None = None  # what the third ACK carries
+        self._proof: bytes | None = None  # the HMAC of the third ACK
         self.peer_backup = self.join_denied = self.swallowed = False
         self.reason = self.counter = ""
 

@@ -52,7 +52,7 @@ class Joins:
         self._rng = rng
         self._network = network
 
-    # This side's
+    # Joins that this side begins
 
     def open(self, connection: MptcpConnection, command: OpenSubflow, now: int) -> None:
         """Send MP_JOIN, or do nothing if that is impossible."""
@@ -63,7 +63,7 @@ class Joins:
         handshake = JoinInitiator(connection.keys, offer)
         try:
             port = self._network.port_for(command.local_host, remote.address)
-        except OSError:  # none is free
+        except OSError:  # no port is free
             self._host.count("MPJoinSynTxBindErr")
             return
         path = SubflowPath(
@@ -79,7 +79,7 @@ class Joins:
             self._dial(connection, subflow, flow, now)
         except Exception as error:
             self.release(flow.local)
-            if not isinstance(error, OSError):  # there is such a connection already
+            if not isinstance(error, OSError):  # OSError: this flow exists already
                 raise
             self._host.count("MPJoinSynTxConnectErr")
 
@@ -87,7 +87,7 @@ class Joins:
         """Release the local port of a joined subflow that has ended."""
         try:
             self._network.release_port(local)
-        except Exception as error:  # the driver's: no connection is at fault
+        except Exception as error:  # an exception of the driver: no connection is at fault
             self._host.fault(None, error)
 
     def _dial(self, connection: MptcpConnection, subflow: Subflow, flow: Flow, now: int) -> None:
@@ -98,7 +98,7 @@ class Joins:
             connection.discard(subflow)
             raise
 
-    # The peer's
+    # Joins that the peer begins
 
     def admit(self, join: MpJoinSyn, flow: Flow, *, listening: bool) -> Extension:
         """Accept a join. The token identifies its connection, not the port.
@@ -128,7 +128,7 @@ class Joins:
         address_id = paths.local_id(host)
         if address_id is None or not paths.accepts_join(flow.local, listening=listening):
             self._host.count("MPJoinRejected")
-            said = REFUSED if listening else ()  # as a closed port does, without another reason
+            said = REFUSED if listening else ()  # a closed port sends RST without a reason
             raise Refuse("the connection accepts no further subflow", said)
         backup = paths.is_backup(host)
         nonce = self._rng.getrandbits(32)

@@ -24,7 +24,7 @@ class LocalIds:
 
     def __init__(self, initial: str, endpoints: Iterable[PathEndpoint]) -> None:
         self._ids = {initial: 0}
-        self._more: tuple[tuple[str, int], ...] = ()  # further ids
+        self._more: tuple[tuple[str, int], ...] = ()  # additional ids
         for one in endpoints:
             self.claim(one.host, one.id)
 

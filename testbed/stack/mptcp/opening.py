@@ -44,7 +44,7 @@ class Opening:
         self.tries = 0
         self._handshake: Handshake | None = handshake
         self._introduced = False  # our first ACK has left with the options of the handshake
-        self._fin_first = False  # the next ACK carries DATA_FIN even if unconfirmed
+        self._fin_first = False  # the next ACK carries DATA_FIN although the subflow is unconfirmed
 
     @property
     def over(self) -> bool:
@@ -77,7 +77,7 @@ class Opening:
                 return outcome, Notice.PLAIN
             case Outcome.REFUSED:
                 self.refusal, self.counter = handshake.reason, handshake.counter
-                # After a SYN/ACK TCP has to know the peer's numbers for a RST that it will obey.
+                # After a SYN/ACK, TCP needs the peer's numbers for a RST that the peer obeys.
                 return outcome, Notice.PLAIN if segment.flags & SYN else Notice.REFUSED
             case Outcome.IGNORED:
                 return outcome, Notice.REFUSED

@@ -10,7 +10,7 @@ from typing import Final
 from testbed.stack.tcp.connection import TcpConnection
 
 _S: Final = 1_000_000_000
-_GAIN: Final = 8  # as of the smoothed round-trip time (RFC 6298)
+_GAIN: Final = 8  # the same gain as for the smoothed round-trip time (RFC 6298)
 
 
 class Pace:

@@ -105,7 +105,7 @@ class PathControl:
             self._delete(one, now)
         for one in new:
             self._add(one, now)
-        self._connections.keep_endpoints(endpoints)  # in the order given
+        self._connections.keep_endpoints(endpoints)  # in the order of ``endpoints``
 
     def execute(self, token: int, command: Command, now: int) -> None:
         """Execute a command on a connection.

@@ -93,7 +93,7 @@ class ConnectionPaths:
         self._manager = manager
         self._network = network
         self._remotes = Remotes(initial.remote)
-        self._probes = Probes()  # of subflows whose address was withdrawn
+        self._probes = Probes()  # probes of subflows whose address was withdrawn
         self._failures = Failures()
         self._peer = PeerOptions(
             owner, subflows, self.signals, self._remotes, self._probes, self._failures
@@ -103,7 +103,7 @@ class ConnectionPaths:
         self.started = False
         self._open = True
 
-    # What a manager sees.
+    # Properties for a path manager.
 
     @property
     def open_paths(self) -> Sequence[SubflowPath]:
@@ -171,7 +171,7 @@ class ConnectionPaths:
             local_addr_max=sum(one.subflow for one in self._endpoints),
         )
 
-    # What is to be done.
+    # Pending work.
 
     def execute(self, command: Command, now: int) -> None:
         """Execute a command. Its segments leave with the next ones of the endpoint.
@@ -184,7 +184,7 @@ class ConnectionPaths:
         self._joins.send(now, possible=self._open)
         self._owner.touch()
 
-    # What happens.
+    # Events.
 
     def start(self, first: Subflow, now: int) -> None:
         """Start the path manager, as the connection is fully established."""
@@ -340,7 +340,7 @@ class ConnectionPaths:
             self._owner.count("MPJoinSynAckRx" if subflow.initiated else "MPJoinAckRx")
             self._owner.trace("sub_established", now, **subflow_fields(subflow))
             if not subflow.initiated:
-                subflow.tcp.request_ack()  # the fourth ACK
+                subflow.tcp.request_ack()  # this is the fourth ACK
         elif subflow.accepted and subflow.opening.retry_ns is None:
             subflow.opening.await_answer(now, subflow.tcp.rto_ns)
         return subflow.announced_up

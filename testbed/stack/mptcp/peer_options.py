@@ -106,7 +106,8 @@ class PeerOptions:
             self._owner.count("PortAdd")
         if not self._signals.authentic(option):
             return
-        port = option.port or paths.initial.remote.port  # port 0 is not used: as in Linux
+        # As in Linux, port 0 means the port of the first subflow.
+        port = option.port or paths.initial.remote.port
         host = unmapped(option.address)
         remote = RemoteAddress(option.address_id, Address(host, port))
         known = self._remotes.find(remote.id)
@@ -123,8 +124,8 @@ class PeerOptions:
         self._owner.trace("announced", now, **remote_address(remote))
         if paths.started:
             paths.take_announced(remote, now)
-        else:  # the option may overtake the first DSS
-            subflow.stir()  # it is confirmed now
+        else:  # the option may arrive before the first DSS
+            subflow.stir()  # the subflow is confirmed now
 
     def _withdrawn(self, number: int, paths: Paths, now: int) -> None:
         """Process one id of a REMOVE_ADDR (section 3.4.2). An unknown id is ignored.

@@ -50,7 +50,7 @@ class Probes:
     __slots__ = ("_by_subflow",)
 
     def __init__(self) -> None:
-        self._by_subflow: dict[Subflow, Probe] | None = None  # usually empty
+        self._by_subflow: dict[Subflow, Probe] | None = None  # usually there are no probes
 
     def begin(self, subflow: Subflow, now: int) -> None:
         """Start a probe on a subflow, unless one is running."""

@@ -8,8 +8,8 @@ from typing import Final
 
 from testbed.stack.mptcp.mapping import Mapping
 
-MOST_MAPPINGS: Final = 1 << 14  # for one subflow: a bound for the memory that a peer can use
-_MOST_OVERLAPPED: Final = 64  # by one late mapping: no sender has a reason for more
+MOST_MAPPINGS: Final = 1 << 14  # limit for one subflow: it bounds the memory that a peer can use
+_MOST_OVERLAPPED: Final = 64  # limit of mappings that one late mapping overlaps
 _start: Final = attrgetter("subflow")
 
 
@@ -27,8 +27,8 @@ class ReceivedMappings:
 
     def __init__(self) -> None:
         self._mappings: list[Mapping] = []  # sorted by position in the subflow, disjoint
-        self._end = 0  # position in the subflow after the last of them that there was
-        self._passed = 0  # position in the subflow before which nothing is needed any more
+        self._end = 0  # end of the last mapping, as a position in the subflow
+        self._passed = 0  # mappings before this position in the subflow are not needed
 
     def __len__(self) -> int:
         return len(self._mappings)
@@ -42,7 +42,7 @@ class ReceivedMappings:
         """Record a mapping, except for octets that are mapped already."""
         mappings, start, end = self._mappings, mapping.subflow, mapping.subflow_end
         if mappings and mappings[-1].subflow <= start and end <= self._end:
-            return  # each segment of a long mapping repeats it
+            return  # a repetition: each segment of a long mapping carries it
         if end <= self._passed or len(mappings) >= MOST_MAPPINGS:
             return
         if start >= self._end and start >= self._passed:

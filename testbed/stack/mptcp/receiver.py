@@ -64,7 +64,7 @@ class Receiver:
         if readable < mapping.length:
             if readable >= self._limit or subflow.phase.ended:
                 self._count("DSSCorruptionReset")
-                subflow.reset(ResetReason.MPTCP)  # the rest can never come
+                subflow.reset(ResetReason.MPTCP)  # the missing data can no longer come
             return False
         data = subflow.tcp.read(mapping.length)
         if not checksum.covers(mapping, data, self._keys.incoming):

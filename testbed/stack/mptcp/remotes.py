@@ -21,7 +21,7 @@ class Remotes:
     def __init__(self, initial: Address) -> None:
         self.initial_denied = False
         self._by_id = {0: RemoteAddress(0, initial)}
-        self._early: dict[int, RemoteAddress] = {}  # announced before the manager has started
+        self._early: dict[int, RemoteAddress] = {}  # addresses announced before the manager started
 
     @property
     def all(self) -> Sequence[RemoteAddress]:

@@ -14,9 +14,9 @@ class Run:
     __slots__ = ("_end", "_most", "_start")
 
     def __init__(self) -> None:
-        self._start = 0  # position in the data stream from which on nothing else is on its way
+        self._start = 0  # nothing else is in flight from this position of the data stream on
         self._end = 0
-        self._most = 0  # end of all data that was ever given
+        self._most = 0  # greatest end of data given so far
 
     def give(self, start: int, length: int) -> None:
         """Record data that the subflow was given."""

@@ -16,9 +16,9 @@ from testbed.stack.mptcp.streams import SendStream
 from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.ranges import Ranges
 
-_RETRY_NS: Final = 1_000_000_000  # when no round-trip time is known
+_RETRY_NS: Final = 1_000_000_000  # the retry interval while no round-trip time is known
 _MAX_RETRY_NS: Final = 60_000_000_000
-_PIECE: Final = 1024  # octets of memory that a receiver may need for a segment of a few
+_PIECE: Final = 1024  # octets of memory that a receiver may use for a tiny segment
 
 
 class Sender:
@@ -39,16 +39,16 @@ class Sender:
         self._opportunistic = config.opportunistic_retransmission
         self._penalising = config.penalisation
         self._corked = config.tcp.cork  # TCP_CORK: less than a segment waits for more data
-        self._pushed = 0  # what was written before this position does not wait
+        self._pushed = 0  # data before this position does not wait
         self._hurried = 0  # the data before this position was reinjected for blocking the window
         self._una = 0
-        self._largest = 0  # window there was
+        self._largest = 0  # the largest window of the peer so far
         self._probing = False
         self._pieces: list[int] = []  # a heap: ends of what was less than a segment, from una on
         self.retry_ns: int | None = None  # when ``retry`` is to be called
         self.tries = 0  # retries since the last Data ACK of anything new
-        self.reinjected = 0  # octets
-        self.retransmissions = 0  # how many times such octets were given to a subflow
+        self.reinjected = 0  # octets reinjected
+        self.retransmissions = 0  # how many times a subflow got reinjected octets
 
     def give(self, now: int) -> None:
         """Give subflows the data that they and the peer's window have room for."""
@@ -97,7 +97,7 @@ class Sender:
         for subflow in self._subflows:
             if subflow.usable and not _busy(subflow):
                 if subflow.inbound.bare and not subflow.fallback:
-                    # What is sent again would be new data for this peer.
+                    # This peer would take data that is sent again as new data.
                     subflow.reset(ResetReason.MIDDLEBOX)
                 else:
                     subflow.carried.clear()
@@ -212,7 +212,7 @@ class Sender:
         size = chosen.segment_size
         start = max(start, stream.una)
         if chosen.fallback or not stream.next:
-            start = stream.fresh[0]  # TCP alone has no other order, nor has MP_CAPABLE
+            start = stream.fresh[0]  # plain TCP and MP_CAPABLE allow no other order
         end, limit = stream.piece(start)
         most = min(max(most, size), limit - start)
         length = _fitting(size, ready.get(chosen) or chosen.tcp.room, most, end - start)
@@ -315,7 +315,7 @@ class Sender:
         """Give octets of one record to a subflow with their mapping; return how many."""
         length = min(length, self._stream.record_end(start) - start)
         in_capable = not subflow.confirmed and self._stream.next == 0
-        if in_capable or subflow.one_segment_due:  # what goes with it is one segment
+        if in_capable or subflow.one_segment_due:  # its data is one segment
             length = min(length, subflow.segment_size)
         given = subflow.give(start, length, in_capable=in_capable)
         self._stream.give(start, given)

@@ -19,8 +19,8 @@ from testbed.stack.mptcp import crypto
 from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.subflow import Subflow
 
-_MOST_IDS: Final = 8  # in one REMOVE_ADDR, as in Linux: options have little room
-_MOST_ECHOES: Final = 32  # that wait for an ACK; others will be announced again
+_MOST_IDS: Final = 8  # limit of ids in one REMOVE_ADDR, as in Linux
+_MOST_ECHOES: Final = 32  # limit of echoes that wait for an ACK; the peer repeats others
 _MAX_INTERVAL_NS: Final = 120 * 10**9
 
 
@@ -67,10 +67,10 @@ class Signals:
         self._subflows = subflows
         self._interval_ns = interval_ns
         self._pending: dict[int, _Pending] = {}
-        self._awaited: int | None = None  # whose echo the others wait for,
-        self._awaited_until_ns = 0  # and until when
+        self._awaited: int | None = None  # the signal whose echo the others wait for
+        self._awaited_until_ns = 0  # the end of that wait
         self._turn = 0
-        self._withdrawn: list[int] = []  # not yet reported
+        self._withdrawn: list[int] = []  # ids not yet reported
 
     def announce(self, address_id: int, host: str, port: int | None, now: int) -> None:
         """Start to send ADD_ADDR."""
@@ -160,5 +160,5 @@ def _able(subflow: Subflow) -> bool:
 
 def _signal(subflow: Subflow, option: Option) -> None:
     subflow.outbox.add(option)
-    if subflow.confirmed:  # until then its ACKs carry the handshake
+    if subflow.confirmed:  # ACKs of an unconfirmed subflow carry the handshake
         subflow.tcp.request_ack()

@@ -71,16 +71,17 @@ class SendStream:
         self._capacity = capacity
         self._starts: list[int] = []
         self._chunks: list[bytes | bytearray | memoryview] = []
-        self._ends: list[int] | None = None  # ends of records from una on, if there ever was one
+        # Ends of records from una on; None: there never was one.
+        self._ends: list[int] | None = None
         self.una = 0  # everything before is acknowledged
-        self.next = 0  # everything before, except ``gaps``, was given to a subflow at least once
-        self.gaps = Ranges()  # pieces that a scheduler left out
+        self.next = 0  # subflows got everything before, except ``gaps``
+        self.gaps = Ranges()  # pieces that a scheduler skipped
         self.end = 0  # everything before was written
         self.edge = 0  # right edge of the peer's window: nothing from here on may be sent
         self.closed = False  # nothing more will be written: DATA_FIN is at ``end``
         self.fin_sent = False
         self.fin_acked = False
-        self.again = Ranges()  # marked for another subflow (reinjection)
+        self.again = Ranges()  # data marked for another subflow (reinjection)
 
     def resize(self, capacity: int) -> None:
         """Set the size of the buffer. Data that was written stays."""
@@ -236,7 +237,7 @@ class ReceiveStream:
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self._data = Reassembly()
-        self._early = b""  # before position 0: it came with SYN (appendix B)
+        self._early = b""  # data of the SYN, before position 0 (appendix B)
         self.fin: int | None = None  # position of DATA_FIN, once it is known
 
     def grow(self, capacity: int) -> None:
@@ -300,7 +301,7 @@ class ReceiveStream:
 
     def near(self, position: int) -> bool:
         """Return whether a position is plausible, even if some of our Data ACKs were lost."""
-        most = self.capacity + _ROUNDING  # it has sent no more than that beyond the last one
+        most = self.capacity + _ROUNDING  # the limit of data beyond the last octet in order
         return self.next - most <= position <= self.edge + _ROUNDING
 
     def insert(self, start: int, data: bytes) -> None:

@@ -85,7 +85,7 @@ class Subflow:
         self.stirred = True
         self.outside = not initiated
         self._stripped = False
-        self._parting: tuple[Option, ...] = ()  # the options of its RST
+        self._parting: tuple[Option, ...] = ()  # the options of the RST of this subflow
         self.attached: TcpConnection | None = None
 
     @property
@@ -114,7 +114,7 @@ class Subflow:
         """End before there was a TCP connection."""
         self._owner.discard(self)
 
-    # What the connection asks of it.
+    # Methods for the connection.
 
     def give(self, start: int, length: int, *, in_capable: bool) -> int:
         """Give TCP data to send, with its mapping; return how many octets it took.
@@ -204,7 +204,7 @@ class Subflow:
         self.fallback = True
         self.opening.fall_back()
         self.inbound.fall_back()
-        self.outbox.clear()  # with an option on its ACKs the peer would continue with MPTCP
+        self.outbox.clear()  # an option on an ACK would make the peer continue with MPTCP
         if self.attached is not None:
             self.carried.progress()
         self.stir()
@@ -221,7 +221,7 @@ class Subflow:
         self.inbound.await_infinite()
         self.fall_back()
 
-    # What it is.
+    # Properties.
 
     @property
     def smoothed_rtt_ns(self) -> int | None:
@@ -326,7 +326,7 @@ class Subflow:
 
     def socket_options(self, given: SocketOptions) -> SocketOptions:
         """Return the options of its connection. They do not depend on the port of a join."""
-        del given  # a first subflow's are those of the connection already
+        del given  # the connection has these options of its first subflow
         return self._owner.subflow_options
 
     def options(self, flags: int, ext: Any, room: int) -> Sequence[Option]:
@@ -348,7 +348,7 @@ class Subflow:
         fin = self._owner.outgoing.end if self._owner.fin_due else None
         options = segments.on_ack(keys, ack, fin, self.outbox, room, acks)
         if self.outbox.waiting:
-            self.stir()  # for another ACK: each carries one
+            self.stir()  # for another ACK: each ACK carries one signal
         return options
 
     def received(self, segment: Segment, start: int) -> Notice:
@@ -398,7 +398,7 @@ class Subflow:
         if old is State.SYN_SENT and new is State.ESTABLISHED:
             self.early.acknowledged(self.tcp.acknowledged)
         elif old is State.SYN_SENT and new is State.SYN_RECEIVED:
-            self.early.acknowledged(self.tcp.unsent)  # TCP alone brings it there: SYNs have crossed
+            self.early.acknowledged(self.tcp.unsent)  # after crossed SYNs, plain TCP delivers it
         self.stir()
 
     def timed_out(self) -> None:
@@ -411,10 +411,10 @@ class Subflow:
         self.carried.progress()
         self._pace.acknowledged(self.tcp)
         self._stripped |= self.inbound.bare and self.inbound.unheard and position > self.early.sent
-        if self.fallback:  # else ``received`` has done it
+        if self.fallback:  # without fallback, ``received`` has done it
             self.stir()
 
-    # What the hooks do.
+    # Work of the hooks.
 
     def _shake(self, segment: Segment, *, authentic: bool) -> Notice | None:
         """Pass a segment to the handshake; return an answer if its options must be ignored."""

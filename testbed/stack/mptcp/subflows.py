@@ -30,7 +30,7 @@ class Subflows:
         self.last_words: ConnectionFailure | None = None
         self._made = 0
         self._release = release
-        self._several = False  # this side has begun another one, or one of the peer was joined
+        self._several = False  # this side has begun a join, or a join of the peer has succeeded
 
     def next_number(self) -> int:
         """Return the number of an additional subflow; 0 is the first one's."""

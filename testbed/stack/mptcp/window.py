@@ -35,7 +35,7 @@ class SharedWindow:
         self._incoming = incoming
         self._memory = memory
         self._subflows = subflows
-        self._sizing: RightSizing | None = None  # once data was read
+        self._sizing: RightSizing | None = None  # set when data is first read
         # The last edge that was advertised on purpose.  The first such ACK confirms the handshake
         # (section 3.1), so that the initiator can join before any data is sent.
         self._told_edge = 0 if config.data_acks.first else incoming.edge

@@ -27,7 +27,7 @@ class BlackHole:
 
     def __init__(self) -> None:
         self.at = NEVER
-        self._before = 0  # the MTU that was too large
+        self._before = 0  # the MTU before the reduction
 
     def shrink(self, mtu: int, packet: int, version: int, timeouts: int, now: int) -> int:
         """Return the MTU to use after timeouts in a row; ``mtu`` if it may be right.

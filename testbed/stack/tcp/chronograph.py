@@ -40,7 +40,7 @@ class Chronograph:
         self._since_ns = now
         if sender.queue.octets:
             self._state = _WINDOW if _closed(sender) else _BUSY
-        elif sender.board.records and sender.una >= 0:  # SYN does not count
+        elif sender.board.records and sender.una >= 0:  # an unacknowledged SYN does not count
             self._state = _BUFFER if starved else _BUSY
         else:
             self._state = _IDLE

@@ -146,7 +146,7 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
         options.check()
         given = options.given()
         if "receive_buffer" in given:
-            given["receive_buffer_initial"] = 0  # as in Linux: it does not grow
+            given["receive_buffer_initial"] = 0  # as in Linux, a fixed buffer does not grow
         if "nodelay" in given:
             given["nagle"] = not given.pop("nodelay")
         return msgspec.structs.replace(self, **given)

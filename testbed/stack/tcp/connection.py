@@ -16,7 +16,7 @@ from testbed.stack.tcp.state import HANDSHAKE, OVER, RESETTABLE, State, Trigger
 from testbed.stack.tcp.tcb import Tcb
 
 _LEAST_MTU: Final = {4: 68, 6: 1280}  # RFC 1191, section 3; RFC 8201, section 4
-# RFC 1191, section 7.1: what to try where a router does not say what fits.
+# RFC 1191, section 7.1: MTUs to try if a router does not report its own.
 _PLATEAUS: Final = (32_000, 17_914, 8166, 4352, 2002, 1492, 1006, 508, 296, 68)
 _FAILURES: Final = {
     IcmpKind.NO_ROUTE: ErrorKind.UNREACHABLE,
@@ -98,7 +98,8 @@ class TcpConnection(Tcb):
         if sender.closing or self.state is State.CLOSED:
             return
         sender.close()
-        if self.state not in HANDSHAKE:  # else it is done when the connection is established
+        # In a handshake, this waits until the connection is established.
+        if self.state not in HANDSHAKE:
             self.transition(Trigger.CLOSE)
         self.owner.wake(self)
 
@@ -155,7 +156,7 @@ class TcpConnection(Tcb):
         """
         options.require_later()
         if options.nodelay:
-            self.sender.push()  # as in Linux, also under a cork
+            self.sender.push()  # as in Linux, this also sends corked data
         self.go_by(self.config.with_options(options))
 
     def request_ack(self, *, last: bool = False) -> None:
@@ -177,7 +178,7 @@ class TcpConnection(Tcb):
         """Reduce the congestion window as for a loss, at most once in a round trip."""
         self.sender.recovery.slowed_down(self.sender.una, self.sender.next, now)
 
-    # What can be known of it.
+    # Properties.
 
     @property
     def heard_ns(self) -> int:
@@ -365,7 +366,7 @@ class TcpConnection(Tcb):
         """Whether TCP's buffer determines the window, instead of an extension."""
         return self.extension is None or self.extension.window() is None
 
-    # The endpoint's calls.
+    # Methods for the endpoint.
 
     def receive(self, segment: Segment, now: int) -> None:
         """Process a segment of this connection."""

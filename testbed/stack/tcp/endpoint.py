@@ -73,14 +73,15 @@ class TcpEndpoint:
         self._counted = Counters()
         self._open_ports = OpenPorts(self, config, secret, stray, tracer or NullTracer())
         self._connections: dict[tuple[Address, Address], TcpConnection] = {}  # by flow
-        self._ports: Counter[int] = Counter()  # local ones, of connections
+        self._ports: Counter[int] = Counter()  # local ports of connections
         self._awake: dict[TcpConnection, None] = {}
-        self._waiting: dict[TcpConnection, None] = {}  # in TIME-WAIT, the oldest first
+        self._waiting: dict[TcpConnection, None] = {}  # connections in TIME-WAIT, the oldest first
         self._timers: Deadlines[TcpConnection] = Deadlines()
         self.events: deque[tuple[TcpConnection, Event]] = deque()
         self._ready: list[Segment] = []  # answers that belong to no connection, and probes
-        self._struck: list[TcpConnection] = []  # by an exception, and to be forgotten
-        self._gone: list[TcpConnection] = []  # forgotten, and to be dropped
+        # Connections that raised an exception and are to be forgotten.
+        self._struck: list[TcpConnection] = []
+        self._gone: list[TcpConnection] = []  # connections that are forgotten and are to be dropped
 
     # OPEN
 
@@ -217,7 +218,7 @@ class TcpEndpoint:
         elif connection.state is State.SYN_RECEIVED and self._open_ports.overflows(
             connection, segment
         ):
-            return  # the peer will send again
+            return  # the peer will send the segment again
         else:
             self.deliver(connection, segment, now)
 
@@ -284,7 +285,7 @@ class TcpEndpoint:
             flow, config, self, control, extension, numbers, accepted=accepted
         )
         old = self._connections.get(flow)
-        if old is not None:  # it has ended, but its last segment has not been taken
+        if old is not None:  # the old connection has ended with its last segment still queued
             self._forget(old)
         self._connections[flow] = connection
         self._ports[flow.local.port] += 1
@@ -306,7 +307,7 @@ class TcpEndpoint:
         """Return the time at which ``handle_timer`` is due, or ``None``."""
         return self._timers.next()
 
-    # What comes out
+    # Output
 
     def segments_to_send(self, now: int) -> Sequence[Segment]:
         """Return the segments to send now, in order. The caller must send all of them."""
@@ -368,7 +369,7 @@ class TcpEndpoint:
                 del self._ports[port]
             self._gone.append(connection)
             if connection.extension is not None:
-                with contextlib.suppress(Exception):  # no connection is left to end
+                with contextlib.suppress(Exception):  # the connection is forgotten already
                     connection.extension.group().leave(connection.congestion)
 
     def next_event(self) -> tuple[TcpConnection, Event] | None:
@@ -386,7 +387,7 @@ class TcpEndpoint:
         except Exception as error:
             self.crash(connection, error)
 
-    # What connections ask for
+    # Methods for connections
 
     def wake(self, connection: TcpConnection) -> None:
         """Schedule a request for the segments of a connection."""
@@ -398,7 +399,7 @@ class TcpEndpoint:
         option: FastOpen | None = find(syn_ack.options, FastOpen)
         servers.answered(flow, option, sender.segment_limit)
         if not sender.next:
-            return  # there was no data
+            return  # the SYN carried no data
         if not sender.una:
             self.count("TcpExtTCPFastOpenActiveFail")
         if sender.una:
@@ -414,7 +415,7 @@ class TcpEndpoint:
         if type(event) not in (Connected, Closed) or self._open_ports.tells(connection, event):
             self.events.append((connection, event))
 
-    # What open ports ask for
+    # Methods for open ports
 
     def begin(
         self, flow: Flow, isn: int, extension: Extension | None, options: SocketOptions

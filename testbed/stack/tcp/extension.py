@@ -26,9 +26,9 @@ from testbed.stack.tcp.state import State
 class Notice(enum.Enum):
     """The answer of the extension to a received segment."""
 
-    PLAIN = enum.auto()  # nothing special
-    SIGNAL = enum.auto()  # its options are a signal: an ACK without data is no duplicate ACK
-    REFUSED = enum.auto()  # it must not be processed further; the extension has recorded why
+    PLAIN = enum.auto()  # the segment is processed as plain TCP
+    SIGNAL = enum.auto()  # options are a signal: an ACK without data is no duplicate ACK
+    REFUSED = enum.auto()  # drop the segment; the extension has recorded why
 
 
 class Extension(Protocol):

@@ -16,8 +16,8 @@ from testbed.stack.tcp.config import SECOND
 
 COOKIE: Final = 8  # octets, as in Linux
 _MOST_KNOWN: Final = 1024  # servers whose cookies are kept
-# As in Linux: after a SYN with data had no answer, none is sent for so long, and twice as long each
-# further time.
+# As in Linux: after a SYN with data had no answer, none is sent for this time.  Each further loss
+# doubles the time.
 _AVOIDED_NS: Final = 60 * SECOND
 _MOST_DOUBLINGS: Final = 6
 
@@ -66,7 +66,7 @@ class Verdict(enum.Enum):
     """The result of a server's check of a cookie."""
 
     CURRENT = enum.auto()
-    OLD = enum.auto()  # made with the previous key: valid, and replaced
+    OLD = enum.auto()  # made with the previous key: valid, to be replaced
     WRONG = enum.auto()
 
 
@@ -104,7 +104,7 @@ class Grants:
 class _Server(msgspec.Struct, frozen=True):
     cookie: bytes = b""
     mss: int = 0  # 0: not known
-    losses: int = 0  # SYNs with data in a row without an answer
+    losses: int = 0  # consecutive SYNs with data without an answer
     avoid_until_ns: int = 0
 
 

@@ -97,7 +97,7 @@ def _flight(sender: Sender, mss: int) -> dict[str, Any]:
         "sacked": -(-board.sacked // mss),
         "lost": -(-board.lost // mss) + board.resent_in_flight,
         "retrans": board.resent_in_flight,
-        "fackets": 0,  # Linux has it no more, since 4.15
+        "fackets": 0,  # Linux has not counted them since 4.15
         "reordering": DUPLICATE_THRESHOLD,
         "notsent_bytes": sender.queue.octets,
     }
@@ -126,7 +126,7 @@ def _totals(tcb: Tcb, mss: int) -> dict[str, Any]:
         "busy_time": times.busy_ns // 1000,
         "rwnd_limited": times.window_ns // 1000,
         "sndbuf_limited": times.buffer_ns // 1000,
-        "delivered": -(-arrived // mss) + (sender.una >= 0),  # SYN counts
+        "delivered": -(-arrived // mss) + (sender.una >= 0),  # SYN counts as a segment
         "bytes_sent": sent + sender.octets_resent,
         "total_retrans": sender.total_resent,
         "bytes_retrans": sender.octets_resent,

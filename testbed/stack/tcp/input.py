@@ -38,7 +38,7 @@ def _syn_sent(tcb: Tcb, segment: Segment, now: int) -> None:
     if flags & ACK:  # first, check the ACK bit
         acked = expand((segment.ack - tcb.sender.base) & BITS_32, 0)
         if not 0 <= acked <= tcb.sender.next:
-            return  # the endpoint has answered with RST
+            return  # the endpoint answers with RST
     if flags & RST:  # second
         if acked is not None:
             if tcb.extension is not None:
@@ -61,7 +61,7 @@ def _syn_sent(tcb: Tcb, segment: Segment, now: int) -> None:
 def _syn_acknowledged(tcb: Tcb, syn_ack: Segment, acked: int, now: int) -> None:
     """Enter ESTABLISHED from SYN-SENT."""
     sender = tcb.sender
-    sender.window.begin(syn_ack.window, -1)  # never scaled
+    sender.window.begin(syn_ack.window, -1)  # the window of a SYN/ACK is never scaled
     sender.syn_acknowledged(acked, now, tcb.timestamps.answered_ns)
     if tcb.early is not None:
         _early_answered(tcb, tcb.early, syn_ack, now)
@@ -81,7 +81,7 @@ def _early_answered(tcb: Tcb, early: Early, syn_ack: Segment, now: int) -> None:
 
 def _text_of_syn(tcb: Tcb, syn: Segment, now: int) -> None:
     """Process the data of a SYN. It may be kept until the connection is established."""
-    if tcb.receiver.edge == 0:  # passive: nothing has been advertised yet
+    if tcb.receiver.edge == 0:  # passive open: nothing has been advertised yet
         tcb.receiver.offer_unscaled(tcb.config.first_window)
     _text_and_fin(tcb, syn, 0, now)
 
@@ -183,7 +183,7 @@ def _second_rst(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
     """Second, check the RST bit: only an exact number is accepted (RFC 5961, section 3.2)."""
     receiver = tcb.receiver
     if start != receiver.next:
-        if receiver.next < start < receiver.edge:  # else it lies outside of the window
+        if receiver.next < start < receiver.edge:  # other starts lie outside of the window
             _challenge(tcb, now)
         return
     if tcb.extension is not None:
@@ -226,7 +226,7 @@ def _fifth_ack_acceptable(tcb: Tcb, ack: int, now: int) -> bool:
     """Fifth, check the ACK field: neither too old nor for unsent data (RFC 5961, 5.2)."""
     sender = tcb.sender
     if tcb.state is State.SYN_RECEIVED:
-        return sender.una < ack <= sender.next  # the endpoint answers others with RST
+        return sender.una < ack <= sender.next  # the endpoint answers other ACKs with RST
     if sender.una - sender.window.greatest <= ack <= sender.next:
         return True
     _challenge(tcb, now)
@@ -271,7 +271,7 @@ def _seventh_text(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
         if tcb.ecn.accurate:
             receiver.acknowledge_before()
         receiver.must_ack()
-    # Neither beyond the offered window nor after the peer's FIN.
+    # Accept no data beyond the offered window or after the peer's FIN.
     limit = receiver.edge if receiver.finished is None else receiver.finished
     if end > limit:
         payload = payload[: max(0, limit - start)]
@@ -286,7 +286,7 @@ def _seventh_text(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
     new = buffer.add(start, payload) if payload else []
     if start > before:
         _count_out_of_order(tcb, start, new)
-    whole = len(new) == 1 and new[0] == (start, end)  # nothing of it had come before
+    whole = len(new) == 1 and new[0] == (start, end)  # no octet of the segment came before
     if not whole and (new or start < before or buffer.around(start) is not None):
         known = _first_known(start, end, new)
         _note_duplicate(tcb, *known)
@@ -305,7 +305,7 @@ def _count_out_of_order(tcb: Tcb, start: int, new: list[tuple[int, int]]) -> Non
     if not new:
         known = tcb.receiver.buffer.around(start) is not None
         tcb.owner.count("TcpExtTCPOFOMerge" if known else "TcpExtTCPOFODrop")
-    elif len(new) > 1:  # it covers present data
+    elif len(new) > 1:  # the segment covers data that is present
         tcb.owner.count("TcpExtTCPOFOMerge")
 
 

@@ -56,7 +56,8 @@ class TcpListener:
         self._waiting = 0  # connections in the handshake
         self._refused_ns: int | None = None  # when the backlog last had no place for a SYN
         self._early = 0  # connections in the handshake that started with data on SYN
-        self._reset_ns: deque[int] = deque()  # when the peers of such connections have reset them
+        # Times at which peers reset connections with data on SYN.
+        self._reset_ns: deque[int] = deque()
 
     @property
     def has_place(self) -> bool:

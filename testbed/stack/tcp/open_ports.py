@@ -133,7 +133,7 @@ class OpenPorts:
         listener = self.find(segment.destination)
         flags = segment.flags
         if flags & RST or not (is_unicast(flow.local.host) and is_unicast(flow.remote.host)):
-            return  # MUST-57 and MUST-63: no answer
+            return  # MUST-57 and MUST-63 forbid an answer
         if listener is None and self._stray.acceptor is not None:
             listener = self._stray
         if listener is None:
@@ -151,7 +151,7 @@ class OpenPorts:
                 self._answer_with_cookie(listener, segment, flow, now)
         except Refuse as refusal:
             self.refuse(segment, tuple(refusal.options))
-        except Exception as error:  # the acceptor's: there is no connection to end
+        except Exception as error:  # an exception of the acceptor: there is no connection to end
             self.refuse(segment)
             with contextlib.suppress(Exception):
                 self._tracer.event("fault", now, {"error": repr(error)})
@@ -214,7 +214,7 @@ class OpenPorts:
         if self.early and (listener := self.early.pop(connection, None)) is not None:
             listener.release_early(None)
 
-    # What a SYN leads to
+    # Answers to a SYN
 
     def _admit(
         self, listener: TcpListener, syn: Segment, flow: Flow, isn: int | None, now: int

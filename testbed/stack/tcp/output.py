@@ -24,7 +24,7 @@ from testbed.stack.tcp.sent import Fate, Sent
 from testbed.stack.tcp.state import HANDSHAKE, State
 from testbed.stack.tcp.tcb import Tcb
 
-_MAX_PAYLOAD: Final = 0xFFFF - 120  # of a large segment: what IPv4 takes, with all headers
+_MAX_PAYLOAD: Final = 0xFFFF - 120  # payload of a large segment: with headers it fits into IPv4
 
 
 def segments_to_send(tcb: Tcb, now: int) -> list[Segment]:
@@ -69,7 +69,7 @@ def farewell(tcb: Tcb) -> Segment:
     """Return the RST of a connection after an exception in it. This function raises nothing."""
     options: tuple[Option, ...] = ()
     if tcb.extension is not None:
-        with contextlib.suppress(Exception):  # it may be what has failed
+        with contextlib.suppress(Exception):  # this object itself may have failed
             options = tuple(tcb.extension.options(RST | ACK, None, MAX_LENGTH))
     return _segment(tcb, RST | ACK, tcb.sender.next, b"", options, 0)
 
@@ -328,7 +328,7 @@ def _fill_window(tcb: Tcb, now: int, out: list[Segment]) -> None:
         if (run > window or run < mss) and not _worth_sending(tcb, min(run, window), window):
             break
         out.append(_data(tcb, min(window, recovery.room), now))
-    # An extension that gives data only for the free window, as MPTCP does, leaves no queue.
+    # An extension such as MPTCP gives data only for the free window, so its queue is empty.
     in_flight = recovery.in_flight
     used_up = in_flight + mss > recovery.window
     recovery.usage.note(sender.una, sender.next, used_up=used_up)
@@ -364,7 +364,7 @@ def _data(tcb: Tcb, limit: int, now: int) -> Segment:
     options, taken = _options(tcb, ACK, ext, now)
     fits = max(1, sender.segment_limit - taken)
     size = min(fits, limit)
-    # Full segments only: the rest is a segment of its own.
+    # Take full segments only: the rest becomes a separate segment.
     if limit > fits and _may_be_large(tcb, sender.next):
         size = max(fits, queue.run(min(limit, _MAX_PAYLOAD)) // fits * fits)
     record = sender.send_data(ext, size, fits, now)

@@ -45,9 +45,8 @@ class Pacer:
     def __init__(self) -> None:
         self.at = NEVER
         self._free_ns = 0  # when everything sent would have left at the rate
-        self._resumed_ns = (
-            -_BURST_NS
-        )  # when the sender continued after a wait, and how late that was
+        # Time and lateness of the last wake-up after a wait.
+        self._resumed_ns = -_BURST_NS
         self._late_ns = 0
 
     def holds(self, now: int) -> bool:

@@ -15,7 +15,7 @@ class ProportionalRate:
 
     def __init__(self, flight: int) -> None:
         self._flight = flight
-        self._delivered = self._sent = 0  # since then
+        self._delivered = self._sent = 0  # octets since the start of recovery
 
     def sent(self, octets: int) -> None:
         """Record sent octets."""

@@ -11,7 +11,7 @@ from testbed.stack.tcp.scoreboard import Scoreboard
 from testbed.stack.tcp.sent import Sent
 
 DUPLICATE_THRESHOLD: Final = 3  # DupThresh of RFC 6675
-_PERSIST_RECOVERIES: Final = 16  # for how many the window stays wide (section 6.2, step 4)
+_PERSIST_RECOVERIES: Final = 16  # recoveries that keep the window wide (section 6.2, step 4)
 _LEAST_PROBE_TIMEOUT_NS: Final = 2 * MILLISECOND
 _MAX_DELAYED_ACK_NS: Final = 200 * MILLISECOND  # section 7.2: WCDelAckT
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from testbed.stack.tcp.sent import Progress, Sent
 
-_ROUNDS: Final = 10  # as in BBR; a sample counts for so many round trips, at most for twice as many
+_ROUNDS: Final = 10  # as in BBR; a sample counts for this number of round trips up to twice as many
 _NS: Final = 1_000_000_000
 
 
@@ -42,12 +42,12 @@ class DeliveryRate:
         self.prior = 0
         self.tx_in_flight = 0
         self.tx_lost = 0
-        self._delivered_ns = 0  # when the last of them were
-        self._first_sent_ns = 0  # when the newest of them was sent
-        self._greatest = 0  # of these rounds
-        self._before = 0  # of the rounds before
+        self._delivered_ns = 0  # time of the last delivery
+        self._first_sent_ns = 0  # send time of the newest delivered data
+        self._greatest = 0  # greatest rate of the current rounds
+        self._before = 0  # greatest rate of the rounds before
         self._round_end = 0
-        self._limited_until = 0  # what leaves before so much is delivered is app-limited
+        self._limited_until = 0  # data sent before this much is delivered is app-limited
 
     def at_departure(self, octets: int, in_flight: int, lost: int, now: int) -> Progress:
         """Return the state of the connection when a record of this size is sent.

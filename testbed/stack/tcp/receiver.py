@@ -20,8 +20,8 @@ _QUICK_ACKS: Final = 10 + 20
 # Segments that arrived merged and are acknowledged like single segments.  Larger batches arrive so
 # fast that ACKs are no clock for the sender.  As in Linux, they get one ACK.
 _SMALL_BATCH: Final = 16
-_MOST_AT_ONCE: Final = _SMALL_BATCH // 2  # ACKs for segments that came in one round of the driver
-_LEAST_SEGMENT: Final = 536  # to begin with, in the estimate of the peer's segment size
+_MOST_AT_ONCE: Final = _SMALL_BATCH // 2  # most ACKs for the segments of one round of the driver
+_LEAST_SEGMENT: Final = 536  # initial estimate of the peer's segment size
 
 
 class Receiver:
@@ -63,7 +63,7 @@ class Receiver:
         self._urgent = 0  # RCV.UP
         self._capacity = config.first_window
         self.grows = self._capacity < config.receive_buffer
-        self._shares = False  # the last advertised window is not that of this buffer
+        self._shares = False  # the last advertised window is that of a shared buffer
         # An idle connection, of which there may be many, has neither.
         self._sizing: RightSizing | None = None
         self.rtt: ReceiveRtt | None = None
@@ -113,7 +113,7 @@ class Receiver:
         """
         buffer, capacity, edge = self.buffer, self._capacity, self.edge
         free = capacity - buffer.readable
-        if free > 0xFFFF << self.shift:  # no field can say more
+        if free > 0xFFFF << self.shift:  # the window field has 16 bits
             free = 0xFFFF << self.shift
         new = buffer.next + free if free > 0 else buffer.next
         least = self._segment if self._segment * 2 < capacity else capacity // 2

@@ -29,7 +29,7 @@ class Phase(enum.IntEnum):
 
     OPEN = 0
     DISORDER = 1
-    REDUCING = 2  # because of ECN; Linux's CWR
+    REDUCING = 2  # reduction after ECN; CWR in Linux
     RECOVERY = 3
     LOSS = 4  # after an RTO
 
@@ -75,15 +75,15 @@ class Recovery:
         self.look_at = NEVER
         self.spurious = 0
         self.recoveries = 0
-        self.undone: dict[str, int] | None = None  # none is the usual case
-        self._paced = paced  # for all congestion controls
-        self._rate = 0  # at which segments leave then
+        self.undone: dict[str, int] | None = None  # usually ``None``
+        self._paced = paced  # whether every congestion control is paced
+        self._rate = 0  # the rate while pacing
         self.usage = WindowUse()
         self._lost_before = 0  # octets lost when the last sample was made
         self._duplicate_acks = 0
-        self._prr: ProportionalRate | None = None  # of the last reduction
+        self._prr: ProportionalRate | None = None  # state of the last reduction
         self._undo_after = -1
-        # Of what was sent again in this recovery; an empty set takes much more than this.
+        # Ends of data sent again in this recovery.  An empty set takes more memory.
         self._undo_ends: dict[int, None] = {}
 
     def start(self, mss: int, *, sack: bool, small: bool) -> None:
@@ -176,7 +176,7 @@ class Recovery:
         """Reduce without a loss, unless there was a reduction in this round trip."""
         if self.phase < Phase.REDUCING:
             self._begin_reduction(position, end, now)
-            self.ecn.withdraw()  # the peer has asked for nothing
+            self.ecn.withdraw()  # the peer did not ask for this reduction
             self.phase = Phase.REDUCING
 
     def timed_out(self, position: int, end: int, now: int) -> None:
@@ -327,7 +327,7 @@ class Recovery:
     def _begin_reduction(self, position: int, end: int, now: int, delivered: int = 0) -> None:
         self._remember_for_undo(now)
         self.point = end
-        # RecoverFS: selectively acknowledged data will not be delivered again.
+        # RecoverFS excludes selectively acknowledged data: it is not delivered again.
         flight = end - position - self.board.sacked + delivered
         self._prr = ProportionalRate(max(flight, self.mss))
         self.control.on_loss(self._used(position, end), now)
@@ -382,7 +382,7 @@ class Recovery:
         reducing = self.phase in (Phase.REDUCING, Phase.RECOVERY)
         if prr is not None and reducing and control.proportional:
             flight, mss = self.in_flight, self.mss
-            # Without SACK a partial ACK lets out the next segment (RFC 6582, section 3.2, step 3).
+            # Without SACK, a partial ACK permits the next segment (RFC 6582, section 3.2, step 3).
             at_least = mss if not self.sack and self.board.lost else 0
             self.window = flight + prr.allowed(
                 delivered, flight, control.threshold, mss, safe=safe, at_least=at_least

@@ -24,7 +24,7 @@ class RetransmissionTimer:
         self.persist_at = NEVER
         self.backoffs = 0
         self.timeouts = 0
-        self._even = 0  # of the first expiries, those that do not back off
+        self._even = 0  # number of first expiries that do not back off
 
     def begin(self, even: int) -> None:
         """Set how many of the first timeouts do not double the next one."""

@@ -12,7 +12,7 @@ from testbed.stack.tcp.timestamps import Timestamping
 
 _INITIAL_SEGMENTS: Final = 10
 _SPARE_SEGMENTS: Final = 16
-_UNUSED: Final = 16  # less than that part of a window does not make it grow
+_UNUSED: Final = 16  # less than 1/16 of a window does not make it grow
 
 
 class WindowMemory:
@@ -70,9 +70,9 @@ class RightSizing:
         self._limit = limit
         self._memory = memory
         self._taken = 0
-        self._begun_ns: int | None = None  # of the round trip
-        self._position = position  # what had been read then
-        self._most = 0  # octets read in a round trip
+        self._begun_ns: int | None = None  # start of the round trip
+        self._position = position  # position read at that time
+        self._most = 0  # most octets read in a round trip
 
     def adjust(self, position: int, rtt: int | None, segment: int, now: int) -> None:
         """Adjust the size once a round trip by the data that was read.
@@ -122,7 +122,7 @@ class ReceiveRtt:
         self.value: int | None = None
         self._echo = 0  # the timestamp that was echoed last
         self._begun_ns: int | None = None
-        self._edge = 0  # what comes before it was allowed when the window's worth began
+        self._edge = 0  # right edge of the window when this measurement began
 
     def echoed(self, stamps: Timestamping, now: int) -> None:
         """Process the timestamp of the present segment."""

@@ -26,7 +26,7 @@ class RttEstimator:
         self.minimum: int | None = None
         self.variance = 0
         self._deviation = 0
-        self._greatest = 0  # deviation in this round trip
+        self._greatest = 0  # greatest deviation in this round trip
         self._round_end = 0
         self.rto = config.rto_initial_ns
         self._minimum_at = 0

@@ -44,7 +44,7 @@ class Scoreboard:
         self.sacked = 0
         self.resent_in_flight = 0
         self.total_lost = 0
-        self._losses: list[Loss] | None = None  # that have not been reported
+        self._losses: list[Loss] | None = None  # losses that have not been reported
         self._ring = Sent.ring()
         self._lost_starts: list[int] = []  # a heap; entries may be out of date
         self._sacked_ranges = Ranges()

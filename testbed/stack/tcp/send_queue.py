@@ -18,7 +18,7 @@ class SendQueue:
         self._chunks: list[tuple[bytes | memoryview, Any]] = []
         self._offset = 0  # octets of the first chunk that have been taken
         self._taken = 0  # octets of all chunks
-        # Ends of records, counted as ``_taken`` is; ``None``: there never was one.
+        # Ends of records, in the units of ``_taken``.  ``None``: there never was one.
         self._ends: deque[int] | None = None
         self.octets = 0
 
@@ -110,7 +110,8 @@ class SendQueue:
     def _left_of_record(self) -> int:
         """Return how many octets are left of the present record."""
         ends = self._ends
-        while ends and ends[0] <= self._taken:  # one taken may have been put back meanwhile
+        # An end stays until here, as its record may be put back.
+        while ends and ends[0] <= self._taken:
             ends.popleft()
         return ends[0] - self._taken if ends else self.octets
 

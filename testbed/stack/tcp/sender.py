@@ -95,7 +95,7 @@ class Sender:
         """Whether the peer has acknowledged the whole stream and its end."""
         return self.finished is not None and self.una > self.finished
 
-    # What leaves.
+    # Output.
 
     def set_segment_limit(self, limit: int, usual_options: int) -> None:
         """Set the size of segments, for payload and options.
@@ -224,13 +224,14 @@ class Sender:
 
     def _resend(self, record: Sent, now: int, piece: int) -> None:
         board = self.board
-        octets = record.end - record.start if record.fate is Fate.LOST else 0  # else it is a probe
+        # A record that is not lost is a probe.
+        octets = record.end - record.start if record.fate is Fate.LOST else 0
         progress = self.rate.at_departure(octets, board.in_flight, board.total_lost, now)
         board.resend(record, now, progress, piece)
         self.total_resent += 1
         self.octets_resent += len(record.payload)
 
-    # What ACKs tell.
+    # ACKs.
 
     def take_window(self, window: int, seq: int, ack: int) -> bool:
         """Update the send window (RFC 9293, 3.10.7.4, fifth); return whether it has changed."""
@@ -332,7 +333,7 @@ class Sender:
                 self.board.mark_lost(record)
         self.recovery.resize(self.mss)
 
-    # What timers do.
+    # Timers.
 
     def idled(self, now: int) -> None:
         """Reduce the congestion window after a long silence (RFC 5681, section 4.1)."""

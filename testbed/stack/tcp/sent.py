@@ -12,7 +12,7 @@ class Fate(enum.Enum):
     """The state of a record."""
 
     IN_FLIGHT = enum.auto()
-    LOST = enum.auto()  # and not retransmitted since
+    LOST = enum.auto()  # lost and not retransmitted since
     SACKED = enum.auto()
 
 
@@ -36,7 +36,7 @@ class Sent:
 
     __slots__ = ("end", "ext", "fate", "flags", "newer", "older", "payload", "piece", "progress",
                  "resent", "sent_ns", "start")  # fmt: skip
-    __deletable__ = ("newer", "older")  # mypyc needs this for ``del``; Python does not
+    __deletable__ = ("newer", "older")  # mypyc needs this for ``del``
     older: Sent
     newer: Sent
 

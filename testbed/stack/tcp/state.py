@@ -36,7 +36,7 @@ class Trigger(enum.Enum):
     FIN = "receive FIN"
     ACK_OF_FIN = "receive ACK of FIN"
     TIMEOUT = "timeout=2MSL"
-    DELETE = "delete TCB"  # reset, abort, given up: from any state
+    DELETE = "delete TCB"  # after reset, abort or timeout, from any state
 
     __hash__ = object.__hash__
 

@@ -66,7 +66,7 @@ from testbed.stack.tcp.user_timeout import UserTimeout
 _MAX_SHIFT = 14  # RFC 7323, section 2.3
 
 
-# Ends that RFC 4022 has counters for.
+# Ends for which RFC 4022 defines counters.
 _COUNTED_ENDS: Final = {
     State.SYN_SENT: "TcpAttemptFails",
     State.SYN_RECEIVED: "TcpAttemptFails",
@@ -149,7 +149,7 @@ class Tcb:
         self.chronograph = Chronograph()
         self.accepted = accepted
         self.early: Early | None = None
-        # Negotiated in the handshake; before that, the offered value.
+        # The handshake negotiates this.  Before, it holds the offered value.
         self.timestamps = Timestamping(numbers.timestamp_offset, offered=config.timestamps)
         self.sack = config.sack
         self.window_scaling = config.window_scaling
@@ -192,7 +192,7 @@ class Tcb:
         self.negotiate(syn)
         self.transition(Trigger.SYN)
         if early is not None and early.accepted:
-            self.sender.window.begin(syn.window, -1)  # never scaled
+            self.sender.window.begin(syn.window, -1)  # the window of a SYN is never scaled
             self._start()
 
     def negotiate(self, syn: Segment) -> None:
@@ -244,7 +244,7 @@ class Tcb:
         self.limited = _limited(config)
         self.owner.wake(self)
 
-    # How its state changes.
+    # State changes.
 
     def transition(self, trigger: Trigger) -> None:
         """Change the state by the table."""
@@ -276,7 +276,7 @@ class Tcb:
     def abort_with(self, failure: ConnectionFailure) -> None:
         """Close the connection; send RST if the peer knows it."""
         knows_no_end = self.state in SHUT and self.sender.finished is None
-        # One that is due already still leaves.
+        # A RST that is already due still leaves.
         self.reset |= self.state in RESETTABLE or knows_no_end
         if self.reset:
             self.receiver.buffer.clear()
@@ -390,7 +390,7 @@ class Tcb:
         """Whether the peer may still send data."""
         return self.state in RECEIVING
 
-    # What goes on the wire.
+    # Output.
 
     @property
     def headers(self) -> int:
@@ -434,7 +434,7 @@ class Tcb:
         """Return the position of a segment in the peer's stream; -1 for SYN."""
         return expand((segment.seq - self.receiver.base) & BITS_32, self.receiver.buffer.next)
 
-    # When it is due.
+    # Deadlines.
 
     def next_timer(self) -> int:
         """Return the earliest deadline."""

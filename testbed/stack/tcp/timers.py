@@ -51,7 +51,7 @@ def _tail_loss_probe(tcb: Tcb, now: int, out: list[Segment]) -> None:
     """Handle the expiry of the PTO (RFC 8985, section 7.3)."""
     sender = tcb.sender
     sender.probe.stop()
-    if sender.recovery.recovering:  # since the timer was armed: a part was acknowledged
+    if sender.recovery.recovering:  # an ACK covered a part since the timer was armed
         return
     if sender.probe.end is not None:
         _silent(tcb)

@@ -10,7 +10,7 @@ from testbed.packet.sequence import BITS_32
 from testbed.stack.tcp.config import MILLISECOND, SECOND
 
 _VALID_NS: Final = 24 * 24 * 3600 * SECOND  # section 5.5
-_FRESH_NS: Final = 60 * SECOND  # of 2**32 milliseconds: too small for an attacker's guess
+_FRESH_NS: Final = 60 * SECOND  # a part of 2**32 ms that is too small to guess
 
 
 class Timestamping:

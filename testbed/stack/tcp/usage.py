@@ -13,8 +13,8 @@ class WindowUse:
 
     def __init__(self) -> None:
         self.used_up = False
-        self._most = 0  # octets in flight
-        self._end = 0  # of the round trip
+        self._most = 0  # most octets in flight
+        self._end = 0  # end of the round trip
 
     def note(self, una: int, end: int, *, used_up: bool) -> None:
         """Record the outstanding octets after sending.

@@ -118,5 +118,5 @@ class FullMesh:
 
     def _announce(self, paths: Paths, host: str) -> Iterator[Command]:
         number = paths.local_id(host)
-        if number:  # the first subflow's address is known
+        if number:  # subflow 0 uses an address that is already known
             yield Announce(id=number, host=host)

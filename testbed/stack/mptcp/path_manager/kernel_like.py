@@ -35,10 +35,10 @@ class KernelLike:
     def __init__(self, endpoints: Sequence[PathEndpoint], limits: PathLimits) -> None:
         self._endpoints = list(endpoints)
         self._limits = limits
-        self._announced = NO_IDS  # ids of endpoints
-        # By id: announced, but no laminar endpoint was free.
+        self._announced = NO_IDS  # ids of announced endpoints
+        # Announced addresses by id, for which no laminar endpoint was free.
         self._unserved: dict[int, RemoteAddress] = {}
-        self._accepted: list[int] = []  # ids of remote addresses that were taken up
+        self._accepted: list[int] = []  # ids of remote addresses in use
 
     def established(self, paths: Paths) -> Iterable[Command]:
         """Announce the ``signal`` endpoints, then open subflows from the ``subflow`` ones."""
@@ -51,7 +51,7 @@ class KernelLike:
 
     def announced(self, paths: Paths, remote: RemoteAddress) -> Iterable[Command]:
         """Connect to an announced address, unless the limits forbid it."""
-        known = remote.id in self._accepted  # announced again, after a join has failed
+        known = remote.id in self._accepted  # the peer announces it again after a failed join
         full = len(self._accepted) >= self._limits.add_addr_accepted
         if full and not known and not self._replaces(paths):
             return
@@ -188,7 +188,8 @@ class KernelLike:
         if any(one.fullmesh for one in usable):
             chosen = [one for one in fitting if one.fullmesh]
         elif any(one.laminar for one in usable):
-            used = {path.local_host for path in paths.open_paths}  # the initial one too
+            # Including that of the initial subflow.
+            used = {path.local_host for path in paths.open_paths}
             chosen = [one for one in fitting if one.laminar and one.host not in used][:1]
         elif self._replaces(paths):
             initial = paths.initial.local_host

@@ -45,7 +45,8 @@ class Blest:
         room = view.edge - view.una - slow.in_flight - slow.queued - slow.segment_size
         if needed * self._factor > room:
             return None
-        return slow, view.first, slow.segment_size  # the next segment may go elsewhere
+        # The scheduler decides again for the next segment.
+        return slow, view.first, slow.segment_size
 
     def _learn(self, view: View[C]) -> None:
         """Increase lambda after a round trip with a block, and decrease it after one without."""

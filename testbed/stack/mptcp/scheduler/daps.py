@@ -38,6 +38,6 @@ def _ahead(chosen: C, paths: Sequence[C]) -> int:
     rtt = chosen.smoothed_rtt_ns or 0
     for one in paths:
         faster = one.smoothed_rtt_ns
-        if faster and faster < rtt:  # delays are half of the round-trip times
+        if faster and faster < rtt:  # a delay is half of a round-trip time
             octets += one.cwnd * (rtt - faster) // (2 * faster)
     return octets

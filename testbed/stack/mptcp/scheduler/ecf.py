@@ -38,7 +38,8 @@ class Ecf:
             return slow, view.first, NO_LIMIT
         if self._waits(fast, slow, view.unsent):
             return None
-        return slow, view.first, slow.segment_size  # the next segment may go elsewhere
+        # The scheduler decides again for the next segment.
+        return slow, view.first, slow.segment_size
 
     def _waits(self, fast: C, slow: C, left: int) -> bool:
         """Return whether the fast one finishes all data before the slow one would."""

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-INITIAL_SEGMENTS: Final = 10  # RFC 6928, as Linux has it
+INITIAL_SEGMENTS: Final = 10  # RFC 6928, as in Linux
 NO_THRESHOLD: Final = 1 << 40
 
 

@@ -28,7 +28,7 @@ class Coupled(Reno):
     :ivar heard: when the last ACK of data was received.
     """
 
-    least_segments: ClassVar[int] = 1  # the other paths carry the traffic that leaves this one
+    least_segments: ClassVar[int] = 1  # other paths carry the traffic that leaves this path
 
     __slots__ = ("_credit", "_group", "_peak", "_peak_before", "_round", "heard", "rtt")
 
@@ -36,9 +36,9 @@ class Coupled(Reno):
         super().__init__(group)
         self.rtt = 0
         self._group = group
-        self._credit = 0.0  # segments the window is to grow by that make no whole one yet
+        self._credit = 0.0  # growth of the window, less than a segment so far
         self.heard = 0
-        self._peak = 0  # the most octets in flight in this round trip, and in the one before
+        self._peak = 0  # peak of octets in flight in this round trip, and in the one before
         self._peak_before = 0
         self._round = -1
 

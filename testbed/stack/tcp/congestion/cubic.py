@@ -32,7 +32,7 @@ class Cubic(Reno):
         self.k = 0.0
         self.epoch_ns: int | None = None  # start of the current congestion avoidance stage
         self._hystart = HyStart()
-        self._credit = 0.0  # growth of the window that is no whole segment yet
+        self._credit = 0.0  # growth of the window, less than a segment so far
         self._cubic_before: tuple[float, float, float, int | None] = (0.0, 0.0, 0.0, None)
 
     def on_ack(self, sample: Sample) -> None:
@@ -89,7 +89,7 @@ class Cubic(Reno):
         window = self.window / self.mss
         self.w_max = window * (1 + _BETA) / 2 if window < self.w_max else window
         self.epoch_ns = None
-        # Section 4.6: from what was used if the application, not the window, was the limit.
+        # Section 4.6: reduce the part in use if the application, not the window, was the limit.
         self._reduce_to(int(min(self.window, used) * _BETA))
 
     def on_idle(self, timeouts: int, now: int) -> None:

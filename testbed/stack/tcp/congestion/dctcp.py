@@ -31,12 +31,13 @@ class Dctcp(Reno):
         self.alpha = 1.0
         self._delivered = self._marked = 0  # octets of this round trip
         self._round = 0
-        self._echoed = False  # by the last ACK
+        self._echoed = False  # whether the last ACK echoed a mark
         self._full = 0  # the window before a reduction by marks, until the next ACK
 
     def on_ack(self, sample: Sample) -> None:
         """Update the estimate once a round trip (section 3.3); grow as Reno does."""
-        if self._full and sample.losses:  # what the last ACK echoed was no mere mark (section 3.5)
+        # The last ACK reported a loss, not only a mark (section 3.5).
+        if self._full and sample.losses:
             self._reduce_to(self._full // 2)
         self._full = 0
         self._echoed = sample.marked > 0

@@ -18,7 +18,7 @@ _MIN_RTT_DIVISOR: Final = 8
 _N_RTT_SAMPLE: Final = 8
 _CSS_GROWTH_DIVISOR: Final = 4
 _CSS_ROUNDS: Final = 5
-# Of the ACK train, as in Linux.
+# Limits of the ACK train, as in Linux.
 _TRAIN_GAP: Final = 2 * _MS
 _TRAIN_SEGMENTS: Final = 16
 _INFINITY: Final = (1 << 62) - 1  # see NEVER of testbed.stack.deadlines
@@ -43,9 +43,9 @@ class HyStart:
 
     def __init__(self) -> None:
         self.ended = False
-        self._left = 0  # octets of the round
+        self._left = 0  # octets left of the round
         self._begun_ns = 0
-        self._train_ns = 0  # the last ACK of the train at the start of the round
+        self._train_ns = 0  # time of the last ACK of the train at the start of the round
         self._samples = 0
         self._current = _INFINITY  # currentRoundMinRTT
         self._last = _INFINITY  # lastRoundMinRTT

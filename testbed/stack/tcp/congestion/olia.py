@@ -39,7 +39,7 @@ class Olia(Coupled):
     def __init__(self, group: Group) -> None:
         super().__init__(group)
         self._between = 0  # octets delivered between the last two losses
-        self._since = 0  # and since the last one
+        self._since = 0  # octets delivered since the last loss
         self._lost_before = (0, 0)
 
     @property

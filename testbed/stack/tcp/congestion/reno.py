@@ -13,9 +13,9 @@ from testbed.stack.tcp.congestion.control import INITIAL_SEGMENTS, NO_THRESHOLD,
 class Reno:
     """Slow start, congestion avoidance, halving."""
 
-    pacing_rate: ClassVar[int] = 0  # not paced: ACKs are the clock
+    pacing_rate: ClassVar[int] = 0  # no pacing: ACKs clock the sender
     proportional: ClassVar[bool] = True
-    least_segments: ClassVar[int] = 2  # of the window after a loss
+    least_segments: ClassVar[int] = 2  # least window after a loss
 
     __slots__ = ("_acked", "_before", "mss", "threshold", "window")
 
@@ -24,7 +24,7 @@ class Reno:
         self.mss = 0
         self.window = 0
         self.threshold = NO_THRESHOLD
-        self._acked = 0  # octets since the window last grew
+        self._acked = 0  # octets acknowledged since the window last grew
         self._before = (0, 0)
 
     def start(self, mss: int, segments: int) -> None:

@@ -12,7 +12,7 @@ from mypy_extensions import mypyc_attr
 from testbed.stack.tcp.congestion.control import Group, Sample
 from testbed.stack.tcp.congestion.coupled import Coupled
 
-_TOTAL_SEGMENTS: Final = 10  # total_alpha: what the connection keeps in all queues together
+_TOTAL_SEGMENTS: Final = 10  # total_alpha: segments of the connection in all queues together
 _LEAST_ALPHA: Final = 2.0
 _GAMMA_SEGMENTS: Final = 1
 
@@ -40,8 +40,8 @@ class WVegas(Coupled):
         super().__init__(group)
         self._alpha: float = _LEAST_ALPHA
         self._base = 0
-        self._delay = 0.0  # the least queueing delay since the last time it was drained
-        self._sum = self._count = 0  # of the round-trip times of this round
+        self._delay = 0.0  # least queueing delay since the queue was last drained
+        self._sum = self._count = 0  # sum and number of the round-trip times of this round
 
     def on_ack(self, sample: Sample) -> None:
         """Grow in slow start. Adjust to the queue once a round trip."""

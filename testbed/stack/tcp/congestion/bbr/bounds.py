@@ -9,7 +9,7 @@ from testbed.stack.tcp.congestion.control import Loss, Sample
 INFINITE: Final = 1 << 60
 LOSS_THRESHOLD: Final = 0.02
 BETA: Final = 0.7
-MARGIN: Final = 0.99  # PacingMarginPercent: what leaves, of the rate of the path
+MARGIN: Final = 0.99  # 1 - PacingMarginPercent / 100
 _HEADROOM: Final = 0.15
 _MOST_DOUBLINGS: Final = 30
 
@@ -144,8 +144,8 @@ class LongTerm:
 
     def __init__(self) -> None:
         self.inflight = INFINITE
-        self._acked = 0  # since it was raised
-        self._step = INFINITE  # for so many octets acknowledged it is raised by a segment
+        self._acked = 0  # octets acknowledged since the last raise
+        self._step = INFINITE  # octets acknowledged per raise by one segment
         self._doublings = 0
 
     @property

@@ -12,7 +12,7 @@ from testbed.stack.tcp.congestion.bbr.bounds import INFINITE, LongTerm, ShortTer
 
 _NS: Final = 1_000_000_000
 _MS: Final = 1_000_000
-_WAIT_NS: Final = 2 * _NS  # and up to a second more
+_WAIT_NS: Final = 2 * _NS  # the least wait; up to a second is added
 _RENO_ROUNDS: Final = 63
 _MIXING: Final = 0x9E3779B97F4A7C15  # 2**64 over the golden ratio: spreads numbers evenly
 _BITS: Final = (1 << 64) - 1
@@ -51,7 +51,7 @@ class ProbeWait:
 
     def __init__(self) -> None:
         self._ends = 0
-        self._round = 0  # from which on round trips are counted
+        self._round = 0  # the round trip at which counting starts
 
     def begin(self, now: int, rounds: int) -> None:
         """Start the wait (PickProbeWait) after a number of round trips."""

@@ -20,7 +20,7 @@ from testbed.stack.tcp.congestion.control import NO_THRESHOLD, Group, Loss, Samp
 from testbed.stack.tcp.pacer import quantum
 
 _NS: Final = 1_000_000_000
-_FIRST_RTT_NS: Final = 1_000_000  # until there is a sample
+_FIRST_RTT_NS: Final = 1_000_000  # the assumed round-trip time before the first sample
 _MIN_PIPE_SEGMENTS: Final = 4  # MinPipeCwnd
 _OFFLOAD_QUANTA: Final = 3
 _DRAIN_ROUNDS: Final = 3
@@ -67,12 +67,12 @@ class Bbr:
         self._feedback = Feedback.NONE
         self._initial = 0  # the initial window
         self._drain_round = 0
-        self._probing = False  # samples are those of a probe for bandwidth: is_bw_probe_sample
-        self._too_high = False  # the last probe was: prev_probe_too_high
-        self._cautious = False  # the last probe ended before that: prev_probe_precautionary
-        self._limited_until = 0  # data that leaves before this much is delivered is no sample
+        self._probing = False  # samples belong to a probe for bandwidth: is_bw_probe_sample
+        self._too_high = False  # the last probe was too high: prev_probe_too_high
+        self._cautious = False  # the last probe ended early: prev_probe_precautionary
+        self._limited_until = 0  # data sent before this much is delivered gives no sample
         self._probe_rtt_window = 0  # SaveProbeRTTCwnd
-        self._idle = False  # sending has resumed after a silence
+        self._idle = False  # sending has resumed after an idle time
         self._recovering = False
 
     def start(self, mss: int, segments: int) -> None:
@@ -202,7 +202,7 @@ class Bbr:
             if self.state in _PROBE_BW:
                 self._go_on(sample)
         if self.model.min_rtt.look(sample.now) and self.state is not State.PROBE_RTT:
-            # By the time that was the shortest; the sample may be that of a full queue.
+            # Use the shortest round-trip time so far: this sample may include a full queue.
             self._probe_rtt_window = max(self._bdp(_GAINS[State.PROBE_RTT][1]), self._min_pipe)
         self.model.min_rtt.take(sample.rtt, sample.now)
         self._check_probe_rtt(sample)
@@ -347,7 +347,7 @@ class Bbr:
         else:
             self.state = State.STARTUP
 
-    # What follows for the sender (section 5.6).
+    # Control of the sender (section 5.6).
 
     def _pace_first(self, rtt: int) -> None:
         """Pace by the initial window (InitPacingRate, section 5.6.2)."""

@@ -83,8 +83,8 @@ class MinRtt:
         self.value: int | None = None
         self.expired = False
         self._at = 0
-        self._ends: int | None = None  # when the present probe may end
-        self._lasted = False  # it has, for a round trip
+        self._ends: int | None = None  # when the current probe may end
+        self._lasted = False  # the probe has lasted for a round trip
 
     def look(self, now: int) -> bool:
         """Return whether the next sample replaces the value (UpdateMinRTT)."""

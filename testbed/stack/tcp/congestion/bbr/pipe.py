@@ -24,7 +24,7 @@ class FullPipe:
         self.reached = False
         self.now = False
         self._best = 0
-        self._count = 0  # round trips without growth
+        self._count = 0  # consecutive round trips without growth
 
     def look(self, rate: int = 0) -> None:
         """Restart the detection at a rate."""
