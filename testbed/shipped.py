@@ -19,7 +19,7 @@ from testbed.hints import alike, nearest
 TOPOLOGIES: Final = "topologies"
 EXPERIMENTS: Final = "experiments"
 PAGES: Final = "pages"  # the pages of the workload web, below the experiments
-PROJECT: Final = "project"  # what ``testbed init`` copies
+PROJECT: Final = "project"  # the files that ``testbed init`` copies
 _PACKAGE: Final = Path(__file__).parent
 _CHECKOUT: Final = {PROJECT: "docs/examples/regression-project"}
 _EXPERIMENT_KEYS: Final = frozenset(("workload", "flows"))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _LOCAL: Final = "local:"
 _SCHEMES: Final = ("tcp://", "tls://")
-_ANSWER_S: Final = 20.0  # for the scheduler, to a question that it answers immediately
+_ANSWER_S: Final = 20.0  # the wait for the scheduler's answer
 _MOST: Final = 512  # workers on one host: a larger number is a typing error
 
 
@@ -74,7 +74,7 @@ class Cluster:
             f"the scheduler at {self.name} is gone",
             hint="finished runs are kept; do the rest with `testbed run --resume DIR`",
         )
-        if self.client.status != "running":  # it would reconnect, without its jobs
+        if self.client.status != "running":  # the client would reconnect without its jobs
             raise gone
         try:
             found: dict[str, Any] = self.client.sync(

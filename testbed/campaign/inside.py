@@ -28,7 +28,7 @@ def main() -> None:
 
     says = os.dup(1)
     os.dup2(2, 1)  # other output is no message
-    with nursery():  # it starts while the errand is read
+    with nursery():  # the nursery starts while the errand is read
         errand = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Errand)
         if errand.parent is not None:
             _die_with(errand.parent)

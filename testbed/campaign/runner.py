@@ -103,7 +103,7 @@ def due(
         yield runs
         left = missing(experiment, store, again=False)
         if left and left[0].number <= runs[-1].number:
-            return  # they were stopped
+            return  # the runs were stopped
         runs = left
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from distributed import Future
 
 _POLL_S: Final = 0.3
-_PATIENCE_S: Final = 60.0  # without a suitable worker
+_PATIENCE_S: Final = 60.0  # the wait for a suitable worker
 _AHEAD: Final = 2  # simulations that a worker holds: one in progress, one that waits
 _LOSSES: Final = 3  # workers lost during the same run, after which it is given to no other
 

@@ -85,7 +85,8 @@ def _parameter(parameter: Any, context: Any) -> Parameter:
     named = (*parameter.opts, *parameter.secondary_opts) if _is_option(parameter) else ()
     words = [word for word in written.split() if not word.startswith(("-", "/"))]
     value = " ".join(words) if named else parameter.metavar or parameter.name.upper()
-    stated = "[default: " in said and "[default: " not in text  # else the help has it already
+    # The help text may state the default already.
+    stated = "[default: " in said and "[default: " not in text
     default = said.rpartition("[default: ")[2].partition("]")[0] if stated else ""
     return Parameter(names=named, value=value, help=text, default=default)
 

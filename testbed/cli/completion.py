@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-CHANGED_FLAGS: Final = ("backup", "nobackup", "fullmesh", "nofullmesh")  # of existing endpoints
+# Flags of existing endpoints.
+CHANGED_FLAGS: Final = ("backup", "nobackup", "fullmesh", "nofullmesh")
 
 
 def sandboxes(incomplete: str) -> Iterator[str]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from testbed.cli.side_by_side import Found
     from testbed.experiment.load import Experiment
 
-# Of several exit codes, the result is the first in this order; see testbed.errors.
+# Exit codes by priority: the first one here is the result; see testbed.errors.
 _WORST: Final = (2, 4, 1, 3)
 
 # A machine and the experiments to run in it; none if a folder is resumed.

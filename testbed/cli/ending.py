@@ -18,14 +18,15 @@ TERMINATED: Final = 143  # 128 + SIGTERM
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _CLOSED: Final = errno.EBADF  # standard output, see testbed.cli.main
 _NO_NAME: Final = (errno.ENAMETOOLONG, errno.ELOOP)  # the name is invalid for a file
-_REFUSED: Final = (*_FULL, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)  # of files
+_REFUSED: Final = (*_FULL, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)  # errors of files
 
 
 def end_as_ctrl_c() -> None:
     """Make SIGTERM act as Ctrl-C: finished runs are kept and summarised."""
 
     def interrupt(*_: object) -> None:
-        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as for a background job of a script
+        # A shell sets this for a background job of a script.
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.raise_signal(signal.SIGINT)
 
@@ -59,7 +60,8 @@ def told() -> Iterator[None]:
             sys.exit(InputError.exit_code if error.errno in _NO_NAME else 1)
         if error.filename is not None or error.errno not in (*_FULL, _CLOSED):
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the remaining output
+        # Discard the remaining output.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         print(f"testbed: the output cannot be written: {error.strerror}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:

@@ -74,7 +74,7 @@ async def _list() -> list[Description]:
             async with await Sandbox.connect(name) as sandbox:
                 found.append(await sandbox.describe())
         except NoSuchSandboxError:
-            continue  # it ended after it was listed
+            continue  # the process ended after the listing
     return found
 
 

@@ -42,9 +42,9 @@ class Driver:
         self._device = device
         self._report = report
         self._woken = False
-        self._asked = False  # to look after the endpoint, since that was last done
+        self._asked = False  # whether the endpoint has to be served again
         self._closed = False
-        self._armed: int | None = None  # when the clock has the endpoint's timer
+        self._armed: int | None = None  # the time for which the clock is set
         self._on_idle: Callable[[], object] | None = None
         self._before_sending: Callable[[Sequence[Segment]], object] | None = None
         self.endpoint: Endpoint  # set by begin(); no property, as each packet asks for it

@@ -20,7 +20,7 @@ from testbed.workload.flow import WORKLOAD
 from testbed.workload.metrics import BOTH_WAYS, CPU, TIMED
 from testbed.workload.spec import Command
 
-_HEADLINES: Final = 2  # of a flow
+_HEADLINES: Final = 2  # headline metrics of a flow
 
 
 def asked(name: str, spec: ExperimentSpec, machine: str = HOST) -> Asked:

@@ -48,7 +48,7 @@ def choices_of(written: Document[ExperimentSpec]) -> tuple[StackChoice, ...]:
     each_stack(written, written.value.stacks)
     try:
         return written.value.choices
-    except InputError as error:  # of how they go together
+    except InputError as error:  # the values do not fit together
         raise written.error(error.message, error.path or "stacks", error.hint) from None
 
 

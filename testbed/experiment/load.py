@@ -222,7 +222,7 @@ def _wrong_besides(path: Path, error: InputError, overrides: Overrides) -> Itera
     try:
         read = table.filled(document.load(path, Any), path.parent)
     except InputError:
-        return  # it is the error that is known already
+        return  # this error is known already
     fields = [field.encode_name for field in msgspec.structs.fields(ExperimentSpec)]
     patch = Patch(read, error, fields)
     try:
@@ -242,7 +242,7 @@ def _wrong_apart(path: Path) -> Iterator[InputError]:
     try:
         apart = document.load(path, _Apart)
     except InputError:
-        return  # they have wrong types too, and that is reported
+        return  # wrong types are reported already
     try:
         all_of(
             lambda: _check_topology(apart, path),

@@ -12,7 +12,7 @@ from typing import Final
 
 from testbed.machine.model import EMULATED
 
-_SATURATED: Final = 0.85  # of the time, on average
+_SATURATED: Final = 0.85  # average load above which a processor is saturated
 _IDLE: Final = slice(3, 5)  # idle and iowait, proc_stat(5)
 _COUNTED: Final = 8  # the later fields are parts of the earlier ones
 # The processes that carry the data, each on one processor at a time.

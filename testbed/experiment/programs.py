@@ -42,7 +42,7 @@ class Programs:
         """Return the records. A program that has failed is an error of its action."""
         judged = list(records)
         for index, (process, output) in self._started.items():
-            with contextlib.suppress(TimeoutError):  # it still runs until the sandbox ends
+            with contextlib.suppress(TimeoutError):  # the program may run until the sandbox ends
                 ended = await process.wait(timeout=0)
                 if ended.returncode != 0:
                     said = _read(output).decode(errors="replace").strip().splitlines()

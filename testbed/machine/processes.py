@@ -14,7 +14,7 @@ from typing import IO, Final
 
 from testbed.sandbox import syscalls
 
-_GRACE_S: Final = 5.0  # for the processes of a group to end after SIGTERM
+_GRACE_S: Final = 5.0  # time for the processes of a group to end after SIGTERM
 _TURN_S: Final = 0.02
 
 

@@ -65,8 +65,8 @@ class Chain(Generic[C]):
         self._ways = {"b": self._stages, "a": self._stages[::-1]}
         self._timed = tuple(each for each in self._stages if _has_timers(each.box))
         self._turned = turned
-        self._to: dict[tuple[str, str], C] = {}  # of the last segment toward an end, to a host
-        self._from: dict[tuple[str, str], C] = {}  # ... and from a host
+        self._to: dict[tuple[str, str], C] = {}  # the last carrier toward an end, to a host
+        self._from: dict[tuple[str, str], C] = {}  # the last carrier toward an end, from a host
         self._last: dict[str, C] = {}
 
     def looks(self, toward: str) -> bool:

@@ -138,7 +138,7 @@ class _Connection:
         self.syn = syn
         self.phase = _Phase.ANSWERED
         self._isn = isn
-        self._offset = 0  # from the server's numbers to those of the client
+        self._offset = 0  # the client's sequence numbers less the server's
         offered = find(syn.options, WindowScale)
         self._told = scale if offered is not None else 0
         self._client_shift: int = offered.shift if offered is not None else 0

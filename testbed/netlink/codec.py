@@ -23,7 +23,7 @@ NETLINK_SOCK_DIAG, NETLINK_GENERIC = 4, 16
 
 HEADER: Final = struct.Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, port
 _ATTRIBUTE: Final = struct.Struct("=HH")  # struct nlattr: length, type
-_TYPE: Final = 0x3FFF  # without NLA_F_NESTED and NLA_F_NET_BYTEORDER
+_TYPE: Final = 0x3FFF  # mask without NLA_F_NESTED and NLA_F_NET_BYTEORDER
 NESTED: Final = 0x8000
 _ORDER: Final = sys.byteorder
 

@@ -28,9 +28,9 @@ _NO_OPTIONS: Final = 0x45  # the first octet of IPv4 without options
 _ECN: Final = 3  # the bits of ECN in the traffic class
 _DONT_FRAGMENT: Final = 0x4000
 
-# What headers say: where the payload of IP starts and ends, traffic class, hop limit; both ends and
-# the part of their addresses in a checksum; sequence and ACK number, data offset, flags, window,
-# urgent pointer.
+# Values of the headers: start and end of the IP payload, traffic class, hop limit; both ends and the
+# part of their addresses in a checksum; sequence and ACK number, data offset, flags, window, urgent
+# pointer.
 _Fields = tuple[int, int, int, int, Address, Address, int, int, int, int, int, int, int]
 
 
@@ -63,7 +63,7 @@ def emit_header(segment: Segment, *, partial_checksum: bool = False) -> bytes:
     octet = segment.traffic_class & ~_ECN | segment.ecn
     offset = _TCP + len(options)
     length = offset + len(segment.payload)
-    sum_ = addresses + TCP + length  # of the pseudo-header
+    sum_ = addresses + TCP + length  # the sum of the pseudo-header
     if partial_checksum:
         sum_ %= 0xFFFF
     else:  # 2**16 is 1 modulo 0xFFFF, so numbers of 32 bits count as they are

@@ -41,10 +41,10 @@ class ResetReason(enum.IntEnum):
 
     UNSPECIFIED = 0
     MPTCP = 1  # an error in the processing of options
-    RESOURCES = 2  # it needs more resources than the host has
-    PROHIBITED = 3  # by the host's policy
+    RESOURCES = 2  # the subflow needs more resources than the host has
+    PROHIBITED = 3  # the policy of the host forbids the subflow
     OUTSTANDING = 4  # too much data waits there that has arrived on other subflows
-    PERFORMANCE = 5  # it is too slow
+    PERFORMANCE = 5  # the subflow is too slow
     MIDDLEBOX = 6  # something on the path makes signals invalid
 
 
@@ -94,7 +94,7 @@ class MpJoinSyn(MptcpOption, frozen=True, kw_only=True):
     subtype = 1
     backup: bool = False
     address_id: int
-    token: int  # of the receiver: 32 bits
+    token: int  # the receiver's token: 32 bits
     nonce: int  # 32 bits
 
     def encode(self) -> bytes:

@@ -81,7 +81,7 @@ def parse_options(octets: bytes) -> tuple[Option, ...]:
     at, end = 0, len(octets)
     if end >= _ALIGNED.size:
         first, value, echo = _ALIGNED.unpack_from(octets)
-        if first == _ALIGNED_TIMESTAMPS:  # on most segments, and alone on most of plain TCP
+        if first == _ALIGNED_TIMESTAMPS:  # the only option of most segments of plain TCP
             if end == _ALIGNED.size:
                 return (Timestamps(value, echo),)
             found.append(Timestamps(value, echo))
@@ -110,7 +110,7 @@ def emit_options(options: Iterable[Option]) -> bytes:
     """
     parts = []
     for option in options:
-        if type(option) is Timestamps:  # on every segment
+        if type(option) is Timestamps:  # nearly every segment has this option
             parts.append(_ALIGNED.pack(_ALIGNED_TIMESTAMPS, option.value, option.echo))
             continue
         encoded = option.encode()

@@ -40,7 +40,7 @@ class Nodes:
             name: os.open(directory / name, os.O_RDONLY | os.O_CLOEXEC) for name in names
         }
         self._nodes_by_inode = {os.fstat(fd).st_ino: name for name, fd in self._namespaces.items()}
-        self.processes: tuple[Process, ...] = ()  # as of the last refresh
+        self.processes: tuple[Process, ...] = ()  # the processes at the last refresh
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -82,7 +82,7 @@ class Nodes:
                 return None
             name = (folder / "comm").read_text().rstrip("\n")
             return Process(pid, node, name, os.pidfd_open(pid))
-        except OSError:  # it has ended, or access is denied
+        except OSError:  # the process has ended, or access is denied
             return None
 
     def _forget(self) -> None:

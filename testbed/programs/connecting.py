@@ -93,7 +93,7 @@ class Connector:
             sock.dissolved = not sock.shut & SHUT[socket.SHUT_WR]
             with call.socket() as end, self._new(call, end) as new:
                 self._table.replace(sock, inode_of(new))
-            if sock.relay is None:  # it was listening
+            if sock.relay is None:  # the socket was listening
                 self._table.remove(sock)
         return 0
 
@@ -102,7 +102,7 @@ class Connector:
         task = self._attempts.get(sock)
         if task is not None:
             task.cancel()
-            self._answer(sock, errno.ECONNABORTED)  # for a call of another thread
+            self._answer(sock, errno.ECONNABORTED)  # a call of another thread may wait for this
 
     def _begin(self, sock: Socket, end: socket.socket, address: Address) -> None:
         remote = addresses.destination(address)

@@ -15,7 +15,7 @@ from testbed.stack.connection import Endpoint
 from testbed.stack.mptcp.endpoint import MptcpEndpoint
 
 ROOM: Final = 16384  # flows
-# What there is, octets of an address, both ports, the key, both addresses.
+# Kind of record, octets of an address, both ports, the key, both addresses.
 _SLOT: Final = struct.Struct("=BBHHQ16s16s")
 _NOTHING, _FLOW, _KEYED = 0, 1, 2  # the first octet of a slot, which is written last
 _FIRST: Final = 1  # octet

@@ -183,7 +183,7 @@ async def _reset(peers: Sequence[Peer], ports: Sequence[int], tuns: Sequence[str
     over = asyncio.Event()
     driver = Driver(clock, device, lambda *_: None)
     driver.when_idle(over.set)
-    driver.begin(cast("Endpoint", Resetter(peers, clock.now())))  # it opens nothing
+    driver.begin(cast("Endpoint", Resetter(peers, clock.now())))  # this endpoint opens nothing
     driver.wake()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_MOST_S):

@@ -21,7 +21,7 @@ from testbed.stack.connection import Connection
 # How long a connection without a program may stand still.  Linux gives one up after 8 timeouts
 # (tcp_orphan_retries), the first after 200 ms: about 100 s.
 _STALLED_S: Final = 100.0
-_PEER_S: Final = 10.0  # for the peer to close its side, after it has acknowledged all data
+_PEER_S: Final = 10.0  # time for the peer to close its side after it has acknowledged all data
 _LOOK_S: Final = 0.05
 _NOTE_S: Final = 0.1
 
@@ -130,7 +130,7 @@ async def _drained(host: Host) -> None:
             if orphans.waits_for(connection, clock()):
                 waiting = True
             elif not connection.delivered:
-                waiting = True  # until the stack has removed it
+                waiting = True  # wait until the stack has removed the connection
                 connection.abort()
                 host.wake()
         if not waiting:
@@ -150,7 +150,7 @@ class _Session:
         self._keeper = keeper
         self._heir = heir
         self._watcher = watcher
-        self.whole = True  # whether no connection was cut short
+        self.whole = True  # whether every connection ended in order
         self._last: asyncio.Future[None] | None = None  # the task to wait for after the program
         self.over: asyncio.Future[int] = loop.create_future()
         loop.add_reader(keeper, self._ended)

@@ -33,7 +33,7 @@ class Phase(enum.Enum):
     NEW = enum.auto()
     CONNECTING = enum.auto()
     CONNECTED = enum.auto()
-    FAILED = enum.auto()  # of the connection, or of the attempt to open it
+    FAILED = enum.auto()  # the connection, or the attempt to open it, failed
     LISTENING = enum.auto()
 
 

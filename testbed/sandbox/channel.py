@@ -145,7 +145,7 @@ class Channel:
                 self._settle(number, answer)
             case protocol.Exited(pid=pid):
                 exited = self._exits.setdefault(pid, self._future())
-                if not exited.done():  # by an earlier fault
+                if not exited.done():  # an earlier fault may have set the result
                     exited.set_result(answer)
             case protocol.Fault():
                 self._fail(answer.failure.error())

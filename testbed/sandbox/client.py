@@ -55,7 +55,7 @@ class Process:
     """A process in a node, started by :meth:`Sandbox.spawn`."""
 
     def __init__(self, channel: Channel, pid: int, argv: tuple[str, ...], name: str) -> None:
-        self.pid = pid  # in the PID namespace of the sandbox
+        self.pid = pid  # its process ID in the PID namespace of the sandbox
         self.argv = argv
         self.name = name
         self._channel = channel

@@ -55,7 +55,7 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     interface: str
-    address: str  # with prefix length
+    address: str  # the address with its prefix length
     usable: bool = True
 
 
@@ -71,7 +71,7 @@ class QdiscState(msgspec.Struct, frozen=True, kw_only=True):
     queued_packets: int
     queued_bytes: int
     overlimit: int = 0  # the dropped packets that found no room (codel, fq_codel, pie, red)
-    marked: int = 0  # with CE
+    marked: int = 0  # packets marked CE
 
 
 class Listener(msgspec.Struct, frozen=True, kw_only=True):

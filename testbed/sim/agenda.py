@@ -32,7 +32,7 @@ class Agenda:
     def __init__(self) -> None:
         self.now = 0
         self._actions: list[tuple[int, int, Action]] = []  # a heap
-        self._order = 0  # of actions of the same moment: first come, first served
+        self._order = 0  # the order of actions of the same time
         self._stirred = False
 
     def at(self, when: int, action: Action) -> None:

@@ -13,7 +13,7 @@ from testbed.wire.netem import ETHERNET_HEADER
 
 Place = tuple[str, str]  # an interface: node and name
 Table = Mapping[bytes, Place]
-Port = tuple[Place, Interface]  # of a bridge, and the interface at the other end of its link
+Port = tuple[Place, Interface]  # a port of a bridge, and the interface at the other end of its link
 
 
 class Bridge:

@@ -62,7 +62,7 @@ class Channel:
         self._refused = 0  # frames that found the far interface down
         self.taps_in: list[Tap] = []  # see frames at the near interface
         self.taps_out: list[Tap] = []  # ... and at the far one
-        self.through: Tap = self.carry  # what a frame meets once it is on the link
+        self.through: Tap = self.carry  # the function that takes a frame from the link
 
     @property
     def netem(self) -> Netem:

@@ -17,7 +17,7 @@ from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.endpoint import TcpEndpoint
 from testbed.topology.model import Node
 
-DEFAULT: Final = TcpConfig(nagle=False)  # as the workloads have it on the kernel's sockets
+DEFAULT: Final = TcpConfig(nagle=False)  # the workloads set TCP_NODELAY on the kernel's sockets
 MPTCP: Final = MptcpConfig(tcp=DEFAULT)
 
 

@@ -61,7 +61,7 @@ class Ip:
         self._upper = upper
         self._forwards = forwards
         self._ways: dict[tuple[str, str], Sequence[Way]] = {}
-        self._chosen: dict[tuple[str, int, str, int], int] = {}  # of each flow: a number
+        self._chosen: dict[tuple[str, int, str, int], int] = {}  # for each flow: a number
         self._own: tuple[str, ...] = ()
 
     def configure(self, own: Collection[str]) -> None:
@@ -72,7 +72,7 @@ class Ip:
     def send(self, segment: Segment, now: int) -> None:
         """Send a segment of this node. Errors return through ``take``."""
         if segment.source.host in self._own:
-            if segment.ext is not None:  # it is for this node only
+            if segment.ext is not None:  # such a segment is for this node only
                 segment = msgspec.structs.replace(segment, ext=None)
             self._output(segment, segment.source.host, segment.destination.host, now)
 

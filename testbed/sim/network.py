@@ -42,7 +42,7 @@ from testbed.wire.medium import Medium
 from testbed.wire.netem import Netem
 from testbed.wire.report import Wire, WireReport
 
-ENGINE: Final = "simulator"  # what shapes the links, in the words of a WireReport
+ENGINE: Final = "simulator"  # the engine of the links in a WireReport
 
 _IPV4: Final = b"\x08\x00"  # EtherTypes
 _IPV6: Final = b"\x86\xdd"
@@ -78,7 +78,7 @@ class Network:
         self._state = NetworkState(topology)
         self._links = {link.name: link for link in topology.links}
         self._channels: dict[tuple[str, str], Channel] = {}  # (link, toward)
-        self._away: dict[Place, Channel] = {}  # from an interface
+        self._away: dict[Place, Channel] = {}  # the channel from each interface
         self._guarded: dict[str, GuardedLink] = {}  # links with middleboxes
         self._bridges = {
             name: Bridge(table, self._away) for name, table in bridge_tables(topology).items()
@@ -253,7 +253,7 @@ class Network:
                 self._agenda,
                 _shaping(link, netem),
                 mtu=link.mtu,
-                # Of names, so that adding a link leaves the randomness of the others alone.
+                # Seeds depend on names: a new link does not change those of other links.
                 seed=f"{seed} {link.name} {toward}",
                 wire_seed=wire_seed(seed, link.name),
                 side=side,

@@ -105,7 +105,7 @@ class Streams:
         self._driver.wake()
         try:
             transport = await opened
-            if rest:  # without any the program may have closed its side meanwhile
+            if rest:  # without data the program may have closed its side meanwhile
                 transport.write(rest)
         except asyncio.CancelledError:
             connection.abort()

@@ -204,7 +204,8 @@ class PieceReader(asyncio.StreamReader):
             raise RuntimeError(
                 f"{what}() called while another coroutine is already waiting for incoming data"
             )
-        if self._stopped and self._source is not None:  # else it would be for ever
+        # Resume, or the source stays paused for ever.
+        if self._stopped and self._source is not None:
             self._stopped = False
             self._source.resume_reading()
         self._waits = self._on.create_future()

@@ -79,7 +79,7 @@ class StreamTransport(asyncio.Transport):
         self._driver = driver
         self._connection = connection
         self._protocol: asyncio.BaseProtocol = protocol
-        self._buffer: deque[memoryview] = deque()  # what the stack has not taken
+        self._buffer: deque[memoryview] = deque()  # data that the stack has not taken
         self._buffered = 0  # octets in there
         self._high, self._low = HIGH_WATER, HIGH_WATER // 4
         self._writing_paused = self._reading_paused = False
@@ -117,7 +117,7 @@ class StreamTransport(asyncio.Transport):
         """Pass the readable data to the protocol."""
         taken = False
         octets = _READ
-        while octets == _READ and self.is_reading():  # else that was all
+        while octets == _READ and self.is_reading():  # fewer octets mean that no more are readable
             data = self._connection.read(_READ)
             octets = len(data)
             if data:

@@ -34,7 +34,7 @@ class Address(msgspec.Struct, frozen=True):
 
     family: Family
     host: str  # "10.0.1.1"
-    length: int  # of the prefix
+    length: int  # the length of the prefix
     network: str  # "10.0.1.0/24"
 
     @property

@@ -19,7 +19,7 @@ _TEXT: Final = re.compile(r"\s*(\w+)\s*(?:\((.*)\))?\s*", re.DOTALL)
 _BETWEEN: Final = re.compile(r"\s+(?![^(]*\))")  # outside of the parentheses of a box
 _COMMA: Final = re.compile(r",(?![^\[]*\])")  # outside of a list
 
-Boxes = Mapping[str, tuple[Box, ...]]  # by the name of the link
+Boxes = Mapping[str, tuple[Box, ...]]  # boxes by the name of the link
 
 
 def boxes(written: Document[TopologySpec], links: Mapping[str, LinkSpec]) -> Boxes:

@@ -59,7 +59,7 @@ class WireGuard(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag
 
     local: str
     remote: str
-    port: int  # of UDP, at both ends
+    port: int  # the UDP port of both ends
     mark: int = 0  # the table; 0: the node does not route by source
 
     kind = "wireguard"

@@ -40,12 +40,12 @@ class End(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     node: str
     switch: bool
-    name: str  # of the interface
-    link: str  # or the VLAN or the tunnel
+    name: str  # the name of the interface
+    link: str  # the name of the link, VLAN or tunnel
     mac: str
     mtu: int  # octets
     spec: EndSpec
-    path: str  # in the document
+    path: str  # the path in the document
     mtu_path: str
     first: bool
     bare: bool = False
@@ -78,7 +78,7 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """The ends of one layer 2 domain at hosts and routers, in the order of the file."""
 
     index: int
-    name: str  # of its first link, or of its VLAN or tunnel
+    name: str  # the name of its first link, or of its VLAN or tunnel
     ends: list[End]
 
     @property

@@ -59,7 +59,7 @@ class Interface(msgspec.Struct, frozen=True, kw_only=True):
 
     node: str
     name: str  # at most 15 characters (IFNAMSIZ - 1)
-    link: str  # or the VLAN, as "trunk.10", or the tunnel
+    link: str  # the link, the VLAN (such as "trunk.10") or the tunnel
     mac: str  # "02:00:00:00:00:01"; a tunnel has none
     mtu: int  # octets
     addresses: tuple[str, ...] = ()  # with prefix length: "10.0.1.1/24", "fd00:0:0:1::1/64"
@@ -96,7 +96,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     source: str | None = None  # preferred source address
     table: int = MAIN_TABLE
     kind: str = "unicast"
-    nexthops: tuple[NextHop, ...] = ()  # of equal cost, two or more
+    nexthops: tuple[NextHop, ...] = ()  # two or more next hops of equal cost
 
 
 class Neighbour(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,7 +114,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     add_addr_accepted: int
 
 
-KERNEL_LIMITS: Final = Limits(subflows=2, add_addr_accepted=0)  # of a new namespace
+KERNEL_LIMITS: Final = Limits(subflows=2, add_addr_accepted=0)  # the limits of a new namespace
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,7 +147,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits | None = None  # None for the kernel's defaults
     endpoints: tuple[Endpoint, ...] = ()
     run: tuple[tuple[str, ...], ...] = ()  # commands to run after the network is built
-    vrfs: tuple[tuple[str, Vrf], ...] = ()  # by name
+    vrfs: tuple[tuple[str, Vrf], ...] = ()  # VRFs by name
 
     def interface(self, name: str) -> Interface:
         """Return the interface with a name. Raises ``KeyError`` if it does not exist."""
@@ -180,7 +180,7 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
     offload: bool = False  # True: segments larger than the MTU may cross the link
     half_duplex: bool = False  # both directions share one medium
     at_sender: bool = False  # shaped at the interfaces of its ends, not in the middle
-    middlebox: tuple[Box, ...] = ()  # in order from a to b
+    middlebox: tuple[Box, ...] = ()  # boxes in order from a to b
 
     @property
     def directions(self) -> tuple[Netem, Netem]:

@@ -33,8 +33,9 @@ from testbed.topology.model import MAIN_TABLE, Family, NextHop, Route, Rule
 from testbed.topology.skeleton import Skeleton
 from testbed.topology.spec import RouteSpec
 
-FIRST_TABLE: Final = 1001  # of a node's first interface; the kernel names tables up to 255
-FIRST_PRIORITY: Final = 1001  # of its rules; those of the kernel are 0, 32766 and 32767
+# The table of a node's first interface; the kernel names tables up to 255.
+FIRST_TABLE: Final = 1001
+FIRST_PRIORITY: Final = 1001  # the priority of its rules; the kernel uses 0, 32766 and 32767
 DEFAULT: Final = {Family.IPV4: "0.0.0.0/0", Family.IPV6: "::/0"}
 MAX_ROUTES: Final = 200_000  # routers times subnets
 
@@ -42,7 +43,7 @@ MAX_ROUTES: Final = 200_000  # routers times subnets
 _Place = TypeVar("_Place", str, int)  # a router, or the number of a subnet
 _First = tuple[End, End]  # the end and the gateway that begin a path
 _Level = dict[str, dict[_First, None]]  # routers, and the first hops of the paths to them
-_Way = tuple[int, list[_First]]  # to a subnet: one first hop, or with multipath all of them
+_Way = tuple[int, list[_First]]  # the way to a subnet: one first hop, or several with multipath
 
 
 class Router:
@@ -385,7 +386,7 @@ def _interface_toward(
             local.append(Route(destination=each.host, interface=name))
             if each.network not in replaced:
                 connected.append(Route(destination=each.network, interface=name))
-    # Of equal prefixes the first one counts: connected IPv6 routes have a lower metric.
+    # The first of equal prefixes counts: connected IPv6 routes have a lower metric.
     for routes in (written.get(wanted.table, []), local, [*connected, *main]):
         found = _covering(via, wanted, routes)
         if found is not None and _is_on_link(found):

@@ -22,7 +22,7 @@ from testbed.topology.ends import MAX_NAME, End, Segment, unfit
 from testbed.topology.model import Kind
 from testbed.topology.spec import EndSpec, LinkSpec, NodeSpec, TopologySpec, TunnelSpec
 
-MAX_PORTS: Final = 1023  # of a Linux bridge: BR_MAX_PORTS in net/bridge/br_private.h, less one
+MAX_PORTS: Final = 1023  # limit of a Linux bridge: BR_MAX_PORTS - 1 (net/bridge/br_private.h)
 
 _NODE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _OWN_NAME: Final = re.compile(r"[wp][0-9]+[ab]|lo")  # names that the wire namespace uses itself
@@ -32,7 +32,7 @@ class Skeleton(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """The parts of a topology that do not depend on addresses."""
 
     document: Document[TopologySpec]
-    spec: TopologySpec  # with the results of generators
+    spec: TopologySpec  # the file with the results of generators
     nodes: dict[str, NodeSpec]
     links: dict[str, tuple[End, End]]
     tunnels: dict[str, tuple[End, End]]

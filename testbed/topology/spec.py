@@ -17,7 +17,7 @@ from testbed.wire.netem import Netem
 # MPTCP_PM_ADDR_MAX in net/mptcp/protocol.h: every limit, and endpoints per node; a kernel that
 # takes fewer than the most says so itself.
 MAX_SUBFLOWS = 8
-MOST_SUBFLOWS = 64  # in later kernels
+MOST_SUBFLOWS = 64  # the limit of later kernels
 
 QueueSpec = dict[str, str | int | float | bool]  # {kind: fq_codel, target: 5ms}
 # "rate 20mbit delay 10ms", or a mapping of options
@@ -182,8 +182,8 @@ class TunnelSpec(Spec, frozen=True, kw_only=True):
 
     between: list[str] | dict[str, TunnelEndSpec | None]
     kind: Literal["gre", "ip6gre", "wireguard"]
-    key: Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)] | None = None  # of GRE (RFC 2890)
-    port: Port | None = None  # of WireGuard; from 51820 on the first free one
+    key: Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)] | None = None  # the key of GRE (RFC 2890)
+    port: Port | None = None  # the port of WireGuard; default: the first free one from 51820 on
     mtu: Mtu | None = None  # octets; by default what fits the cards of its ends
 
 

@@ -14,7 +14,7 @@ from testbed.topology.ends import unfit
 from testbed.topology.model import Kind
 from testbed.topology.spec import NodeSpec, TopologySpec
 
-FIRST_TABLE: Final = 1001  # of a router's first VRF; the kernel names tables up to 255
+FIRST_TABLE: Final = 1001  # the table of a router's first VRF; the kernel names tables up to 255
 
 
 def devices(node: NodeSpec) -> tuple[tuple[str, Vrf], ...]:

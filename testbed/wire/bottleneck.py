@@ -40,7 +40,7 @@ class Bottleneck(Generic[H]):
         self._delayed: list[tuple[int, int, H, int]] = []  # a heap: ready, number, handle, size
         self._sequence = 0  # keeps frames that are ready at once in the order of arrival
         self._sending: tuple[int, Waiting[H]] | None = None  # left by a trace bit by bit
-        self._looked_ns = now_ns  # no decision is earlier
+        self._looked_ns = now_ns  # the time of the last decision
         self._discipline = self._make(queue, packets, now_ns)
 
     def change(self, queue: Queue, *, packets: int, now_ns: int) -> None:
@@ -101,7 +101,7 @@ class Bottleneck(Generic[H]):
                 left.append((picked.handle, picked.size))
             else:
                 self._sending = gone_ns, picked
-        self._admit(now_ns)  # what is dropped on arrival is dropped by now
+        self._admit(now_ns)  # frames to drop on arrival are dropped by now
         return left
 
     def _admit(self, now_ns: int) -> None:

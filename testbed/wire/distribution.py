@@ -18,7 +18,7 @@ SCALE: Final = 8192  # NETEM_DIST_SCALE
 SIZE: Final = 4096
 LARGEST: Final = 4  # no value of a table is further from 0, in standard deviations
 
-_SHAPE: Final = 3.0  # of the Pareto distribution
+_SHAPE: Final = 3.0  # the shape of the Pareto distribution
 
 
 @functools.cache

@@ -16,7 +16,7 @@ class Medium:
     """The occupation of the medium, and the waiting directions."""
 
     def __init__(self) -> None:
-        self._free_ns = 0  # when no frame is on it any more
+        self._free_ns = 0  # the time at which the medium is free
         self._last: Side | None = None  # the direction that has sent last
         self._waiting: dict[Side, int] = {}  # since when a direction has something to send
 

@@ -156,7 +156,7 @@ class LinkModel(Generic[H]):
         :raises InputError: the trace cannot be used. Nothing is changed.
         """
         if self._bottleneck is not None:
-            self._settle(now_ns)  # by the old options
+            self._settle(now_ns)  # settle by the old options
         if (netem.trace, netem.flap) != (self._netem.trace, self._netem.flap):
             self._schedule = schedule.of(netem, seed=self._wire_seed, epoch_ns=now_ns)
         elif self._schedule is not None:
@@ -269,7 +269,8 @@ class LinkModel(Generic[H]):
             return self._held.next_ns()
         times = [self._held.next_ns(), self._bottleneck.next_ns()]
         if self._schedule is not None and self._packets and self._bottleneck.depends_on_rate:
-            times.append(self._schedule.next_ns)  # what waits may leave sooner from then on
+            # Waiting frames may leave sooner from that time on.
+            times.append(self._schedule.next_ns)
         return min((at_ns for at_ns in times if at_ns is not None), default=None)
 
     def counters(self) -> WireCounters:
@@ -335,7 +336,7 @@ class LinkModel(Generic[H]):
             self._frames.drop(handle)
             return
         if self._reorder is not None and self._reorder():
-            self._settle(now_ns)  # who is due has left before
+            self._settle(now_ns)  # frames that are due leave first
             self._ready.append(handle)
             self._counts["reordered"] += 1
             self._count_forwarded(1, size)

@@ -64,7 +64,7 @@ DEFAULT_LIMIT: Final = 1000  # packets, tc-netem(8)
 UNLIMITED: Final = 1_000_000  # packets; with a queue, which has the limit
 
 
-# What a file may have for an option: words of tc's, a number, or a mapping of a queue.
+# Values of an option in a file: words of tc, a number, or a mapping of a queue.
 Value: TypeAlias = str | int | float | Mapping[str, str | int | float | bool]
 
 

@@ -36,7 +36,7 @@ class TraceLink:
         self.bits_per_second = trace.bits_per_second
         self._times = trace.times_ns
         self._period_ns = trace.period_ns
-        self._start_ns = start_ns  # of the current round through the trace
+        self._start_ns = start_ns  # start of the current round through the trace
         self._next = 0  # the first opportunity that no packet has begun to use
         self._current_ns = start_ns  # the opportunity in use, and what is left of it
         self._left = 0

@@ -185,7 +185,8 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
     most_ns: int = 0
     delay_ns: int = 0
     jitter_ns: int = 0
-    distribution: Distribution = Distribution.UNIFORM  # of the jitter; uniform: least to most
+    # Distribution of the jitter; uniform: least to most.
+    distribution: Distribution = Distribution.UNIFORM
     packets: int = 0
     octets: int = 0
 

@@ -33,11 +33,11 @@ class Schedule:
     def __init__(
         self, netem: Netem, changes: traces.Changes | None, *, seed: int, epoch_ns: int
     ) -> None:
-        self.next_ns = NEVER  # when something changes
+        self.next_ns = NEVER  # the time of the next change
         self.held = False  # the rate is 0
         self._flapping = _Flapping(netem.flap, seed, epoch_ns) if netem.flap else None
         self._changes = changes
-        self._epoch_ns = epoch_ns  # of the round through the trace
+        self._epoch_ns = epoch_ns  # start of the round through the trace
         self._step = 0
         self._options = combined(netem, changes)
         self.in_force = self._options[0]

@@ -107,9 +107,10 @@ _ALL: Final = (
 METRICS: Final[dict[str, Metric]] = {metric.name: metric for metric in _ALL}
 
 CPU: Final = ("cpu_source", "cpu_target")
-COMMON: Final = ("goodput", "duration", "connect_time", "longest_gap", *CPU)  # with two halves
-BOTH_WAYS: Final = ("goodput_forward", "goodput_reverse")  # of a flow with two directions
-PAGES: Final = (  # of pages over HTTP
+# Metrics with a value for each half.
+COMMON: Final = ("goodput", "duration", "connect_time", "longest_gap", *CPU)
+BOTH_WAYS: Final = ("goodput_forward", "goodput_reverse")  # metrics of a flow with two directions
+PAGES: Final = (  # metrics of pages over HTTP
     "page_load_time_p50",
     "page_load_time_p99",
     "page_load_time_max",
@@ -126,7 +127,7 @@ PAGES: Final = (  # of pages over HTTP
     "objects",
     "page_octets",
 )
-TIMED: Final = (  # of a flow with arrivals
+TIMED: Final = (  # metrics of a flow with arrivals
     "completion_time_p50",
     "completion_time_p99",
     "completion_time_max",

@@ -194,7 +194,7 @@ class _Worker:
         message: AnyMessage = msgspec.json.decode(line, type=AnyMessage)
         if isinstance(message, Failed):
             error = message.failure.error()
-            if isinstance(error, InputError):  # of its node: the file has been checked
+            if isinstance(error, InputError):  # an error of the node: the file has been checked
                 raise InputError(f"{self.program.name}: {error.message}", hint=error.hint)
             raise error
         return message

@@ -68,8 +68,8 @@ class Payload:
         self._session = session
         self._block: _Block | None = None  # many streams never send anything
         self._random = random.Random()
-        self._start = self._position = self._end = 0  # of the present pass
-        self._crc = 0  # of the passes before
+        self._start = self._position = self._end = 0  # positions of the present pass
+        self._crc = 0  # checksum of the passes before
         self.octets = 0
 
     def take(self, most: int) -> memoryview:

@@ -23,7 +23,7 @@ from testbed.workload.transfer import now_ns
 OnZero = Callable[[int], object]
 
 _GRID_NS: Final = 3_200_000_000
-_QUIET_NS: Final = 2 * 10**9  # until the random IPv6 multicast group reports are over
+_QUIET_NS: Final = 2 * 10**9  # time for the random IPv6 multicast group reports
 
 
 async def run(

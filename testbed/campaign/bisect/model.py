@@ -18,7 +18,7 @@ from testbed.results.model import SCHEMA
 from testbed.results.store import new_directory
 
 FILE: Final = "bisect.json"
-GIT_LOG: Final = "git-bisect.log"  # of commits: the names that git uses
+GIT_LOG: Final = "git-bisect.log"  # for commits: the names of git
 
 
 class Kind(enum.StrEnum):

@@ -114,9 +114,9 @@ class _Kernels:
         log = folder / builds.LOG
         try:
             build(str(self._tree), self._watcher)
-        except InputError as error:  # it has no arch/um
+        except InputError as error:  # the source tree has no arch/um
             raise UnusableError(error.message, hint=error.hint) from error
-        except MachineError as error:  # it does not compile
+        except MachineError as error:  # the kernel does not compile
             shutil.copyfile(built / builds.LOG, log)
             message = error.message.replace(f"{self._tree}/", "")
             raise UnusableError(message, hint=f"see {log}") from error

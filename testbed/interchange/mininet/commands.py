@@ -34,8 +34,9 @@ class Meaning(msgspec.Struct, kw_only=True):
     """
 
     addresses: dict[tuple[str, str], list[str]] = {}
-    shaping: dict[tuple[str, str], dict[str, str]] = {}  # of packets that leave by the interface
-    without: dict[tuple[str, str], set[str]] = {}  # which of tso and gso are off
+    # Shaping of packets that leave by the interface.
+    shaping: dict[tuple[str, str], dict[str, str]] = {}
+    without: dict[tuple[str, str], set[str]] = {}  # offloads (tso, gso) that are off
     endpoints: dict[tuple[str, str], list[str]] = {}
     sysctls: dict[str, dict[str, str]] = {}  # by node, like the following fields
     limits: dict[str, dict[str, int]] = {}

@@ -257,7 +257,7 @@ def _agrees(wanted: Value, said: object) -> bool:
         numbers = wanted.items if isinstance(wanted, Items) else (wanted,)
         return isinstance(wanted, Anything) or said in [_as_number(one) for one in numbers]
     assert isinstance(said, tuple)  # noqa: S101 - of poll
-    if isinstance(wanted, Fields):  # of epoll_wait
+    if isinstance(wanted, Fields):  # the events of epoll_wait
         events, number = wanted.get("events"), wanted.get("fd")
         names = frozenset(events.names if isinstance(events, Word) else ())
         return names == said[1] and number in (None, said[0])

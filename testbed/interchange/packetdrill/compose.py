@@ -38,7 +38,7 @@ _FLAGS: Final = {
 CODEPOINTS: Final = {"noecn": NOT_ECT, "ect0": ECT_0, "ect1": ECT_1, "ect01": ECT_0, "ce": CE}
 EXPERIMENTAL: Final = 254  # RFC 6994
 FAST_OPEN_MAGIC: Final = b"\xf9\x89"
-_ECN_BITS: Final = 3  # of the type of service
+_ECN_BITS: Final = 3  # the ECN bits of the type of service
 _NONCE: Final = 42  # the default of the script's side in a join
 
 

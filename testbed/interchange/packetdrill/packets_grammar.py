@@ -10,7 +10,7 @@ from testbed.interchange.packetdrill.options_grammar import read_options
 from testbed.interchange.packetdrill.reader import Reader
 
 _FLAGS: Final = frozenset("FSRPEW")
-_LENGTH_BITS: Final = 20  # for more octets than any packet has
+_LENGTH_BITS: Final = 20  # enough bits for the octets of any packet
 _ECN: Final = ("noecn", "ect0", "ect1", "ect01", "ce")
 _UNKNOWN_PROTOCOLS: Final = frozenset({"udp", "gre", "ipv4", "ipv6", "mpls"})
 

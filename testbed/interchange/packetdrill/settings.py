@@ -79,7 +79,7 @@ class Settings:
             return False
         return True
 
-    # Of sysctl:
+    # Settings of sysctl:
 
     def _sysctls(self, words: tuple[str, ...] | list[str], line: int) -> None:
         for word in words:
@@ -128,7 +128,7 @@ class Settings:
     def _change(self, **changes: object) -> None:
         self.config = msgspec.structs.replace(self.config, **changes)
 
-    # Of ip mptcp:
+    # Settings of ip mptcp:
 
     def _paths(self, words: tuple[str, ...], line: int) -> None:
         match words:

@@ -18,8 +18,8 @@ from testbed.errors import MachineError
 from testbed.machine import guest
 from testbed.machine.guest.patience import Patience
 
-BOOT_S: Final = 120  # for the boot until the program starts: software emulation is slow
-SILENCE_S: Final = 120  # without a sign of life; the guest sends one every BEAT_S
+BOOT_S: Final = 120  # limit of the boot until the program starts
+SILENCE_S: Final = 120  # limit between signs of life; the guest sends one every BEAT_S
 INTERRUPTED: Final = 130
 _TURN_S: Final = 1.0
 _CHUNK: Final = 1 << 16

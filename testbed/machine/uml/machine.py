@@ -34,7 +34,7 @@ _COMMAND_LINE: Final = (
     f"mem={MEMORY}",
     "fb_tunnels=none",  # a new network namespace has a loopback interface and no tunnels
     *("root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro"),
-    "init=/proc/self/cwd/init",  # of the host's /proc: the kernel's own working directory
+    "init=/proc/self/cwd/init",  # /proc of the host: the working directory of the kernel
     *("seccomp=auto", "con=null", "con0=null,fd:2", "console=tty0", "panic=-1"),
     *(f"con2=null,fd:{_STDERR}", f"con3=null,fd:{_STATUS}", f"con4=fd:{_INTERRUPT},null"),
 )
@@ -248,7 +248,7 @@ def _follow(
         console=console,
         limit_s=limit_s,
         spent=processes.cpu_meter(child),
-        on_up=lambda: shutil.rmtree(folder),  # no longer needed; so kill -9 leaves no folder
+        on_up=lambda: shutil.rmtree(folder),  # removed early: kill -9 leaves no folder
     )
     interrupts = Interrupts(lambda: pipes[_INTERRUPT].write(b"\n"))
     with restored_terminal() if program.terminal else interrupts:

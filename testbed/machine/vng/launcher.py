@@ -85,7 +85,7 @@ class Vng:
                 limit_s,
                 child,
                 outputs={messages.descriptor: messages.log},
-                on_up=lambda: shutil.rmtree(folder),  # so kill -9 leaves no folder
+                on_up=lambda: shutil.rmtree(folder),  # removed early: kill -9 leaves no folder
             )
 
     def _command(

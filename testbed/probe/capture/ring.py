@@ -28,7 +28,8 @@ _PROMISCUOUS: Final = struct.Struct("=iHH8s")  # struct packet_mreq
 _MR_PROMISC: Final = 1
 _RING: Final = struct.Struct("=7I")  # struct tpacket_req3
 _STATS: Final = struct.Struct("=3I")  # struct tpacket_stats_v3: packets with drops, drops, freezes
-_BLOCK: Final = struct.Struct("=8xIII")  # of struct tpacket_block_desc: status, packets, first one
+# From struct tpacket_block_desc: status, packets, first packet.
+_BLOCK: Final = struct.Struct("=8xIII")
 _PACKET: Final = struct.Struct("=IIIIIIHHIIH")  # struct tpacket3_hdr
 _TYPE: Final = 48 + 10  # sll_pkttype of the struct sockaddr_ll behind it
 _OUTGOING: Final = 4

@@ -19,7 +19,7 @@ class Cpu(Probe):
         for process in self.nodes.processes:
             try:
                 used_ns = time.clock_gettime_ns(_cpu_clock(process.pid))
-            except OSError:  # it has ended
+            except OSError:  # the process has ended
                 continue
             yield CpuRecord(
                 t_ns=time.monotonic_ns(),

@@ -23,7 +23,8 @@ class Counted:
 
     def __init__(self, listener: socket.socket) -> None:
         self.listener = listener
-        self._there: dict[str, Mapping[str, int]] = {}  # by program, in the order of first reports
+        # Counters by program, in the order of first reports.
+        self._there: dict[str, Mapping[str, int]] = {}
         self._over: Counter[str] = Counter()  # the sums of all ended programs
 
     def take(self) -> None:
@@ -34,7 +35,7 @@ class Counted:
             except BlockingIOError:
                 return
             except msgspec.DecodeError:
-                continue  # not from our own stack
+                continue  # the datagram is not from our own stack
             self._there[told.source] = told.values
             if told.over:
                 self._end(told.source)

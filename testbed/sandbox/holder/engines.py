@@ -146,7 +146,7 @@ class NetemEngine:
         self._namespace = namespaces[ops.WIRE]
         self._features = features
         self._played: dict[tuple[str, str], Played] = {}
-        self._spaces: dict[tuple[str, str], Namespace] = {}  # of the played directions
+        self._spaces: dict[tuple[str, str], Namespace] = {}  # namespaces of the played directions
 
     @property
     def next_ns(self) -> int:

@@ -26,7 +26,7 @@ class Ended(msgspec.Struct, frozen=True):
     """A reaped process."""
 
     pid: int
-    status: int  # of waitpid(2)
+    status: int  # the status of waitpid(2)
     usage: resource.struct_rusage
 
     def message(self) -> protocol.Exited:

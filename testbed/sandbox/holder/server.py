@@ -55,7 +55,8 @@ class Server:
         self._limits = processes.Limits()
         self._features = Features()
         self._network = Network(self._features)
-        self._counted: dict[str, Counted] = {}  # by node; only nodes that a program has entered
+        # Counters by node; only nodes that a program has entered.
+        self._counted: dict[str, Counted] = {}
         self._processes: dict[int, tuple[Connection, tuple[str, ...]]] = {}
         self._selector = selectors.DefaultSelector()
         self._connections: set[Connection] = set()

@@ -27,7 +27,7 @@ class Wires:
         self._emulated = EmulatorEngine(namespaces[ops.WIRE])
         self._kernel = NetemEngine(namespaces, features)
         self._engines: dict[str, Engine] = {"netem": self._kernel, "emulator": self._emulated}
-        self._wires: dict[str, ops.AddWire] = {}  # with the present engine and options
+        self._wires: dict[str, ops.AddWire] = {}  # wires with the present engine and options
 
     @property
     def emulator_pid(self) -> int | None:

@@ -208,7 +208,7 @@ def _gilbert_elliott(netem: Netem) -> tuple[int, int, int, int] | None:
 def _slot(slot: Slot) -> tuple[int, ...]:
     """Return a slot in the kernel's form, which without a table uses only the first two times."""
     delay_ns, jitter_ns = slot.delay_ns, slot.jitter_ns
-    if slot.distribution is Distribution.UNIFORM:  # for the evenly spread table
+    if slot.distribution is Distribution.UNIFORM:  # the table that is spread evenly
         delay_ns = (slot.least_ns + slot.most_ns) // 2
         jitter_ns = (slot.most_ns - slot.least_ns) // 2
     return slot.least_ns, slot.most_ns, slot.packets, slot.octets, delay_ns, jitter_ns

@@ -94,7 +94,8 @@ def without_queue(netem: Netem) -> Netem:
 
 def new_shaper(index: int, rate: Rate, mtu: int) -> list[Request]:
     """Return the requests that add htb as the root qdisc of an interface."""
-    glob = struct.pack("=IIIII", 3, 10, CLASS & 0xFFFF, 0, 0)  # all packets to the only class
+    # The filter puts all packets into the only class.
+    glob = struct.pack("=IIIII", 3, 10, CLASS & 0xFFFF, 0, 0)
     return [
         _qdisc(index, "htb", HTB, tc.ROOT, attribute(_HTB_INIT, glob), NLM_F_CREATE | NLM_F_EXCL),
         change_shaper(index, rate, mtu, NLM_F_CREATE | NLM_F_EXCL),

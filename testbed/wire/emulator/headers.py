@@ -12,7 +12,7 @@ from typing import Final
 _ETHERTYPE: Final = slice(12, 14)
 _IPV4: Final = b"\x08\x00"
 _IPV6: Final = b"\x86\xdd"
-_IP: Final = 14  # where the IP header begins
+_IP: Final = 14  # the offset of the IP header
 _ECN: Final = 0b11
 _WITH_PORTS: Final = frozenset({6, 17, 33, 132, 136})  # TCP, UDP, DCCP, SCTP, UDP-Lite
 _FRAGMENT: Final = 0x1FFF

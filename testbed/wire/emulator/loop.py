@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _MAX_EARLY_NS: Final = 400_000
 _NAP_NS: Final = 2_000_000
 _LATE_NS: Final = _NAP_NS // 2  # how late a nap may end
-_PATIENCE_NS: Final = 2 * _NAP_NS  # of a nap, and of what is left afterwards
+_PATIENCE_NS: Final = 2 * _NAP_NS  # limit of a nap and the remaining wait
 
 
 class Lane:
@@ -40,12 +40,12 @@ class Lane:
         self.model = model
         self.enter: Enter = model.enqueue  # takes each frame that has come
         self.passage: Passage | None = None  # the middleboxes of the wire
-        self.toward = ""  # of these: which way this is
+        self.toward = ""  # the end toward which frames go
         self.together: tuple[Lane, ...] = (self,)  # lanes that frames of this one may leave by
         self.source = source
         self.target = target
         self.offload = offload
-        self.armed_ns: int | None = None  # when the loop will look after it next
+        self.armed_ns: int | None = None  # the next time at which the loop serves this port
         self.poller: Poller | None = None  # the one that watches its source
 
     def lead_through(self, passage: Passage, toward: str, together: tuple[Lane, ...]) -> None:
@@ -100,7 +100,7 @@ class Loop:
         self._timers: list[tuple[int, int, Lane]] = []
         self._sequence = 0
         self._behind = False  # a source may have more to read
-        self._lateness_ns = 0  # of recent wake-ups, on average
+        self._lateness_ns = 0  # average lateness of recent wake-ups
 
     def add(self, wire: Add) -> None:
         """Start to forward frames.

@@ -22,7 +22,7 @@ from testbed.wire.netem import ETHERNET_HEADER
 
 Enter = Callable[[int, int, int], None]  # a frame's handle, its octets, when it came
 
-_IP: Final = VNET_HEADER + ETHERNET_HEADER  # where the IP packet begins
+_IP: Final = VNET_HEADER + ETHERNET_HEADER  # the offset of the IP packet
 _KIND: Final = slice(_IP - 2, _IP)  # the EtherType
 _KINDS: Final = frozenset({b"\x08\x00", b"\x86\xdd"})  # IPv4, IPv6
 _MAC: Final = 6  # octets of a MAC address

@@ -29,7 +29,7 @@ _SMALLEST: Final = 2**24
 _WORD: Final = 8
 _MAP_NORESERVE: Final = 0x4000  # asm-generic; Python knows it from 3.13
 _NEEDS_CHECKSUM: Final = 1  # VIRTIO_NET_HDR_F_NEEDS_CSUM
-_NOTHING_LEFT: Final = bytes(VNET_HEADER)  # to do for the hardware
+_NOTHING_LEFT: Final = bytes(VNET_HEADER)  # a header that leaves no work to the hardware
 
 
 class Pool:
@@ -92,7 +92,7 @@ class Pool:
         self._frame(handle, length)[:] = _NOTHING_LEFT + frame
         return handle
 
-    # What follows is model.Frames.
+    # The methods of model.Frames.
 
     def copy(self, handle: int) -> int | None:
         """Return a slot with a copy of the frame; ``None`` if memory is exhausted."""

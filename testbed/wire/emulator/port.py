@@ -177,7 +177,7 @@ class Port:
             vector.point_to(handles)
             try:
                 sent = vector.send(self.fd, len(handles))
-            except OSError:  # of the first frame; the wire continues after any error
+            except OSError:  # the first frame failed; the wire continues after any error
                 self.send_failures += 1
                 self.unsent_octets += self._pool.length(handles[0]) - VNET_HEADER
                 sent = 1

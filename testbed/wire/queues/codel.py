@@ -44,7 +44,7 @@ class Control(Generic[H]):
         self._drop_next_ns = 0
         self._count = self._count_before = 0
         self._dropping = False
-        self._sojourn_ns = 0  # of the current frame
+        self._sojourn_ns = 0  # sojourn time of the current frame
 
     def strengthen(self, drops: int) -> None:
         """Increase the count by packets dropped at the limit, as Linux's FQ-CoDel does."""

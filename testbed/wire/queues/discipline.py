@@ -66,7 +66,7 @@ class Discipline(Protocol[H]):
     Times never go down from one call to the next.
     """
 
-    octets: int  # of what waits
+    octets: int  # octets that wait
 
     def __len__(self) -> int:
         """How many frames wait."""

@@ -19,7 +19,7 @@ class _Flow(Line[H]):
         super().__init__()
         self.control = control
         self.deficit = 0
-        self.served = False  # it is in one of the two lists
+        self.served = False  # whether the queue is in one of the two lists
 
 
 class FqCodelQueue(Generic[H]):

@@ -67,7 +67,7 @@ class FqCodel(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
         _positive(drop_batch=self.drop_batch)
         if self.flows > 65536:
             raise InputError("flows: must be at most 65536")
-        if 0 < self.quantum < 256 or self.quantum > 2**20:  # what the kernel takes
+        if 0 < self.quantum < 256 or self.quantum > 2**20:  # the limits of the kernel
             raise InputError("quantum: must be between 256b and 1mb")
 
 

@@ -97,7 +97,7 @@ class PieQueue(Line[H]):
             self._update_ns += self._options.tupdate
             if not self._is_at_rest():
                 self._compute()
-            elif self._update_ns <= now_ns:  # it stays at rest: nothing comes in between
+            elif self._update_ns <= now_ns:  # the queue stays idle: no frame comes in between
                 periods = (now_ns - self._update_ns) // self._options.tupdate + 1
                 self._update_ns += periods * self._options.tupdate
 

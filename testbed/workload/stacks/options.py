@@ -24,7 +24,7 @@ from testbed.stack.tcp.congestion import CONTROLS
 from testbed.units import parse_size, parse_time
 from testbed.workload.stacks.model import Scalar, StackKind
 
-DEVICE: Final = "device"  # of our own stacks: testbed.host.devices.names
+DEVICE: Final = "device"  # for our own stacks: testbed.host.devices.names
 _SIZES: Final = frozenset(
     {"send_buffer", "receive_buffer", "receive_buffer_initial", "receive_memory", "notsent_lowat"}
 )
