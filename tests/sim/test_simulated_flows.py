@@ -91,7 +91,15 @@ def test_equal_seeds_give_equal_runs(tmp_path: Path) -> None:
 
 
 def test_an_error_names_the_flow(tmp_path: Path) -> None:
-    text = FLOWS.replace("size: 1MB", "size: 500MB") + "timeout: 3s\n"
+    text = """\
+topology: topology.yaml
+stacks: [userspace]
+repetitions: 1
+timeout: 3s
+flows:
+  short: {kind: bulk, from: laptop, to: server, size: 2KB}
+  transfer: {kind: bulk, from: phone, to: server, size: 500MB}
+"""
     record, _ = carried_out(tmp_path, text)
     assert record.status is Status.FAILED
     assert record.reason is not None
