@@ -28,9 +28,9 @@ _NO_OPTIONS: Final = 0x45  # the first octet of IPv4 without options
 _ECN: Final = 3  # the bits of ECN in the traffic class
 _DONT_FRAGMENT: Final = 0x4000
 
-# Values of the headers: start and end of the IP payload, traffic class, hop limit; both ends and the
-# part of their addresses in a checksum; sequence and ACK number, data offset, flags, window, urgent
-# pointer.
+# Values of the headers: start and end of the IP payload, traffic class, hop limit; both ends and
+# the part of their addresses in a checksum; sequence and ACK number, data offset, flags, window,
+# urgent pointer.
 _Fields = tuple[int, int, int, int, Address, Address, int, int, int, int, int, int, int]
 
 

@@ -185,7 +185,7 @@ def test_a_scheduler_that_the_kernel_does_not_have(read, tmp_path, monkeypatch):
     (folder / "available_schedulers").write_text("default\n")
     monkeypatch.setattr(sysctls, "_ROOT", tmp_path)
     text = EXPERIMENT + "stacks: [mptcp, mptcp(scheduler=ecf)]\n"
-    with pytest.raises(InputError, match=r"try.yaml:3: stacks\[1\]: .*'ecf'.*available in nodes: default$"):
+    with pytest.raises(InputError, match=r"y.yaml:3: stacks\[1\]: .*'ecf'.*in nodes: default$"):
         read(text)
     with pytest.raises(InputError, match=r'try.yaml:4: matrix."stack.scheduler": .*\'blest\''):
         read(EXPERIMENT + "stacks: [mptcp]\nmatrix: {stack.scheduler: [default, blest]}\n")
