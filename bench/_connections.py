@@ -1,7 +1,7 @@
 """``python bench/_connections.py ROLE STACK ADDRESS COUNT``: one end of many connections at once.
 
-Every connection carries a message there and back, and stays open.  The process says (JSON) when all
-are open and what it holds in memory, and ends with its input.
+Every connection carries a message there and back, and stays open.  The process prints JSON with
+its memory use when all are open.  It ends at the end of its input.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from testbed.workload.stacks import registry as stacks
 
 PORT = 5001
 MESSAGE = bytes(1000)
-OPENING = 50  # at a time
+OPENING = 50  # connections that are being opened at a time
 
 
 def resident() -> int:
-    """Return the octets of memory this process holds."""
+    """Return the memory of this process in octets."""
     gc.collect()
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
@@ -33,7 +33,7 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 
 async def main(role: str, name: str, address: str, count: int) -> None:
-    """Open all connections, say so, and keep them."""
+    """Open all connections, report it, and keep them open."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     stack = stacks.stack(name)
@@ -55,7 +55,7 @@ async def main(role: str, name: str, address: str, count: int) -> None:
             writer.write(MESSAGE)
             await reader.readexactly(len(MESSAGE))
 
-    # One listener or connection first: what a process needs at all is not what each one needs.
+    # Open one listener or connection first, to exclude the fixed memory of a process.
     if role == "server":
         await stack.listen(
             lambda *pair: tasks.add(asyncio.ensure_future(served(*pair))), (address, PORT)

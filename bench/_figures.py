@@ -21,7 +21,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     """One number.
 
     :param beside: its anchor; the figure of merit is then the ratio of both.
-    :param goal: of the ratio where there is an anchor, else of the value.
+    :param goal: applies to the ratio if there is an anchor, otherwise to the value.
     :param build: which modules ran: ``compiled`` or ``interpreted``.
     """
 

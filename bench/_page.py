@@ -1,8 +1,8 @@
 """``python -m bench page``: measure, add a line to bench/history.jsonl, write docs/performance.md.
 
-Each script in ``PARTS`` prints figures (``_figures.py``) with ``--json``.  Those of our own code
-are run for each build there is, in turn, so that a machine that is busy for a while is busy for
-both; what is kept is the median.  ``--write`` measures nothing: it writes the page again.
+Each script in ``PARTS`` prints figures (``_figures.py``) with ``--json``.  Scripts that
+measure our own code run with each available build in turn, so that a busy machine affects all
+builds.  The page shows the median.  ``--write`` measures nothing: it writes the page again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 HISTORY: Final = ROOT / "bench" / "history.jsonl"
 PAGE: Final = ROOT / "docs" / "performance.md"
 TIMES: Final = ("s", "ms", "us")
-SAME: Final = 0.02  # of a figure: what is less is no change
+SAME: Final = 0.02  # a smaller relative difference is no change
 MUCH: Final = 0.1
 BUILDS: Final = {"interpreted": "no", "compiled": "require"}
 
@@ -112,7 +112,7 @@ def _run(part: Part, build: str) -> list[Figure]:
 
 
 def _median(figures: Sequence[Figure]) -> Figure:
-    """Return the one whose figure of merit is the median."""
+    """Return the measurement whose figure of merit is the median."""
     ordered = sorted(figures, key=lambda each: each.merit)
     return ordered[len(ordered) // 2]
 
@@ -199,7 +199,7 @@ def _goal(figure: Figure) -> str:
 
 
 def _change(row: Row) -> str:
-    """Return how much better or worse it is than the median of the measurements before."""
+    """Return the relative change from the median of the earlier measurements."""
     if not row.before:
         return ""
     change = _comparable(row.figure, row.record) / statistics.median(row.before) - 1

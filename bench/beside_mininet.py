@@ -31,13 +31,13 @@ import testbed
 from testbed.analysis.statistics import estimate, ratio
 
 MACHINE: Final = "uml:7.3+virtual-time"
-PORT: Final = 5001  # of the programs below
+PORT: Final = 5001  # the port of the programs below
 SIZE: Final = 5_000_000  # octets of a transfer
 MARGIN: Final = 0.05
 
-# When transfers start, in ms after their network is there and has no multicast of its own any more.
+# Starts of transfers in ms after the setup of the network, when its own multicast has ended.
 STARTS: Final = tuple(10_000 + 137 * number for number in range(10))
-NETWORKS: Final = {  # TCLink's parameters, and how many transfers from each start: loss is chance
+NETWORKS: Final = {  # parameters of TCLink; transfers for each start
     "bw=10": 1,
     "bw=10, delay='20ms'": 1,
     "bw=10, delay='20ms', loss=1": 4,
@@ -171,7 +171,7 @@ def by_testbed(folder: Path, repetitions: int) -> list[float]:
 
 
 def experiment_over(topology: Path, repetitions: int) -> dict[str, Any]:
-    """Return the experiment with the two programs; what they print are its metrics."""
+    """Return the experiment with the two programs.  Their output gives its metrics."""
     python = ["/usr/bin/python3", "-c"]
     sides = (
         ("server", [*python, SERVER], "last", r"\d+ ([\d.]+)", {"ready": PORT}),

@@ -1,8 +1,8 @@
-"""How many calls a data segment costs: a count of functions' calls, the same on every machine.
+"""The number of function calls for a data segment.  It is the same on every machine.
 
-Run it with ``python bench/calls.py``: it runs the sources (compiled functions are not seen) under
-``sys.setprofile``, for what ``stack.py`` and ``simulation.py`` take the time of.  ``--top N`` names
-the functions that are called most.  ``--json`` prints one JSON document.
+Run it with ``python bench/calls.py``: it runs the sources under ``sys.setprofile``, which does
+not see compiled functions.  The cases are those of ``stack.py`` and ``simulation.py``.  ``--top N``
+names the functions that are called most.  ``--json`` prints one JSON document.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from types import CodeType, FrameType
 from typing import Any, Final
 
-os.environ["TESTBED_COMPILED"] = "no"  # before anything of the stack is imported
+os.environ["TESTBED_COMPILED"] = "no"  # set this before the import of the stack
 
 import msgspec
 import simulation
@@ -27,8 +27,9 @@ from _figures import Figure
 from testbed import compiled
 from testbed.stack.tcp.sender import Sender
 
-OCTETS: Final = 4 << 20  # before and while calls are counted: windows have grown then
-SECONDS: Final = (0.5, 1.5)  # the difference counts
+# Sent before counting, so that windows have grown, and again while counting.
+OCTETS: Final = 4 << 20
+SECONDS: Final = (0.5, 1.5)  # the result is the difference of both
 Calls = Counter[CodeType]
 
 
@@ -72,8 +73,8 @@ def carry(pair: stack.Pair, client: Any, server: Any, data: bytes) -> None:
 
 
 def of_simulation() -> tuple[int, Calls]:
-    """Return how many data segments a second of a simulated transfer has, and its calls."""
-    simulation.run({"duration": "0.1s"})  # what is done once in a process
+    """Return the number of data segments in a second of a simulated transfer, and its calls."""
+    simulation.run({"duration": "0.1s"})  # do first what a process does once
     found = []
     for seconds in SECONDS:
         with counting() as calls:

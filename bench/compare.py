@@ -1,8 +1,8 @@
 """The cost of `testbed compare` for two folders of 100 runs each, start-up included.
 
-Run it with ``python bench/compare.py``: the runs are made up, of one cell or of ten, with noise, so
-that each change has an interval and a test.  The judge is processor time: on a busy machine the
-clock says what else is done.  ``--json`` prints one JSON document.
+Run it with ``python bench/compare.py``: the runs are synthetic, of one cell or of ten, with noise,
+so that each change has an interval and a test.  Goals apply to processor time, as other work on
+the machine changes the elapsed time.  ``--json`` prints one JSON document.
 """
 
 from __future__ import annotations

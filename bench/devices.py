@@ -3,11 +3,11 @@
 Run it as root with ``python bench/devices.py``; ``--json`` prints one JSON document.  It exits with
 4 where TUN interfaces cannot be used.
 
-The client has our stack, and sends so much over a link without a wire.  On packet sockets its
+The client has our stack, and sends data over a link without a wire.  On packet sockets its
 frames leave by the link itself; on a TUN interface the kernel of the client's node routes them
 there.  The devices take turns.  Printed are the medians of several rounds: goodput, and CPU seconds
-of the client's process for each gigabyte.  What the kernel does for it in system calls is in there:
-a packet that is written to a TUN interface goes all the way to the peer in such a call.
+of the client's process for each gigabyte.  This includes the kernel's work in system calls: the
+write of a packet to a TUN interface carries the packet all the way to the peer.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ CASES: Final = {"MTU-sized": ("false", 1500), "large segments": ("true", 1500)}
 
 
 class Figure(NamedTuple):
-    """Of one transfer, or the medians of several."""
+    """The result of one transfer, or the medians of several."""
 
     goodput: float  # bit/s
     cpu: float  # seconds for each gigabyte

@@ -38,11 +38,11 @@ from testbed.topology.resolve import resolve
 
 ETH_P_IP: Final = 0x0800
 NO_NUMBER: Final = -1
-STRANGER: Final = b"\2" * 6  # a MAC address that nobody has, so that no stack answers
+STRANGER: Final = b"\2" * 6  # an unused MAC address, so that no stack answers
 FRAME: Final = 1000  # octets
 GAP_S: Final = 0.001
 COUNT: Final = 5000
-QUIET_S: Final = 1.0  # nothing more comes after this
+QUIET_S: Final = 1.0  # after this time no more frames come
 OPTIONS: Final = (
     "{delay: 20ms}",
     "{delay: 20ms 5ms}",
@@ -76,7 +76,7 @@ OPTIONS: Final = (
 # Linux's timers are up to a jiffy late, and PIE's starts again each time it has
 # expired: with 100 jiffies a second, as here, 20 ms become 30.
 _LATE, _IN_TIME = "tupdate 20ms", "tupdate 30ms"
-# With a queue, htb asks netem for frames when it may send one; they came up to that much earlier.
+# With a queue, htb takes a frame from netem up to this long after the frame was ready.
 QUEUED_MS: Final = 8 * FRAME / 7e6 * 1e3
 _TOPOLOGY: Final = """
 nodes: {{a: {{}}, b: {{}}}}
@@ -107,7 +107,7 @@ PIE is one jiffy late, 10 ms in this kernel, so the emulator has 30 ms instead o
 """
 _HEAD: Final = struct.Struct(
     "!6s6sH20s8sIqI"
-)  # to, from, IPv4, UDP; number, sent at, their checksum
+)  # destination, source, IPv4, UDP; number, send time, checksum of both
 _SUMMED: Final = struct.Struct("!Iq")
 _BODY: Final = bytes(FRAME - _HEAD.size)
 _IPV4: Final = struct.Struct("!BBHHHBBH4s4s")
@@ -145,7 +145,7 @@ def send() -> None:
 
 
 def receive() -> None:
-    """Print what arrives: number, sent at, arrived at, intact, marked; until it is quiet."""
+    """Print number, send time, arrival time, intact, marked of each frame, until no more come."""
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as into:
         into.bind((_interface(), ETH_P_IP))
         into.settimeout(30)
@@ -158,7 +158,7 @@ def receive() -> None:
                 _, _, _, ip, udp, number, sent_ns, checksum = _HEAD.unpack_from(frame)
                 if checksum != _checksum(number, sent_ns):
                     number = NO_NUMBER
-                marked = ip == _ip(_CE)  # with its checksum
+                marked = ip == _ip(_CE)  # ECN codepoint CE and its IPv4 checksum
                 intact = (
                     (marked or ip == _ip(_ECT_0))
                     and (udp, frame[_HEAD.size :]) == (_UDP, _BODY)
@@ -232,7 +232,7 @@ def summed_up(arrivals: list[tuple[int, int, int, bool, bool]]) -> Seen:
 
 
 def agree(left: Seen, right: Seen, slack_ms: float = 0.0) -> bool:
-    """Return whether chance explains the difference, except for a given time."""
+    """Return whether a difference beyond a given time is within chance."""
     for name in ("lost", "duplicated", "corrupted", "marked", "overtaken"):
         one, two = getattr(left, name), getattr(right, name)
         mean = (one + two) / 2
@@ -245,7 +245,7 @@ def agree(left: Seen, right: Seen, slack_ms: float = 0.0) -> bool:
         return False
     if abs(left.spread_ms - right.spread_ms) > 0.1 + slack_ms + 0.05 * left.spread_ms:
         return False
-    # What was lost explains a difference of the rates, and has been looked at.
+    # Compare rates without the effect of losses, which have their own comparison.
     return abs(left.mbit / right.mbit * (1 - right.lost) / (1 - left.lost) - 1) < 0.02
 
 

@@ -26,7 +26,8 @@ EXPERIMENT: Final = Path(__file__).parents[1] / "experiments" / "quickstart.yaml
 REQUIRED_S: Final = {"qemu:6.1": 15.0, "uml:7.3": 3.0}
 ROUNDS: Final = 3
 _OPTIONS: Final = ("--stack", "tcp", "--repetitions", "1", "--set", "workload.size=1MB")
-_AT: Final = re.compile(r"^\[ *(\d+\.\d+)\]", re.MULTILINE)  # before every line of the kernel's
+# The time at the start of each line of the kernel.
+_AT: Final = re.compile(r"^\[ *(\d+\.\d+)\]", re.MULTILINE)
 
 
 def first_packet_s(name: str) -> float:
@@ -34,7 +35,8 @@ def first_packet_s(name: str) -> float:
     with tempfile.TemporaryDirectory(prefix="testbed-") as results:
         command = (sys.executable, "-m", "testbed", "run", "--machine", name, *_OPTIONS)
         began = time.monotonic()
-        # 1: the run does not count, as on a busy host; it had a first packet all the same.
+        # Exit code 1 means an invalid run, for example on a busy host.  Its first packet
+        # still counts.
         done = subprocess.run(
             [*command, "--results", results, str(EXPERIMENT)],
             capture_output=True,

@@ -38,7 +38,7 @@ from testbed.packet.segment import ACK, Segment
 from testbed.wire.netem import ETHERNET_HEADER
 
 ROUNDS: Final = 3
-SECONDS: Final = 1.5  # of traffic for each box in a round
+SECONDS: Final = 1.5  # duration of the traffic for each box in a round
 OFFERED: Final = 100e6  # bit/s: less than what any box carries on a busy machine
 WANTED: Final = 200e6
 BURST: Final = 16
@@ -60,8 +60,8 @@ class Row(NamedTuple):
     """The cost of a box."""
 
     box: str
-    us: float  # processor time of a frame that came
-    factor: float  # of that without a box
+    us: float  # processor time of a frame that arrived, in microseconds
+    factor: float  # factor to the time without a box
 
     @property
     def mbit(self) -> float:

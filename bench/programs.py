@@ -1,6 +1,6 @@
 """The cost of the supervisor: sockets of other programs, compared with a built-in workload.
 
-Run it with ``python bench/programs.py``: it prints what it measured beside what is required and
+Run it with ``python bench/programs.py``: it prints measured and required values, and
 exits with 1 if a requirement was missed.  ``--json`` prints one JSON document; ``--page`` writes
 the table of docs/programs.md.
 
@@ -40,7 +40,7 @@ ROUNDS: Final = 5
 OCTETS: Final = 50_000_000
 DIALS: Final = 100
 COUNT: Final = 1000
-REQUIRED_GOODPUT: Final = 0.9  # of the workload's
+REQUIRED_GOODPUT: Final = 0.9  # share of the goodput of the workload
 REQUIRED_CONNECT_MS: Final = 1.0  # more than within the process
 ADDRESS: Final = "10.0.1.2"
 CONGESTION: Final = "reno"
@@ -131,7 +131,7 @@ async def crowd(launcher: Launcher, report: str, ours: str) -> float:
     """Return the seconds until all connections are open and answered, with our stack at one end."""
 
     async def start(node: str, *words: str) -> Program:
-        stack = "tcp" if node == ours else "mptcp"  # a program of ours asks for TCP, and gets ours
+        stack = "tcp" if node == ours else "mptcp"  # a program under the supervisor asks for TCP
         argv = (CONNECTIONS, node, stack, *words, str(COUNT))
         command = supervised(report, *argv) if node == ours else (sys.executable, *argv)
         return await started(launcher, node, command)

@@ -1,4 +1,4 @@
-"""How long a report of a large simulated sweep takes, and how large it is.
+"""The time and the size of a report of a large simulated sweep.
 
 Run it with ``python bench/report.py``: 300 cells of short transfers are simulated three times,
 then `testbed report` makes a page of their folder.  ``--json`` prints one JSON document,
@@ -46,7 +46,7 @@ def simulate(root: Path) -> Path:
 
 
 def report(folder: Path, page: Path) -> float:
-    """Return how many seconds the command takes, its start included."""
+    """Return the seconds that the command takes, including its start."""
     start = time.monotonic()
     command = [sys.executable, "-m", "testbed", "report", str(folder), "-o", str(page)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)

@@ -1,4 +1,4 @@
-"""How long the routes of large random networks take: ``python bench/routes.py [--write]``.
+"""The time to compute routes of large random networks: ``python bench/routes.py [--write]``.
 
 CPU time of resolving a topology: names, addresses, routes and endpoints.
 """

@@ -1,4 +1,4 @@
-"""How long a star of hosts round a switch takes to come up and to go, beside Mininet.
+"""The time to set up and remove a star of hosts round a switch, compared with Mininet.
 
 Run it with ``python bench/scale.py``: it prints what it measured beside what is required and exits
 with 1 if a requirement was missed.  ``--json`` prints one JSON document, ``--write FILE`` replaces
@@ -43,7 +43,7 @@ ROUNDS: Final = 5
 REQUIRED_SIZE: Final = 200
 REQUIRED_UP_S: Final = 1.0
 REQUIRED_DOWN_S: Final = 0.5
-# "Flat": no size costs more than this times the cheapest per host. Small ones carry fixed costs.
+# The limit of the greatest cost per host over the least.  Fixed costs weigh on small sizes.
 REQUIRED_FLATNESS: Final = 2.0
 LIMIT: Final = Path("/proc/sys/user/max_net_namespaces")
 
@@ -69,7 +69,7 @@ def star(hosts: int) -> Plan:
 
 
 def enter_user_namespace() -> None:
-    """Have the kernel count our network namespaces apart from everybody else's."""
+    """Enter a user namespace, so that the kernel counts our network namespaces separately."""
     uid, gid = os.geteuid(), os.getegid()
     syscalls.unshare(syscalls.CLONE_NEWUSER)
     Path("/proc/self/setgroups").write_text("deny")
@@ -78,7 +78,7 @@ def enter_user_namespace() -> None:
 
 
 def wait_until_freed() -> None:
-    """Return when this user namespace has no network namespace any more."""
+    """Wait until this user namespace has no network namespace."""
     usual = LIMIT.read_text()
     LIMIT.write_text("1")
     child = os.fork()
@@ -94,9 +94,9 @@ def wait_until_freed() -> None:
 
 
 async def measure(wanted: Plan) -> tuple[float, float]:
-    """Return the seconds up and down once."""
+    """Return the seconds of one setup and of one removal."""
     sandbox = await Sandbox.create()
-    await sandbox.describe()  # answered when the holder has imported what it needs
+    await sandbox.describe()  # the answer comes after all imports of the holder
     gc.collect()
     started = time.monotonic()
     await sandbox.execute(wanted)
@@ -107,7 +107,7 @@ async def measure(wanted: Plan) -> tuple[float, float]:
 
 
 def ours(count: int) -> list[dict[str, float]]:
-    """Measure every size, so many times."""
+    """Measure every size this number of times."""
     rows = []
     for size in SIZES:
         started = time.monotonic()
@@ -130,7 +130,7 @@ def ours(count: int) -> list[dict[str, float]]:
 
 
 def mininet() -> dict[str, Any]:
-    """Measure Debian's Mininet, or say why not."""
+    """Measure Debian's Mininet, or return the reason why that is impossible."""
     if os.geteuid() != 0:
         return {"skipped": "Mininet needs root"}
     for tool in ("mnexec", "brctl"):
@@ -154,7 +154,7 @@ def mininet() -> dict[str, Any]:
 
 def figures(rows: list[dict[str, float]]) -> list[Figure]:
     """Return what docs/performance.md shows."""
-    build = "interpreted"  # none of it is compiled
+    build = "interpreted"  # no module of this benchmark is compiled
     goals = {200: 0.35, 1000: 1.6}
     up = [
         Figure(what=f"star of {row['hosts']} verified hosts up", value=row["up_s"], unit="s",
@@ -213,7 +213,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=ROUNDS, metavar="N")
     parser.add_argument("--ours", action="store_true", help="leave Mininet out")
     options = parser.parse_args()
-    # Before we leave the user namespace it needs.
+    # Measure Mininet first: it needs the user namespace that the next step leaves.
     rival = {"skipped": "it was left out"} if options.ours else mininet()
     enter_user_namespace()
     rows = ours(options.rounds)

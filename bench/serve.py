@@ -1,4 +1,4 @@
-"""How long `testbed serve` takes to list many result folders, the first time and afterwards.
+"""The time in which `testbed serve` lists many result folders, first and repeated.
 
 Run it with ``python bench/serve.py``: a directory with 10,000 folders of one run each is made, and
 listed twice.  At most 2 s are allowed the first time, and 0.2 s afterwards.  ``--json`` prints one
@@ -23,7 +23,7 @@ AGAIN: Final = 0.2
 
 
 def fill(root: Path) -> None:
-    """Make folders as `testbed run` does, with all that a listing looks at."""
+    """Make folders as `testbed run` does, with all files that a listing reads."""
     environment = json.dumps({"schema": 2, "machine": "sim", "memory": 2**34})
     manifest = '{"run":1,"at":"x"}\n{"run":1,"at":"x","status":"ok","seconds":1.5}\n'
     for number in range(FOLDERS):

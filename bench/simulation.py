@@ -1,4 +1,4 @@
-"""What a simulation costs: a packet of the network alone, a minute of MPTCP, the start of a run.
+"""The cost of a simulation: a packet of the network alone, a minute of MPTCP, the start of a run.
 
 Run it with ``python bench/simulation.py``.  For the network alone a host sends full-sized segments
 at the link's rate, another one takes them, and neither does more.  The rest are runs as
@@ -39,7 +39,7 @@ WIRES: Final = {
     "and loss and jitter": "rate: 1gbit, delay: 10ms 1ms, loss: 1%",
 }
 EXPERIMENT: Final = Path(__file__).parents[1] / "experiments" / "quickstart.yaml"
-SECONDS: Final = (1, 6)  # the difference is that of so many seconds of transfer
+SECONDS: Final = (1, 6)  # the result is the difference of both durations
 RUNS: Final = 20
 MINUTE_GOALS: Final = {compiled.COMPILED: 8.0, compiled.INTERPRETED: 20.0}  # CPU seconds
 START_GOAL_MS: Final = 5.0
@@ -58,11 +58,11 @@ class Stub:
         self.left = self.taken = self._due = 0
 
     def receive(self, _segment: Segment, _now: int) -> None:
-        """Count it."""
+        """Count the segment."""
         self.taken += 1
 
     def receive_icmp(self, error: IcmpError, _now: int) -> None:
-        """Refuse: no packet should lead to one."""
+        """Raise: no packet should lead to this call."""
         raise AssertionError(error)
 
     def handle_timer(self, now: int) -> None:
@@ -73,7 +73,7 @@ class Stub:
         return self._due if self.left else None
 
     def segments_to_send(self, now: int) -> Sequence[Segment]:
-        """Return the segment if it is time."""
+        """Return the segment if it is due."""
         if self.segment is None or not self.left or now < self._due:
             return ()
         self.left -= 1
@@ -81,7 +81,7 @@ class Stub:
         return (self.segment,)
 
     def next_event(self) -> None:
-        """Tell of nothing."""
+        """Report no events."""
 
 
 def microseconds(netem: str) -> float:
@@ -139,8 +139,8 @@ def minute() -> float:
 
 
 def start_ms() -> float:
-    """Return the CPU time of a run of next to no packets, one of many, in milliseconds."""
-    tiny, stack = {"size": "1KB"}, "userspace-tcp"  # MPTCP would want time for a second subflow
+    """Return the CPU time of a run with very few packets, one of many, in milliseconds."""
+    tiny, stack = {"size": "1KB"}, "userspace-tcp"  # MPTCP would need time for a second subflow
     return (run(tiny, RUNS + 1, stack) - run(tiny, 1, stack)) * 1e3 / RUNS
 
 

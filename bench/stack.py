@@ -1,4 +1,4 @@
-"""What a data segment costs the userspace TCP on each side, codec excluded and included.
+"""The cost of a data segment in the userspace TCP on each side, without and with the codec.
 
 Run it with ``python bench/stack.py``: two endpoints in one process hand each other segments; time
 does not pass on a wire.  ``--json`` prints one JSON document.  ``TESTBED_COMPILED`` says whether
@@ -32,15 +32,15 @@ from testbed.stack.tcp.no_extension import NoExtension
 
 FLOW: Final = Flow(Address("10.0.0.1", 40000), Address("10.0.0.2", 80))
 OCTETS: Final = 64 << 20
-ROUNDS: Final = 5  # of the compared cases, in turns: the least of each counts
+ROUNDS: Final = 5  # rounds of the compared cases, in turns: the least time of each counts
 ROUND: Final = 16 << 20  # octets
 BATCH: Final = 1 << 20
 CONNECTIONS: Final = 1000
 JOINS: Final = 20_000
 GOALS: Final = {compiled.COMPILED: 5.0, compiled.INTERPRETED: 12.0}  # us, codec included
-NO_OP: Final = 1.02  # what an extension that does nothing may cost
+NO_OP: Final = 1.02  # allowed cost of an extension that does nothing
 REQUIRED_US: Final = 40.0  # both sides, codec excluded
-REQUIRED_KIB: Final = 12.0  # of an idle connection at one end, of TCP and of MPTCP
+REQUIRED_KIB: Final = 12.0  # memory of an idle connection at one end, of TCP and of MPTCP
 
 
 class Pair:
@@ -57,7 +57,7 @@ class Pair:
         self.server.listen(FLOW.remote, NoExtension() if extended else None)
 
     def exchange(self) -> bool:
-        """Move what can leave; tell whether anything did."""
+        """Move segments that can leave; return whether there were any."""
         moved = False
         for source, target in ((self.client, self.server), (self.server, self.client)):
             segments = source.segments_to_send(self.now)
@@ -93,7 +93,7 @@ class Pair:
 def throughput(
     *, codec: bool, gso: bool, extended: bool = False, octets: int = OCTETS
 ) -> dict[str, float]:
-    """Return what one transfer costs."""
+    """Return the cost of one transfer."""
     pair = Pair(codec=codec, gso=gso, extended=extended)
     client, server = pair.connect(FLOW)
     data = random.Random(3).randbytes(BATCH)
@@ -114,7 +114,7 @@ def throughput(
 
 
 def in_turns() -> tuple[dict[str, float], dict[str, float]]:
-    """Return what a transfer costs without and with an extension that does nothing."""
+    """Return the cost of a transfer without and with an extension that does nothing."""
     rounds = [
         [
             throughput(codec=False, gso=False, extended=extended, octets=ROUND)
@@ -132,7 +132,7 @@ class MptcpPair(Pair):
     """Two endpoints of MPTCP."""
 
     def __init__(self) -> None:
-        """Have one address each: no connection gets a second subflow."""
+        """Return one address: no connection gets a second subflow."""
         super().__init__(codec=False, gso=False)
         config = MptcpConfig(tcp=TcpConfig(keepalive=True))
         self.client, self.server = (
@@ -148,11 +148,11 @@ class OneAddress:
     hosts: tuple[str, ...] = ()
 
     def source_for(self, _remote_host: str) -> str | None:
-        """Know no way."""
+        """Return no address."""
         return None
 
     def port_for(self, _local_host: str, _remote: Address) -> int:
-        """Have no port: nothing joins."""
+        """Raise: no join needs a port."""
         raise OSError("no port")
 
     def release_port(self, local: Address) -> None:
@@ -173,7 +173,7 @@ def memory(pair: Pair, connections: int) -> float:
 
 
 def as_figures(transfers: dict[str, dict[str, float]], kib: dict[str, float]) -> list[Figure]:
-    """Return what docs/performance.md shows."""
+    """Return the figures of docs/performance.md."""
     us = {name: each["us_per_segment"] for name, each in transfers.items()}
     build = compiled.status().build
     plain = Beside("none", us["segments"])
@@ -195,7 +195,7 @@ def as_figures(transfers: dict[str, dict[str, float]], kib: dict[str, float]) ->
 def look_ups(counts: Sequence[int]) -> dict[int, float]:
     """Return the microseconds of a join with an unknown token, RST included, among connections.
 
-    :param counts: of connections, ascending.
+    :param counts: numbers of connections, ascending.
     """
     pair, found, opened = MptcpPair(), {}, 0
     tokens = random.Random(5)

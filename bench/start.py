@@ -1,9 +1,9 @@
-"""What it takes until something happens: the start of commands, and of a run beside its workload.
+"""The start-up time of commands, and of a run without its workload.
 
 Run it with ``python bench/start.py``.  A command is run several times; a run in a sandbox is one of
-many of ``testbed run``, with next to no octets over the two paths of the quickstart, and what its
-workload lasted is taken off.  Times of the processor are those of all processes.  ``--json`` prints
-one JSON document.
+many of ``testbed run``, with very few octets over the two paths of the quickstart.  The duration
+of its workload is subtracted.  Processor times are those of all processes.  ``--json`` prints one
+JSON document.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Cost(NamedTuple):
 
 
 def cost(*arguments: str, environment: Mapping[str, str] | None = None) -> Cost:
-    """Run ``testbed`` once; it may fail as a command does that has nothing to complete."""
+    """Run ``testbed`` once.  It may fail, as completion without a candidate does."""
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     subprocess.run(
         [sys.executable, "-m", "testbed", *arguments],
@@ -61,13 +61,13 @@ def cost(*arguments: str, environment: Mapping[str, str] | None = None) -> Cost:
 
 
 def command(*arguments: str, environment: Mapping[str, str] | None = None) -> Cost:
-    """Return what a command costs: the median of several times."""
+    """Return the cost of a command: the median of several times."""
     found = [cost(*arguments, environment=environment) for _ in range(TIMES)]
     return Cost(*(statistics.median(column) for column in zip(*found, strict=True)))
 
 
 def runs(repetitions: int) -> Cost:
-    """Return what a campaign of short transfers by TCP costs, less what the transfers last."""
+    """Return the cost of a campaign of short TCP transfers, less the duration of the transfers."""
     with tempfile.TemporaryDirectory() as results:
         spent = cost(
             *("run", str(EXPERIMENT), "--results", results, "--stack", "tcp", "--json"),
@@ -89,7 +89,7 @@ def runs(repetitions: int) -> Cost:
 
 
 def run() -> Cost:
-    """Return what one run of many costs beside its workload."""
+    """Return the cost of one run of many, without its workload."""
     one, many = runs(1), runs(RUNS + 1)
     return Cost((many.wall - one.wall) / RUNS, (many.processor - one.processor) / RUNS)
 

@@ -1,4 +1,4 @@
-"""What a sweep costs beside its simulations: planning 10,000 cells, and keeping the books of a run.
+"""The cost of a sweep without its simulations: planning 10,000 cells, and recording a run.
 
 Run it with ``python bench/sweep.py``.  Planning is ``testbed run --sim --dry-run`` of 10,000 cells.
 The books are all that ``testbed run --sim`` does for a run but simulate it: its topology is put
@@ -63,7 +63,7 @@ def _product(matrix: dict[str, Any]) -> int:
 
 
 def planning() -> float:
-    """Return the seconds that planning takes, the start of the interpreter among them."""
+    """Return the seconds of planning, including the start of the interpreter."""
     before = os.times()
     with tempfile.TemporaryDirectory() as results:
         subprocess.run(
@@ -76,7 +76,7 @@ def planning() -> float:
 
 
 class Simulations:
-    """How many runs were simulated, and for how many seconds."""
+    """The number of simulated runs, and their seconds."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -106,7 +106,7 @@ def _silent() -> Iterator[None]:
 
 
 def beside(cells: int) -> float:
-    """Return the seconds that a sweep takes beside its simulations."""
+    """Return the seconds of a sweep without its simulations."""
     watch = Simulations()
     with tempfile.TemporaryDirectory() as results, _silent():
         arguments = ["testbed", *sweep(cells, results)]
@@ -127,8 +127,8 @@ def beside(cells: int) -> float:
 
 
 def books() -> float:
-    """Return the milliseconds of one run of many beside its simulation."""
-    beside(1)  # loads what is loaded once
+    """Return the milliseconds of one run of many, without its simulation."""
+    beside(1)  # load first what is loaded once
     few, many = beside(FEW), beside(MANY)
     return (many - few) * 1000 / (MANY - FEW)
 

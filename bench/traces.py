@@ -1,4 +1,4 @@
-"""What it costs to play traces: 10 ms steps of rate, delay and loss on four wires at once.
+"""The cost of playing traces: 10 ms steps of rate, delay and loss on four wires at once.
 
 The processor time of the holder and the emulator, with packets on all wires, less that of the same
 network with options that stay.  The exit code is 1 if it is above 5 % of a processor.  With
@@ -29,7 +29,7 @@ WIRES: Final = 4
 STEP_MS: Final = 10
 LASTS_S: Final = 10.0
 GAP_S: Final = 0.01
-REQUIRED: Final = 0.05  # of one processor
+REQUIRED: Final = 0.05  # share of one processor
 _SENDER: Final = """
 import socket, time
 out = [socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) for _ in range({wires})]
@@ -44,7 +44,7 @@ for step in range({count}):
 
 
 def trace() -> str:
-    """Return five seconds of a link that is never the same."""
+    """Return five seconds of a link that changes in each step."""
     draw = Random(1)
     rows = (
         f"{step * STEP_MS},{draw.uniform(5, 50):.1f},{draw.uniform(10, 40):.1f},{draw.random():.2f}"
@@ -96,7 +96,7 @@ def main() -> int:
         except PlatformError as error:
             print(f"not measured: {error}")
             return 0
-    if not changing:  # of user-mode Linux, for example, whose clock ticks for nobody
+    if not changing:  # for example under user-mode Linux, which counts no processor time
         print("not measured: this kernel does not account for the time of processes")
         return 1
     difference = changing - still

@@ -1,4 +1,4 @@
-"""How fast, and how small, the userspace stack is on real interfaces, beside the kernel's.
+"""The speed and the memory of the userspace stack on real interfaces, compared with the kernel's.
 
 Run it with ``python bench/userspace.py``: it prints what it measured beside what is required and
 exits with 1 if a requirement was missed.  ``--json`` prints one JSON document.
@@ -59,10 +59,10 @@ links:
 
 
 class Case(NamedTuple):
-    """What one connection is measured in.
+    """A measure of one connection.
 
     :param metric: goodput (bit/s), or CPU seconds of both ends.
-    :param goals: by build, of the ratio of ours to the kernel's MPTCP in that.
+    :param goals: goals by build, for the ratio of our stack to the kernel's MPTCP.
     """
 
     topology: str
@@ -84,7 +84,7 @@ CASES: Final = {
 
 
 async def lab(topology: str, work: Any) -> Any:
-    """Do something with a launcher of a client and a server."""
+    """Call a function with a launcher of a client and a server."""
     async with await Sandbox.create() as sandbox, Launcher(sandbox) as launcher:
         await sandbox.execute(plan(resolve(loads_topology(topology))))
         return await work(launcher)
@@ -106,7 +106,7 @@ async def transfer(launcher: Launcher, stack: str, size: str) -> dict[str, float
 
 
 async def connections(launcher: Launcher, client: str, server: str) -> dict[str, Any]:
-    """Return what the end that is ours says of many connections."""
+    """Return the report of our end of many connections."""
 
     async def start(node: str, *words: str) -> Program:
         program = await launcher.spawn(node, (sys.executable, CONNECTIONS, *words, str(COUNT)))
@@ -148,7 +148,7 @@ def transfers(case: Case, rounds: int) -> dict[str, dict[str, float]]:
 
 
 def many() -> dict[str, Any]:
-    """Return what many connections take, by the role of our end."""
+    """Return the cost of many connections, by the role of our end."""
     roles = {"client": ("userspace", "mptcp"), "server": ("mptcp", "userspace")}
     return {
         role: asyncio.run(lab(UNSHAPED, lambda it, pair=pair: connections(it, *pair)))
@@ -157,7 +157,7 @@ def many() -> dict[str, Any]:
 
 
 def figures(measured: dict[str, dict[str, dict[str, float]]]) -> Iterator[Figure]:
-    """Yield what docs/performance.md shows: each figure of ours beside its anchor."""
+    """Yield the figures of docs/performance.md: each figure of ours with its anchor."""
     build = compiled.status().build
     for name, stacks in measured.items():
         case = CASES[name]

@@ -1,4 +1,4 @@
-"""How exactly the emulator keeps rate, delay and loss, and how many frames it can carry.
+"""The accuracy of the emulator in rate, delay and loss, and the number of frames that it carries.
 
 Run it with ``python bench/wire.py``: it prints what it measured beside what is required and exits
 with 1 if a requirement was missed.  ``--json`` prints one JSON document, ``--write FILE`` replaces
@@ -270,7 +270,7 @@ def _counters(emulator: Emulator) -> WireCounters:
 
 
 def rate(bed: Bed, mbit: int) -> Iterator[Row]:
-    """Offer more than the rate and compare what comes out with it."""
+    """Offer more than the rate and compare the output with the rate."""
     count = max(1500, mbit * 250)
     with bed.wire(f"rate {mbit}mbit limit 100000") as emulator:
         _, out = _carry(bed, emulator, count, 1.3 * mbit * MBIT)
@@ -282,7 +282,7 @@ def rate(bed: Bed, mbit: int) -> Iterator[Row]:
 
 
 def delay(bed: Bed, options: str, mbit: float) -> Iterator[Row]:
-    """Compare each frame's departure with the one its arrival calls for."""
+    """Compare the departure of each frame with its expected departure."""
     netem = Netem.parse(options)
     with bed.wire(options) as emulator:
         entered, left = _carry(bed, emulator, min(10_000, int(mbit * 1000)), mbit * MBIT)
@@ -314,7 +314,7 @@ def loss(bed: Bed, percent: float) -> Iterator[Row]:
 
 
 def throughput(bed: Bed, offered: float, seconds: float = 3) -> Iterator[Row]:
-    """Count what an unshaped wire carries of what one sender offers."""
+    """Count the frames of one sender that an unshaped wire carries."""
     with bed.wire("") as emulator:
         sender = start_sender(bed, _bursts(seconds + 1, offered))
         time.sleep(0.5)
