@@ -24,7 +24,7 @@ MS = 1_000_000
 SECOND = 1_000_000_000
 MBIT = 1_000_000
 HEADERS = 66  # octets of a frame that are no payload
-GOODPUT = 1448 / 1514  # of the rate of a wire
+GOODPUT = 1448 / 1514  # share of the rate of a wire
 _SERVER = Address("10.0.0.2", 80)
 _WRITE = bytes(1 << 16)
 

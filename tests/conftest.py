@@ -30,12 +30,11 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("deterministic")
 
-# Of what whoever started the tests has set, this changes what our commands print.
+# These variables of the environment change the output of our commands.
 for variable in ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
     os.environ.pop(variable, None)
 
-# What whoever started the tests may have set to be ignored: a shell does for a job in the
-# background, nohup(1) does.
+# Signals that the parent process may ignore, such as a shell for a background job, or nohup(1).
 SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGTSTP)
 
 

@@ -15,7 +15,7 @@ links:
   wifi: {between: [client, server], netem: {rate: 20mbit, delay: 10ms}}
   lte: {between: [client, server], netem: {rate: 30mbit, delay: 30ms}}
 """
-# As strict as a project can be; and no plugin but ours, whatever else is installed.
+# The strictest settings of a project, without other installed plugins.
 STRICT = ("-W", "error", "--strict-markers", "--strict-config", "-p", "no:cacheprovider")
 
 

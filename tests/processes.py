@@ -14,7 +14,7 @@ def marked(mark: str) -> dict[int, str]:
     found = {}
     word = f"TESTBED_MARK={mark}".encode()
     for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it has ended, or is somebody else's
+        with contextlib.suppress(OSError):  # the process has ended, or belongs to another user
             if word in (folder / "environ").read_bytes().split(b"\0"):
                 text = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
                 found[int(folder.name)] = text

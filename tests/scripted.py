@@ -82,7 +82,7 @@ class ScriptedEndpoint:
     def __init__(self) -> None:
         self.connections: list[ScriptedConnection] = []
         self.listeners: list[ScriptedListener] = []
-        self.options: list[SocketOptions] = []  # that were asked for
+        self.options: list[SocketOptions] = []  # the requested options
 
     def connect(
         self, flow: Flow, now: int, *, data: bytes = b"", options: SocketOptions

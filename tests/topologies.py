@@ -49,4 +49,4 @@ def growth(work: Callable[[int], object]) -> float:
     return min(much for _, much in costs) / min(little for little, _ in costs)
 
 
-LINEAR = 12  # of five times as much: far below 25, whatever caches and collectors do
+LINEAR = 12  # limit for five times the size: far below 25, even with caches and collectors

@@ -18,10 +18,10 @@ from testbed.topology.operations import AnyOperation
 from tests.exchange import End, exchange
 
 PORT: Final = 5001
-LIMIT_S: Final = 7200  # of virtual time: more than all time-outs of a connection together
+LIMIT_S: Final = 7200  # in virtual time: more than all time-outs of a connection together
 
-Boxes = Callable[[Network], Mapping[str, Sequence[Middlebox]]]  # of each link
-Change = tuple[float, str, str]  # at how many seconds, which link, what happens to it
+Boxes = Callable[[Network], Mapping[str, Sequence[Middlebox]]]  # the boxes of each link
+Change = tuple[float, str, str]  # time in seconds, link, change
 
 
 class Transfer:

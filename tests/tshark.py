@@ -88,13 +88,13 @@ def decode_file(
         "mptcp.analyze_mappings": analyze,
     }
     command = ["tshark", "-n", "-r", str(path), "-T", "json", "--no-duplicate-keys"]
-    # Only these: what is in the payload is no matter of TCP, whatever the port.
+    # Enable only these protocols: the payload is not dissected, on any port.
     command += ["--disable-protocol", "ALL"]
     for protocol in PROTOCOLS:
         command += ["--enable-protocol", protocol]
     for name, value in preferences.items():
         command += ["-o", f"{name}:{str(value).upper()}"]
-    with tempfile.TemporaryDirectory() as settings:  # empty: nobody's own settings count
+    with tempfile.TemporaryDirectory() as settings:  # an empty folder: no personal settings apply
         environment = os.environ | {"WIRESHARK_CONFIG_DIR": settings}
         ran = subprocess.run(command, capture_output=True, check=False, env=environment)
     assert ran.returncode == 0, ran.stderr.decode()

@@ -1,4 +1,4 @@
-"""What a command printed, held against what a page shows of it."""
+"""A comparison of the output of a command with the output on a page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 STAMP: Final = re.compile(r"\d{8}T\d{6}Z(?:-[0-9a-f]{8})?")
-PORT: Final = re.compile(r"(?<=:)(?:3[2-9]|[45]\d|6[0-5])\d{3}\b")  # that a host chooses itself
+PORT: Final = re.compile(r"(?<=:)(?:3[2-9]|[45]\d|6[0-5])\d{3}\b")  # a port that the host chooses
 NUMBER: Final = re.compile(r"(?<![\w.:/])\d+(?:\.\d+)?(?![\w]|[.:/]\d)")
 UNIT: Final = re.compile(r" ?(?:[mµ]?s\b|%|[kMG]?bit/s)")
 CLOSE: Final = 0.1  # numbers of measurements may differ by this, relative, before a page is wrong

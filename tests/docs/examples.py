@@ -18,7 +18,7 @@ from testbed.cli.application import application
 from tests.docs import pages
 
 RULES: Final = pages.RULES.with_name("examples.yaml")
-_KEPT: Final = "\b\n"  # how click is told not to wrap a paragraph
+_KEPT: Final = "\b\n"  # the mark by which click does not wrap a paragraph
 
 
 def rules() -> dict[str, pages.Rules]:

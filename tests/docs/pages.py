@@ -189,7 +189,7 @@ def carry_out(page: Path, rules: Rules, folder: Path) -> list[tuple[Step, Outcom
     return [(step, _outcome(kept, number)) for number, step in enumerate(steps)]
 
 
-# A network and processes of its own: what is left running ends with the shell.
+# A separate network and process namespace: remaining processes end with the shell.
 _APART: Final = (
     "unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
     *(() if os.geteuid() == 0 else ("--map-root-user",)),

@@ -35,7 +35,7 @@ def test_what_is_said_of_a_page_is_about_its_commands(name: str) -> None:
 
 
 def test_what_is_carried_out_instead_is_the_same_command() -> None:
-    """Of what stands before ``--`` or a pipe, the program and its subcommand stay the same."""
+    """Before ``--`` or a pipe, the program and its subcommand stay the same."""
     for rules in BOOK.pages.values():
         for shown, instead in rules.instead.items():
             assert pages.words(shown)[0] in pages.words(instead)

@@ -18,7 +18,7 @@ from tests.fuzz.codecs import CODECS
 from tests.fuzz.shrink import smallest
 
 INTERRUPTED: Final = 130  # exit code, as of testbed
-_TELL_S: Final = 5.0  # how often progress is told
+_TELL_S: Final = 5.0  # the interval between reports of progress
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -135,7 +135,7 @@ def _smallest(target: Target, case: msgspec.Struct, kind: str) -> msgspec.Struct
 
 
 def _command() -> int:
-    """Run a command; Ctrl-C is told in a line."""
+    """Run a command; report Ctrl-C in one line."""
     try:
         return main()
     except KeyboardInterrupt:

@@ -11,7 +11,7 @@ import msgspec
 from tests.fuzz.attacks import ATTACKS, Result, ordinary_data
 from tests.fuzz.target import Target
 
-MOST_US: Final = 50.0  # that a packet of an attack may take
+MOST_US: Final = 50.0  # limit of the time for a packet of an attack
 PAGE: Final = Path(__file__).parents[2] / "docs" / "security.md"
 _SUMMARY: Final = re.compile(r"(?<=<!-- tests.fuzz attacks -->\n).*?(?=<!-- end -->)", re.DOTALL)
 _NEXT: Final = "## What is kept"

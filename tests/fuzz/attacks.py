@@ -24,7 +24,7 @@ from tests.fuzz.cost import GROUP, LAST, Cost
 from tests.fuzz.target import Target
 from tests.fuzz.world import BITS, HOSTS, PEER_KEY, PORT, S
 
-ROUNDED: Final = 1 << 14  # what a window may exceed its buffer by: its edge is rounded up
+ROUNDED: Final = 1 << 14  # a window may exceed its buffer by this: its edge is rounded up
 
 
 class Result(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""A target for each codec: whatever octets come, it gives a value or raises PacketError.
+"""A target for each codec: for any octets it returns a value or raises PacketError.
 
 A value that was read is written and read again without a change.
 """

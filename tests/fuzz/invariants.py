@@ -1,4 +1,4 @@
-"""What is true of an endpoint after every step, whatever has come."""
+"""The invariants of an endpoint after every step, for any input."""
 
 from __future__ import annotations
 

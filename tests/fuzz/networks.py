@@ -1,4 +1,4 @@
-"""Random networks in the simulator: whatever they do, streams stay true, and everything ends.
+"""Random networks in the simulator: streams stay correct, and every connection ends.
 
 A network is a value.  It follows from its seed, is written as JSON, and is made smaller by taking
 links, events, boxes and options away.

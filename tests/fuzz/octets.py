@@ -23,7 +23,8 @@ from testbed.packet.options import (
 from testbed.packet.segment import Segment
 
 _EDGES: Final = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFF_FFFF, 0xFFFF_FFFF)
-_LENGTHS: Final = (0, 1, 2, 3, 4, 8, 10, 12, 16, 18, 20, 24, 28, 30, 38, 40)  # of options and MPTCP
+# Lengths of options and of MPTCP options.
+_LENGTHS: Final = (0, 1, 2, 3, 4, 8, 10, 12, 16, 18, 20, 24, 28, 30, 38, 40)
 
 
 def number(rng: Random, bits: int) -> int:

@@ -27,13 +27,13 @@ from tests.fuzz.finding import Finding
 from tests.fuzz.invariants import expect
 from tests.unit.stack.mptcp.network import Network, S
 
-CHANGES: Final = 40  # of a pair
+CHANGES: Final = 40  # the number of changes of a pair
 _SIZE: Final = 150_000  # octets each way
 _EARLY: Final = 900  # octets of them that go with the SYN
 _SEGMENTS: Final = 400  # among which the changed ones are
 _STORM: Final = 20_000  # segments of both connections together: a sound pair has some 1000
-_LIMIT_S: Final = 1200  # of virtual time: more than all retransmissions of a segment take
-_END_S: Final = 300  # for what is left after an abort
+_LIMIT_S: Final = 1200  # in virtual time: longer than all retransmissions of a segment
+_END_S: Final = 300  # time for the remaining connections after an abort
 _BITS: Final = 0xFFFF_FFFF
 _SIGNALS: Final = (
     "add_addr", "remove_addr", "mp_prio", "mp_fail", "mp_fastclose", "mp_tcprst", "data_fin",
@@ -104,7 +104,7 @@ class _Way:
     """The filter of all paths."""
 
     def __init__(self, case: Pair, watched: Network, other: MptcpConnection) -> None:
-        self.forged = False  # data may have been put elsewhere: no promise about octets is left
+        self.forged = False  # data may be misplaced: octets are no longer checked
         self.begun = False
         self._case = case
         self._network = watched

@@ -25,7 +25,7 @@ from tests.fuzz.invariants import expect
 from tests.unit.stack.mptcp.network import Host, Network, S
 
 _MOST: Final = 256  # segments on the way: a network has a buffer, too
-_END_S: Final = 2000  # of virtual time, for what is left after an abort
+_END_S: Final = 2000  # time for the remaining connections after an abort, in virtual time
 _BITS: Final = 0xFFFF_FFFF
 _sides: Final = st.sampled_from((0, 1))
 _places: Final = st.integers(0, 7)
@@ -146,7 +146,7 @@ class Conversation(RuleBasedStateMachine):
             return
         like = way[at % len(way)]
         kept = tuple(one for one in like.options if not isinstance(one, mptcp.MptcpOption))
-        if flags & FIN:  # the end of a stream where it is not: no promise about octets is left
+        if flags & FIN:  # a false end of the stream: octets are no longer checked
             flags &= ~FIN
         forged = msgspec.structs.replace(
             like,

@@ -18,7 +18,7 @@ from tests.fuzz.shrink import smallest
 
 VECTORS = sorted((Path(__file__).parent / "vectors").glob("*.json"))
 SEEDS = {**dict.fromkeys(codecs.CODECS, 1000), "connection": 60, "pair": 24, "network": 100}
-PARTS = 4  # of each target's seeds: a failure names a few, not all of them
+PARTS = 4  # parts of each target's seeds: a failure names only a few seeds
 
 
 @pytest.mark.parametrize("part", range(PARTS))
@@ -33,7 +33,7 @@ def test_nothing_is_found(name: str, part: int) -> None:
 
 @pytest.mark.parametrize("path", VECTORS, ids=lambda path: path.stem)
 def test_kept_case_does_no_harm_again(path: Path) -> None:
-    """What was once found stays mended."""
+    """Faults that were found before stay fixed."""
     target, case = load(path)
     target.play(case)
 
@@ -93,7 +93,7 @@ def test_a_case_that_does_not_exist(
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
-    """A mistake on the command line is told in a line, and is no finding."""
+    """A mistake on the command line is reported in one line, and is no finding."""
     monkeypatch.chdir(tmp_path)
     Path("empty.json").write_text("{}")
     with pytest.raises(SystemExit) as ended:
@@ -103,7 +103,7 @@ def test_a_case_that_does_not_exist(
 
 
 def test_kinds_tell_faults_apart() -> None:
-    """A new fault does not hide behind one that looks alike."""
+    """A new fault does not hide behind a similar one."""
     places = [kind(Finding("octets arrive that were not sent: 7", place)) for place in ("a", "b")]
     assert places == ["octets arrive that were not sent; a", "octets arrive that were not sent; b"]
 
@@ -147,7 +147,7 @@ def test_an_interrupt_tells_what_was_found(
 def test_guided_fuzzing_says_why_it_is_skipped(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A missing library is no finding, and no success that nobody sees."""
+    """A missing library is neither a finding nor a silent success."""
     monkeypatch.setattr(guided, "atheris", lambda: None)
     assert command.main(["atheris", "options"]) == 0
     assert "atheris is not installed" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""One endpoint, and a peer that has every key and says whatever it likes."""
+"""One endpoint, and a peer that has every key and sends anything."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ BITS: Final = 0xFFFF_FFFF
 HOSTS: Final = ("10.0.1.1", "10.0.2.1", "fd00::1")
 PORT: Final = 80
 PEER_KEY: Final = 0x0102030405060708
-_ROUNDS: Final = 200  # of one pump
+_ROUNDS: Final = 200  # limit of rounds in one pump
 _EARLY: Final = 900  # octets that go with a SYN
 _ANSWERS: Final = 12  # pure ACKs to one segment
 _LAST_TIMERS: Final = 20_000  # until everything has ended
@@ -49,7 +49,7 @@ class Path:
     """One TCP connection of the peer."""
 
     def __init__(self, flow: Flow, isn: int) -> None:
-        self.flow = flow  # as the endpoint sees it
+        self.flow = flow  # the flow from the endpoint's side
         self.isn = isn
         self.next = (isn + 1) & BITS
         self.expected = 0  # next number of the endpoint
@@ -114,7 +114,7 @@ class World:
         self._early = bytes(_EARLY if early else 0)
         (self._dial if initiator else self._accept)(plain=plain)
 
-    # What the endpoint asks.
+    # Methods for the endpoint.
 
     def source_for(self, remote_host: str) -> str | None:
         """Return an address of the same family."""
@@ -128,7 +128,7 @@ class World:
     def release_port(self, local: Address) -> None:
         """Forget it."""
 
-    # What the peer does.
+    # Actions of the peer.
 
     def open_path(
         self, local: Address, remote: Address, *options: Option, payload: bytes = b""

@@ -62,7 +62,7 @@ def errors(address):
         raises(errno.ENOTCONN, sock.recv, 1)
         raises(errno.ECONNREFUSED, sock.connect, (address, PORT))
     raises(errno.EBADF, sock.connect, (address, PORT))
-    with Socket() as sock:  # nobody has this address: the kernel cannot resolve it
+    with Socket() as sock:  # no host has this address: the kernel cannot resolve it
         raises(errno.EHOSTUNREACH, sock.connect, (address.rpartition(".")[0] + ".77", PORT))
     raises(errno.EPROTONOSUPPORT, Socket, AF_INET, SOCK_STREAM, socket.IPPROTO_UDP)
     with Socket() as listener:

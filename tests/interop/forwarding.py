@@ -1,7 +1,7 @@
 """A router in a program: it forwards between two interfaces in place of the kernel.
 
-Its interfaces get other hardware addresses than the neighbours know, so the kernel takes what comes
-for somebody else's.
+Its interfaces get other hardware addresses than the neighbours know, so the kernel takes incoming
+frames for those of another host.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Port:
     """One interface."""
 
     def __init__(self, name, toward):
-        self.toward = toward  # where what comes in here goes
+        self.toward = toward  # the direction of packets that come in here
         self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(IPV4))
         self.socket.bind((name, IPV4))
         lines = Path("/proc/net/arp").read_text().splitlines()[1:]
@@ -33,7 +33,8 @@ class Port:
         )
         self.name = name
         request = struct.pack("16sH6s8x", name.encode(), ARPHRD_ETHER, UNKNOWN)
-        fcntl.ioctl(self.socket, SIOCSIFHWADDR, request)  # it forgets its neighbours for that
+        # This makes the interface forget its neighbours.
+        fcntl.ioctl(self.socket, SIOCSIFHWADDR, request)
 
     def packets(self):
         packet, (_, _, kind, *_) = self.socket.recvfrom(2**16)
@@ -44,7 +45,7 @@ class Port:
 
 
 def forward(near, far, process):
-    """Forward for ever.
+    """Forward until cancelled.
 
     :param process: is given a segment and where it goes, ``a`` (out of ``near``) or ``b``; returns
         what goes on.

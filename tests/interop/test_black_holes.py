@@ -23,7 +23,7 @@ links:
   near: {between: [client, box]}
   far: {between: [box, server]}
 """
-# The kernel's MPTCP sockets: what comes is sent back.
+# A server on the kernel's MPTCP that sends all data back.
 ECHO = f"""
 import socket
 listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)

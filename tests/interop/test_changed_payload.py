@@ -90,7 +90,7 @@ def test_path_among_others_is_given_up(lab, pair, toward, change):
             assert not end["view"]["mptcp_info"]["fallback"]
             if stack == "mptcp":
                 counters = await lab.counters(node)
-                # It has either found that out, or been told by us, and why.
+                # The kernel has detected the change, or has received our report of it.
                 found = (node == "server") is (toward == "b")
                 for option in ("MPFail", "MPRst"):
                     assert counters[f"MPTcpExt{option}{'Tx' if found else 'Rx'}"] == 1

@@ -51,7 +51,7 @@ def test_checksums_over_bad_paths(lab, pair, condition):
 
 
 def test_nobody_requires_checksums(lab):
-    """Nothing is in use that nobody has asked for."""
+    """A side without the option uses no checksums."""
 
     async def test(lab):
         for end in await check(lab, ("userspace", "mptcp"), MIB, 1):

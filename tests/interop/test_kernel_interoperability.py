@@ -20,10 +20,10 @@ FULL = os.environ.get("TESTBED_INTEROP") == "full"
 MIB = 2**20
 BIG = 16 * MIB
 FAMILIES = [Family.IPV4, Family.IPV6]
-# Who connects, and who listens.
+# The stack of the client, and that of the server.
 MPTCP = [("userspace", "mptcp"), ("mptcp", "userspace"), ("userspace", "userspace")]
 TCP = [("userspace-tcp", "tcp"), ("tcp", "userspace-tcp"), ("userspace-tcp", "userspace-tcp")]
-# What is left out ordinarily: ours with itself on bad paths, and most of IPv6.
+# An ordinary run leaves out our stack with itself on bad paths, and most of IPv6.
 ON_BAD_PATHS = slice(None) if FULL else slice(2)
 SHAPES = [
     (family, paths)
@@ -35,7 +35,7 @@ if FULL:
     MPTCP.append(("mptcp", "mptcp"))
     TCP.append(("tcp", "tcp"))
 
-# Of each of these the kernel must have counted none (net/mptcp/mib.c).
+# The kernel must not have counted any of these (net/mptcp/mib.c).
 WRONG = ("Fallback", "InfiniteMap", "HMac", "Csum", "NoMatch", "Corruption", "MPFail", "Blackhole",
          "NoToken", "Mismatch", "MPRst", "DSSNot", "Drop", "Reject")  # fmt: skip
 

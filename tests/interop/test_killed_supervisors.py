@@ -21,8 +21,8 @@ KILLING, WATCHED = (str(FOLDER / name) for name in ("killing.py", "watched.py"))
 PORT = "5001"
 ANY = {Family.IPV4: "0.0.0.0", Family.IPV6: "::"}
 RESET = errno.ECONNRESET
-# Of a connection whose end the peer has read before, Linux says EPIPE (mptcp_check_fastclose); a
-# sender that was told once is told so, too.
+# Linux reports EPIPE if the peer has read the end of the connection before
+# (mptcp_check_fastclose).  It also reports EPIPE to a sender that already got an error.
 OVER = {RESET, errno.EPIPE}
 LIMIT_S = 20  # less than the minute for which Linux keeps a connection without subflows
 

@@ -39,7 +39,7 @@ ON_FILES = 'input=$1 output=$2; shift 2; exec "$@" <"$input" >"$output"'
 ENDS = (("ours", "kernel"), ("kernel", "ours"), ("ours", "ours"))
 FEW = 20_011  # octets, where each write has a pause
 AGAIN = 3
-# The options of each way, of the client and the server alike.
+# The options of each case, for the client and for the server.
 WAYS = {
     "poll": ("-m", "poll"),
     "mmap": ("-m", "mmap"),
@@ -114,7 +114,7 @@ def test_each_end_has_what_the_other_has_sent(lab, tmp_path, mptcp_connect, way,
         for node, data in sent.items():
             file = tmp_path / f"{node}.in"
             file.write_bytes(data)
-            # It reads its standard input once.
+            # The program reads its standard input only once.
             options[node] = (*WAYS[way], "-i", str(file)) if times > 1 else WAYS[way]
         await both(lab, tmp_path, mptcp_connect, family, ends, options)
         for node, stack in zip(SENDERS, ends, strict=True):

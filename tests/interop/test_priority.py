@@ -14,7 +14,7 @@ from .conftest import PORT, complaint, said
 pytestmark = pytest.mark.sandbox
 
 PRIORITY = str(Path(__file__).with_name("priority.py"))
-# The kernel's MPTCP sockets: what comes is sent back.
+# A server on the kernel's MPTCP that sends all data back.
 ECHO = f"""
 import socket
 listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)

@@ -133,7 +133,8 @@ async def tell(lab, *argv):
 
 async def until_gone(lab, *pids):
     async with asyncio.timeout(20):
-        while await tell(lab, "kill", "-0", *map(str, pids)):  # it succeeds if any is there
+        # Kill succeeds while any process exists.
+        while await tell(lab, "kill", "-0", *map(str, pids)):
             await asyncio.sleep(0.02)
 
 

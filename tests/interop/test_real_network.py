@@ -51,7 +51,7 @@ async def everything(stream):
 
 @pytest.mark.parametrize("stack", ["userspace", "userspace-tcp"])
 def test_frames_on_the_wire_are_as_large_as_the_interface_takes(lab, stack):
-    """Segments of 64 KiB are cut by the kernel, whatever the interface can do itself."""
+    """The kernel cuts segments of 64 KiB, with any offloads of the interface."""
 
     async def test(lab):
         await lab.transfer(stack, stack, 2 * MIB)
@@ -212,7 +212,7 @@ def test_nc_that_is_terminated_resets_its_connection(lab):
 
 
 def test_nc_ends_its_output_when_the_peer_closes_its_side(lab):
-    """Whoever reads it from a pipe needs not wait until our own input ends."""
+    """A reader of the pipe needs not wait until our own input ends."""
 
     async def test(lab):
         server = await lab.launcher.spawn("server", (*NC, "-l", "5001"))
@@ -256,7 +256,7 @@ def test_nc_takes_a_closed_input_for_an_empty_one(lab):
 
 
 def test_nc_tells_of_every_octet_and_fails_when_the_peer_dies(lab, tmp_path):
-    """What the stack has taken is not yet with the peer: the end is awaited, and told of.
+    """The peer may lack data that the stack has taken: nc waits for the end, and reports it.
 
     With MPTCP a peer that dies leaves a connection without subflows, which may be joined again for
     a minute; with TCP it is over at once.
@@ -363,7 +363,7 @@ def test_on_a_full_disk_nc_carries_the_data_and_fails(lab, tmp_path, option):
 
 
 def test_further_local_addresses_become_subflows(lab, tmp_path):
-    """-s says what addresses there are, whatever the kernel's path manager has."""
+    """-s sets the addresses, with any endpoints of the kernel's path manager."""
     trace = tmp_path / "trace.jsonl"
 
     async def test(lab):

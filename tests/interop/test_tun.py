@@ -67,7 +67,7 @@ def make_tuns(count: int, options: str = "") -> tuple[str, ...]:
     for number in range(count):
         name = f"tun{number}"
         ip(f"tuntap add dev {name} mode tun {options}")
-        ip(f"link set {name} up")  # before: else Linux makes no route to an IPv6 peer
+        ip(f"link set {name} up")  # set it up first: else Linux makes no route to an IPv6 peer
         for version in FAMILIES:
             near, far = kernels(version, number), ours(version, number)
             ip(f"address add {near} peer {far} dev {name}")

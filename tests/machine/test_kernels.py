@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent / "interoperability"
 KERNELS = ("uml:6.1", "uml:6.12", "uml:7.3")
 PAIRS = {"userspace/mptcp", "mptcp/userspace"}
-# Of each file: what is left out ordinarily.
+# The options of an ordinary run of each file.
 ORDINARY = {"paths": ("--set", "case=2 paths, IPv6"), "failure": ()}
 
 pytestmark = pytest.mark.timeout(900)  # emulated time, on a busy machine; nothing waits that long

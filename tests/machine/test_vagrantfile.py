@@ -18,7 +18,7 @@ def test_vagrant_takes_it(tmp_path):
         pytest.skip("vagrant is not installed")
     environment = {**os.environ, "VAGRANT_HOME": str(tmp_path), "VAGRANT_CWD": str(ROOT)}
     environment["VAGRANT_DOTFILE_PATH"] = str(tmp_path / "dotfile")
-    # -p: whatever hypervisors there are.
+    # -p: ignore which hypervisors are installed.
     done = subprocess.run(
         [vagrant, "validate", "-p"], env=environment, capture_output=True, text=True, check=False
     )

@@ -25,8 +25,9 @@ ROOT = HERE.parent.parent
 FULL = os.environ.get("TESTBED_MACHINES") == "full"
 KERNELS = ("7.3", "6.12", "6.1") if FULL else ("7.3",)
 EXPERIMENTS = ("aggregation", "link_failure", "loss") if FULL else ("aggregation",)
-# What netem loses follows from the run's seed from Linux 6.7 on, and before from the kernel's
-# entropy, into which the time of every interrupt goes: there it is the same for one checkout only.
+# From Linux 6.7 on, the losses of netem follow from the seed of the run.  Before, they follow from
+# the kernel's entropy, which depends on the time of every interrupt: they repeat for one checkout
+# only.
 INEXACT = {("6.1", "loss")}
 KEPT = ROOT / baselines.DIRECTORY
 

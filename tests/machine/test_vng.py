@@ -22,7 +22,7 @@ from tests.machines import usable
 pytestmark = pytest.mark.timeout(400)  # emulation on a busy machine; nothing waits that long
 
 ROOT = Path(__file__).parents[2]
-# With 9p, which the smaller flavours lack.
+# A kernel with 9p, which the smaller flavours lack.
 PACKAGE = r"linux-image-6\.12\.\d+\+deb13-amd64"
 
 
@@ -111,7 +111,7 @@ def _started(image: str) -> list[int]:
     """Return the processes that vng has started for a kernel, QEMU among them."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):  # it is gone
+        with contextlib.suppress(OSError):  # the process is gone
             words = path.read_bytes().split(b"\0")
             if image.encode() in words and b"-kernel" in words:
                 found.append(int(path.parent.name))

@@ -24,7 +24,7 @@ from testbed.sandbox import syscalls
 from tests.netlink_messages import attributes, decode, encode
 
 PORT: Final = 7000
-LIMIT_S: Final = 20.0  # for what is expected to arrive; only a fault makes it last so long
+LIMIT_S: Final = 20.0  # the wait for expected datagrams; only a fault uses all of it
 TURN_S: Final = 0.05
 
 
@@ -114,7 +114,7 @@ class Node:
             self.enter()
             kind = family(packet.source)
             self._senders[key] = udp(kind, packet.source, interface=packet.interface)
-        with contextlib.suppress(OSError):  # there is no route
+        with contextlib.suppress(OSError):  # the node has no route
             self._senders[key].sendto(content, (packet.destination, PORT))
 
     def hop(self, packet: Packet) -> Hop:
@@ -170,7 +170,7 @@ def deliver(nodes: dict[str, Node], packets: Sequence[tuple[Packet, bool]]) -> d
             if number not in arrived:
                 nodes[packet.node].send(packet, str(number).encode())
         arrived.update(received(nodes))
-        if over:  # and one turn more, in which what is not expected might arrive
+        if over:  # one more turn, in which an unexpected datagram might arrive
             return arrived
 
 

@@ -1,4 +1,4 @@
-"""``python subject.py NAME BACKGROUND < PLAN``: something to kill.
+"""``python subject.py NAME BACKGROUND < PLAN``: a process that tests kill.
 
 Makes a sandbox, builds the plan in it, starts processes and keeps changing a wire, for ever. Says
 on standard output how far it has come.

@@ -42,7 +42,7 @@ def test_it_is_built_or_refused_with_the_remedy(name: str) -> None:
     if missing:
         assert f"this kernel has no {missing[0]} " in refused
         assert "--machine uml:7.3" in refused
-        assert namespaces == ("@wire",)  # nothing was done
+        assert namespaces == ("@wire",)  # the command did nothing
     else:
         assert not refused
         assert len(namespaces) > 1

@@ -279,7 +279,7 @@ ON_THE_PATH = {
 
 @pytest.mark.parametrize("cause", ON_THE_PATH)
 def test_what_a_box_does_to_the_kernel_is_named(cause: str) -> None:
-    """Nobody tells the doctor of boxes: it holds the counters of both ends against one another."""
+    """The doctor does not know of boxes: it compares the counters of both ends."""
     topology, (node, counter) = ON_THE_PATH[cause]
     diagnosis = examine(
         topology,

@@ -116,8 +116,7 @@ def test_memory_stays_as_large_as_the_longest_queue() -> None:
                     return False  # not all of them were held at once
                 wire.wait_for(lambda counters: counters.queued_packets == 0)
                 used.append(resident(wire))
-            # At first long frames come to lie where only short ones were.  Those of three rounds
-            # are 4 MiB.
+            # At first, long frames occupy places of short ones.  Those of three rounds are 4 MiB.
             assert used[5] - used[2] < 256  # pages, 1 MiB
         return True
 

@@ -142,7 +142,8 @@ def test_addresses_and_endpoints_come_and_go(lab: str) -> None:
     twice = run("endpoint", lab, "client", "add", "10.0.1.1", "subflow")
     assert twice.returncode == 2
     assert "10.0.1.1 at 'client' is an endpoint now; its id is 1" in twice.stderr
-    added = run("endpoint", lab, "client", "add", "wifi", "subflow")  # of its new address
+    # An endpoint of the new address.
+    added = run("endpoint", lab, "client", "add", "wifi", "subflow")
     assert added.stdout.startswith("ip -n client mptcp endpoint add 10.9.0.1 id ")
     assert run("endpoint", lab, "client", "del", "10.9.0.1").returncode == 0
     changed = run("endpoint", lab, "client", "change", "wifi", "backup", "--json")

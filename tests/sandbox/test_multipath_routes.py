@@ -50,7 +50,7 @@ def test_connections_spread_over_all_ways() -> None:
             before = await crossed(sandbox)
             await connect(sandbox)
             after = await crossed(sandbox)
-            # Each is one of four ways: that chance gives one none of 64 is below 1 in 10^7.
+            # One of four links gets none of 64 with a probability below 1 in 10^7.
             assert min(after[link] - before[link] for link in CORE) >= 1, (before, after)
             routes = (await sandbox.observe(["a1x1"])).namespaces["a1x1"].routes
             await sandbox.change(SetLinkState(link="a1x1-c1", state="down"))

@@ -1,4 +1,4 @@
-"""The subflows that a topology leads to, held against what the kernel's path manager makes."""
+"""The predicted subflows of a topology, compared with those of the kernel's path manager."""
 
 from __future__ import annotations
 

@@ -137,9 +137,9 @@ def lab() -> Callable[[Callable[[Lab], Awaitable[Any]]], Lab]:
 
 @pytest.fixture
 def until(lab) -> Callable[[Callable[[Lab], Any], Callable[[Lab, int], Awaitable[Any]]], Lab]:
-    """Sample something for ever longer, until enough of it was seen: that depends on the machine.
+    """Sample for longer and longer times, until there are enough samples: machines differ.
 
-    ``until(enough, test)``; the test is told how many times as long it shall last as at first.
+    ``until(enough, test)``; the test gets the factor by which it must last longer than at first.
     """
 
     def found(enough: Callable[[Lab], Any], test: Callable[[Lab, int], Awaitable[Any]]) -> Lab:

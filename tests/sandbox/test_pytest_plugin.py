@@ -108,7 +108,7 @@ def test_nothing_outlives_an_interrupted_pytest(project: Path, number: signal.Si
         assert process.stdout is not None
         assert any("running" in line for line in process.stdout)
         process.send_signal(number)
-        process.stdout.read()  # to its end: whoever had it open is gone
+        process.stdout.read()  # read to the end: no process has the pipe open any more
     assert process.returncode == (2 if number == signal.SIGINT else -number)
     if number == signal.SIGKILL:
         until_gone(left())  # the kernel cleans up, when it has the time

@@ -1,4 +1,4 @@
-"""The planner's idea of where packets go, held against what the kernel does with them.
+"""The routes of the planner, compared with those of the kernel.
 
 Random networks are built in a sandbox.  From every address to every other one a datagram is sent,
 and the kernel is asked for its routes.  ``TESTBED_REACHABILITY=500`` tries so many networks.

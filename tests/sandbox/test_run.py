@@ -117,7 +117,7 @@ def test_another_stack_at_each_end(until):
     counters = by_stack["userspace/mptcp"].flows[WORKLOAD].proof.counters
     assert counters["server"]["MPTcpExtMPJoinAckRx"] == 1
     assert not counters["client"]
-    # What the kernel does not count there, the stack in the program has counted.
+    # The stack in the program counts these; the kernel of the node does not.
     number = by_stack["userspace/mptcp"].number
     own = [line for line in series(path, number) if line["probe"] == "nstat" and line.get("own")]
     assert [(line["node"], line["span"]) for line in own] == [("client", "total")]

@@ -68,7 +68,7 @@ def test_run_prints_the_table_and_writes_everything(file, tmp_path):
 
 
 def test_an_expectation_that_is_not_met_is_3(file, tmp_path):
-    # Of all metrics, CPU time is judged however busy the machine is.
+    # CPU time is judged even on a busy machine, unlike other metrics.
     claim = "{metric: goodput, stack: mptcp, at_least: 1kbit}"
     file.write_text(TEXT.replace(claim, "{metric: cpu_target, stack: mptcp, at_most: 0}"))
     done = run(*TESTBED, "run", file, "--results", tmp_path, "--json", "--stack", "mptcp")

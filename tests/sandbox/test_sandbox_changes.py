@@ -41,7 +41,7 @@ links:
             await sandbox.execute(plan(topology))
             client = await client_of(sandbox)
             assert client.sysctls["net.ipv4.conf.wifi.rp_filter"] == "2"
-            # addr_gen_mode was "none" when the interface came: nothing chatters on the wire.
+            # addr_gen_mode was "none" from the start: the kernel sends nothing by itself.
             assert [a for a in client.addresses if a.address.startswith("fe80")] == []
 
     asyncio.run(asyncio.wait_for(scenario(), 30))

@@ -58,7 +58,7 @@ class Subject:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "TESTBED_MARK": self.mark, "PYTHONPATH": str(PROJECT)},
-            stderr=subprocess.DEVNULL,  # most end with an exception: that is the point
+            stderr=subprocess.DEVNULL,  # most processes end with an exception, as intended
             start_new_session=True,
         )
         assert self.process.stdin is not None

@@ -17,7 +17,7 @@ from testbed.topology.operations import WIRE, AddNamespace, SetLink
 
 pytestmark = pytest.mark.sandbox
 
-# Descriptors, signals (but those glibc keeps for itself), directory, session and network.
+# Descriptors, signals (except those of glibc), directory, session and network.
 UNTIL_ALIKE = """
 look() {
     cd /proc/$1
@@ -75,7 +75,7 @@ def test_descriptors_environment_and_directory_are_passed() -> None:
             assert (await process.wait(20)).returncode == 0
             lines = os.read(reader, 4096).decode().splitlines()
             os.close(reader)
-            # 0, 1, 2, 9, and the one ls itself has open: nothing of the holder's leaks.
+            # 0, 1, 2, 9, and the descriptor of ls itself: the holder leaks none.
             assert lines[1:] == ["blue /usr 5"]
 
     asyncio.run(run())
@@ -175,7 +175,7 @@ def test_sandboxes_of_a_nursery_are_forks_that_share_nothing() -> None:
 
     with nursery():
         asyncio.run(run())
-        asyncio.run(run())  # of another loop, too
+        asyncio.run(run())  # the sandbox works in another loop, too
 
 
 def test_a_nursery_ends_with_all_that_came_from_it() -> None:

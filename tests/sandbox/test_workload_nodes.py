@@ -155,7 +155,7 @@ def test_a_dead_link_is_said_by_both_ends(lab):
         await lab.work(kind="bulk", size="1MB", limit_s=limit_s)
 
     waiting = f"waiting for a connection to {IPV4} port 5001"
-    for limit_s in (1, 4, 16):  # until both have started when time is over
+    for limit_s in (1, 4, 16):  # longer, until both have started in time
         with pytest.raises(WorkloadError) as caught:
             lab(lambda lab, limit_s=limit_s: test(lab, limit_s))
         if waiting in str(caught.value):

@@ -1,4 +1,4 @@
-"""Two hosts, two paths, and whatever may happen on them."""
+"""Two hosts, two paths, and the events that may happen on them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from testbed.topology.spec import TopologySpec
 from tests.exchange import End
 from tests.transfer import Change, Transfer, server_address
 
-# Who only waits for data does not notice that the peer is gone, unless it asks.
+# A receiver without keep-alives does not notice that the peer is gone.
 ASKING = msgspec.structs.replace(endpoints.DEFAULT, keepalive=True, keepalive_idle_ns=60 * 10**9)
 MPTCP = endpoints.mptcp(msgspec.structs.replace(endpoints.MPTCP, tcp=ASKING))
 STACKS = {
@@ -78,7 +78,7 @@ class Trial:
         self.client, self.server = self._transfer.client, self._transfer.server
 
     def run(self) -> Trial:
-        """Run it, and check what must be true whatever happens."""
+        """Run the network, and check what must be true after any events."""
         address = server_address(self._topology)
         assert address is not None
         self._transfer.run(address)

@@ -77,7 +77,7 @@ def test_box_on_the_only_path_makes_it_plain_tcp(
 @pytest.mark.parametrize("seed", range(10))
 @pytest.mark.parametrize("replacement", REPLACEMENTS.values(), ids=REPLACEMENTS.keys())
 def test_boxes_on_all_paths(trial: Any, replacement: bytes, seed: int) -> None:
-    """Whatever is left goes on as plain TCP, or ends with an error."""
+    """The rest of the stream continues as plain TCP, or ends with an error."""
     trial(
         "checksums",
         netem=dict.fromkeys(("wifi", "lte"), "loss 1% reorder 2%"),

@@ -205,7 +205,7 @@ def test_alone_a_coupled_control_is_reno(name: str) -> None:
 
 @pytest.mark.parametrize("name", COUPLED)
 def test_a_path_that_is_gone_does_not_count(name: str) -> None:
-    """Nor does one that has not carried data yet, such as a backup."""
+    """A path that has not carried data yet, such as a backup, does not count either."""
     world = World(1)
     links = [Link(400, 50 * MS, 40) for _ in range(2)]
     flow = world.flow(name, *links)

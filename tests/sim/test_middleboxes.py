@@ -13,7 +13,7 @@ from testbed.cli.application import application
 EXPERIMENT = Path(__file__).parents[2] / "experiments" / "middleboxes.yaml"
 
 BOTH, FIRST, NONE = (2, False), (1, False), (0, True)
-FELL_BACK = (1, True)  # and its end still counted as the subflow that it was
+FELL_BACK = (1, True)  # at its end it still counts as a subflow
 BECOMES = {
     "none": BOTH,
     "options removed from SYN": NONE,

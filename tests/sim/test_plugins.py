@@ -58,7 +58,7 @@ def test_everything_was_used(store: Store) -> None:
         "source": chosen,
         "target": chosen,
     }
-    assert theirs.subflows == (2,)  # what one_more opens
+    assert theirs.subflows == (2,)  # the number that one_more opens
     assert theirs.flows["workload"].kind == "echo"
     assert theirs.metrics["echo_time_p50"] > 0.02  # there and back
     spread = theirs.metrics["echo_time_max"] - theirs.metrics["echo_time_p50"]

@@ -77,4 +77,4 @@ def test_a_trace_begins_with_the_run_and_holds_everything_up_at_its_time(tmp_pat
     (event,) = record.events
     assert (event.action, event.planned_ns) == ("traces and flapping begin", 0)
     assert record.metrics["longest_gap"] == pytest.approx(1, abs=0.1)
-    assert b"rate 10mbit queue fifo" in files["series.jsonl"]  # what was in force
+    assert b"rate 10mbit queue fifo" in files["series.jsonl"]  # the options in force

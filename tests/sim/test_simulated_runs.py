@@ -371,7 +371,7 @@ repetitions: 1
 
 
 def test_a_router_chooses_a_way_of_equal_cost_for_each_flow(bench: Bench) -> None:
-    """One flow has one way; six subflows have both, unless all hashes are alike."""
+    """One flow has one way; six subflows use both, unless all hashes are equal."""
     _, runs = bench.run(WAYS)
     one, several = sorted(runs, key=lambda run: run.metrics["goodput"])
     assert one.metrics["goodput"] < 10e6

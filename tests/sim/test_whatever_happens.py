@@ -1,6 +1,6 @@
-"""Whatever the network does, a stream arrives whole and in order, or ends with an error.
+"""On any network, a stream arrives whole and in order, or ends with an error.
 
-And it ends: a trial that is not over within the limit of its virtual time fails.
+A trial that exceeds the limit of its virtual time fails.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ options = st.sampled_from(
     [MptcpOption, MpCapable, Dss, AddAddr, Timestamps, SackPermitted, Sack, WindowScale]
 )
 towards = st.sampled_from(["a", "b", None])
-# Each draws what makes a box: a trial needs boxes of its own.
+# Each draws a factory of boxes: a trial needs separate boxes.
 boxes: st.SearchStrategy[Callable[[], Middlebox]] = st.one_of(
     st.tuples(options, wheres, towards).map(
         lambda drawn: lambda: StripOptions(drawn[0], where=drawn[1], toward=drawn[2])

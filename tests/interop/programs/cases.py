@@ -77,7 +77,7 @@ def content(ends: Ends) -> Path:
     folder = ends.folder / "www"
     folder.mkdir(exist_ok=True)
     (folder / "content").write_bytes(random.Random(1).randbytes(OCTETS))
-    for each in (folder, *folder.parents):  # others than root read it
+    for each in (folder, *folder.parents):  # users other than root read it
         if os.geteuid() == 0 and str(each).startswith("/tmp/"):
             each.chmod(0o755)
     return folder
@@ -174,8 +174,8 @@ async def requests_python(ends: Ends) -> None:
 def _iperf3(name: str, *words: str) -> None:
     @case(f"iperf3{name}", client=f"iperf3{name}", server="iperf3", needs=("iperf3",))
     async def iperf3(ends: Ends) -> None:
-        # Slower than the paths: else much is on its way when the receiver closes its sockets, and
-        # Linux keeps a connection that gets data for nobody open for a minute.
+        # Slower than the paths, so that little is in flight when the receiver closes its sockets:
+        # Linux keeps a closed connection that still gets data open for a minute.
         rate = ("-b", "2M" if "-P" in words else "16M")
         async with ends.serving("iperf3", "-s", port=5201):
             output = await ends.run("iperf3", "-c", ends.address, "-n", "4M", "-J", *rate, *words)

@@ -1,6 +1,6 @@
 """What sockets do over our stack, seen by a program: ``python checks.py ADDRESS PORT [NAME ...]``.
 
-Each check is a function; it is told where the peer of the checks is (``peer.py``).  Whatever one
+Each check is a function; it gets the address of the peer (``peer.py``).  Everything that one
 asserts here holds of the kernel's TCP, too: run without our stack, the checks pass as well.
 """
 
@@ -319,7 +319,7 @@ def shut_both_ways(host: str, port: int) -> None:
 
 @check
 def closed_unread(host: str, port: int) -> None:
-    """Who closes without having read everything resets the connection, as RFC 2525 wants it."""
+    """A close with unread data resets the connection, as RFC 2525 requires."""
     for shut_before in (False, True):
         loopback = "::1" if ":" in host else "127.0.0.1"
         server = new(host)

@@ -20,7 +20,7 @@ from testbed.analysis.verdicts import Verdict
 from testbed.experiment.spec import REPETITIONS
 from tests.unit.analysis.sides import cell, side
 
-METRICS = ("goodput", "duration")  # what a bulk transfer is run for
+METRICS = ("goodput", "duration")  # the metrics of a bulk transfer
 # Some seconds of computing; on a machine without rest they take long.
 pytestmark = pytest.mark.timeout(600)
 TERMS = Terms(metrics=METRICS)
@@ -116,7 +116,7 @@ def test_nor_is_it_where_one_folder_was_measured_after_the_other_on_an_idle_mach
 
 
 def test_processors_without_rest_decide_nothing() -> None:
-    """One after the other, what else the machine does differs: a test cannot know that."""
+    """In sequence, the other load of the machine changes: a test cannot know that."""
     generator = random.Random(1)
     pairs = [in_two_rows(BUSY, generator, REPETITIONS) for _ in range(100)]
     assert min(min(values) for values in BUSY.busy.values()) >= SATURATED

@@ -1,4 +1,4 @@
-"""Sides held against one another: which cells, which verdicts, and what is said of the rest."""
+"""The comparison of sides: compared cells, verdicts, and remarks on the other cells."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def scaled(factor, values=QUIET):
         (0.9, Verdict.REGRESSED),
         (1.1, Verdict.IMPROVED),
         (1.0, Verdict.PASS),
-        (0.99, Verdict.PASS),  # it is significant, and less than what is relevant
+        (0.99, Verdict.PASS),  # a significant change that is too small to be relevant
         (1.03, Verdict.PASS),
         (0.952, Verdict.INCONCLUSIVE),  # neither surely less than 5 %, nor surely more
     ],

@@ -70,7 +70,7 @@ def test_cliffs_delta_counts_pairs():
 
 
 def test_what_is_detectable_is_mostly_detected():
-    """Of samples that differ by just that, Welch's test finds nine tenths."""
+    """Welch's test detects nine tenths of samples that differ by exactly this amount."""
     generator = random.Random(5)
     pattern = [generator.gauss(0, 3) for _ in range(12)]
     change = detectable(pattern, pattern, among=1)

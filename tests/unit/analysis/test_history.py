@@ -59,7 +59,7 @@ def test_where_nothing_changes_nothing_is_found(count):
 
 
 def test_days_that_differ_by_themselves_are_no_changes():
-    """Runs within a folder are alike, folders differ by 10 %: a machine with moods."""
+    """Runs within a folder are similar, folders differ by 10 %: the state of the machine varies."""
     generator = random.Random(2)
     means = [100 * (1 + generator.gauss(0, 0.05)) for _ in range(20)]
     assert changed(history(days(means, spread=0.001))) == []

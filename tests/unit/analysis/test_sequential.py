@@ -96,7 +96,7 @@ def decided(levels, sizes, values):
 
 @pytest.mark.parametrize("shape", ["normal", "skewed"])
 def test_eight_looks_are_wrong_once_in_twenty_and_naive_ones_more_often(shape):
-    """The true ratio is the bound itself: whatever is decided is decided by chance."""
+    """The true ratio is the bound itself: every decision is by chance."""
     generator = random.Random(11)
     looks = Looks(block=5, most=40)
 

@@ -262,7 +262,7 @@ SHARE = "{metric: goodput, stack: mptcp, relative_to: tcp, at_least: 1.0, %s}"
     ],
 )
 def test_the_share_of_cells_in_which_bounds_hold(share, verdict):
-    """Of four cells three are as expected; from so few not much follows."""
+    """Three of four cells are as expected, which is weak evidence."""
     asked = experiment(SHARE % share, MATRIX)
     values = [x for mptcp in (2.0, 2.0, 2.0, 0.5) for x in ([1.0] * 2, [mptcp] * 2)]
     (check,) = evaluate(asked, goodputs(asked, *values))

@@ -40,7 +40,7 @@ workload: {kind: reqres, count: 5, from: client, to: server}
 matrix: {links.wifi.delay: [5ms, 10ms]}
 repetitions: 2
 """
-# What says when, where and how long a run was carried out, not what came out.
+# Fields with time, place and duration of a run, not its results.
 CIRCUMSTANCES = ("started_at", "seconds", "load", "cpu")
 
 

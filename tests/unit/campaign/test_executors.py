@@ -29,7 +29,7 @@ workload: {kind: bulk, from: client, to: server, size: 400KB}
 matrix: {links.wifi.delay: [5ms, 10ms]}
 repetitions: 2
 """
-# What says when, where and how long a run was carried out, not what came out.
+# Fields with time, place and duration of a run, not its results.
 CIRCUMSTANCES = ("started_at", "seconds", "load", "cpu")
 
 

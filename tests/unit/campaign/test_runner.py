@@ -45,7 +45,7 @@ def store(tmp_path):
         status = Status.INVALID if planned.number == 2 else Status.OK
         store.begin_run(planned.number)
         store.finish_run(record(planned, status))
-    store.begin_run(4)  # and then it was killed
+    store.begin_run(4)  # the process was killed in this run
     return store
 
 

@@ -61,7 +61,7 @@ def test_a_file_runs_in_the_machines_it_lists_and_they_are_compared(run, tmp_pat
     assert heads.split()[:5] == ["stack", "metric", "base", "new", "change"]
     assert rows[0].split()[:2] == ["userspace", "goodput"]
     assert (rows[0].count("none [+0.0%, +0.0%]"), rows[0].split()[-1]) == (1, "pass")
-    assert rows[1].split()[0] == "duration"  # of the same cell
+    assert rows[1].split()[0] == "duration"  # a row of the same cell
     assert rows[-1] == "pass: 2"
     folders = list((tmp_path / "r/try").iterdir())
     assert len(folders) == 2
@@ -180,7 +180,7 @@ def contents(folder):
     return found | {"experiment.json": experiment}
 
 
-# What a simulation says of its own cost; the machines here simulate, and their clock is real.
+# Fields with the cost of a simulation; the machines here simulate, with a real clock.
 CIRCUMSTANCES = ("started_at", "seconds", "load", "cpu")
 
 
@@ -206,7 +206,7 @@ def test_on_a_virtual_clock_what_is_stored_does_not_depend_on_jobs(run, tmp_path
     assert others == [one, one]
     assert all(len(it.runs) == 1 for it in fakes.started())
     seeds = {it.runs[0]: it.seed for it in fakes.started()}
-    assert len(set(seeds.values())) == 5  # each run has its own entropy, whoever does it
+    assert len(set(seeds.values())) == 5  # each run has its own entropy on any executor
     assert [it.errand.telling for it in fakes.started()] == [False] * 15
 
 

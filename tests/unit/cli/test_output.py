@@ -1,4 +1,4 @@
-"""What is printed for people: the words as they are, whoever wrote them."""
+"""Output for people: words of any source are printed unchanged."""
 
 from __future__ import annotations
 

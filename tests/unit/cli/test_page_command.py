@@ -67,7 +67,7 @@ def test_show_reads_standard_input() -> None:
 
 
 def test_show_says_what_a_recording_would_be(tmp_path: Path) -> None:
-    """Whatever the name of the file is."""
+    """The name of the file does not matter."""
     for name in ("shop.har", "shop.json"):
         (tmp_path / name).write_text(json.dumps(HAR))
         done = RUN.invoke(application, ["page", "show", str(tmp_path / name), "--json"])

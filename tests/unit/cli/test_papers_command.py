@@ -95,7 +95,7 @@ def test_a_machine_that_does_not_work_is_exit_code_4(there, monkeypatch):
     monkeypatch.setattr(elsewhere, "check", refuse)
     done = said("run", there, code=4)
     assert "uml:7.3+virtual-time: it is not built; build it" in done.stderr
-    assert "reproduced" in done.stdout  # by ours
+    assert "reproduced" in done.stdout  # reproduced by our stack
 
 
 def test_a_folder_that_cannot_be_made_is_exit_code_2_though_nothing_ran(there, monkeypatch):

@@ -18,7 +18,7 @@ stacks: ["userspace(scheduler=minrtt, congestion=reno, path_manager=fullmesh)"]
 workload: {{kind: reqres, from: client, to: server}}
 repetitions: 2
 """
-# For each group: an experiment that names `bad`, or what of ours it may clash with.
+# For each group: an experiment that names `bad`, or one of our names that may clash.
 NAMING = {
     "workloads": GOOD.replace("reqres", "NAME"),
     "probes": f"{GOOD}probes: [NAME]\n",

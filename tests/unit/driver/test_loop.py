@@ -176,7 +176,7 @@ def test_a_driver_that_is_closed_does_nothing() -> None:
 
 
 class Aware(TcpEndpoint):
-    """Notes what it is told of addresses."""
+    """Records reports about addresses."""
 
     def __init__(self) -> None:
         super().__init__(TcpConfig(), bytes(16))
@@ -236,7 +236,7 @@ def test_an_endpoint_is_asked_again_only_after_something_has_happened() -> None:
                 driver.wake()
             return whole(now)
 
-        for wakes, expected in ((0, 1), (1, 2)):  # one that wakes it up meanwhile is heard
+        for wakes, expected in ((0, 1), (1, 2)):  # a wake-up during the turn counts
             asked = 0
             left: list[Segment] = []
             station.carry = left.append

@@ -58,7 +58,7 @@ def test_a_cells_network_is_the_one_that_is_resolved_of_its_own(
     alone = document.convert(raw, TopologySpec, written.positions, written.name)
     wanted = None if alone.value.mptcp.family else family
     cells = Networks(written)
-    cells.network({}, family)  # which has left its structure
+    cells.network({}, family)  # a call that leaves the structure unchanged
     assert cells.network(values, family).topology == resolve(alone, family=wanted)
 
 

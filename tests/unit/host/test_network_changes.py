@@ -22,7 +22,7 @@ def ip(command: str) -> None:
 
 
 def after(network: Network, seen: list[Change], *commands: str) -> Change:
-    """Return what is told for some commands."""
+    """Return the reported changes for some commands."""
     seen.clear()
     for command in commands:
         ip(command)
@@ -81,7 +81,7 @@ def test_a_subflow_may_be_bound_to_an_interface() -> None:
 @pytest.mark.sandbox
 @isolated
 def test_the_source_of_a_connection_is_that_of_the_route() -> None:
-    """RFC 9293, MUST-44: whoever gives no local address gets the one that IP chooses."""
+    """RFC 9293, MUST-44: without a local address, IP chooses one."""
     ip("link add v0 type veth peer name v1")
     ip("link set v1 up")
     ip("link set v0 up")

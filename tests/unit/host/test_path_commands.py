@@ -156,7 +156,7 @@ def test_daemon_of_the_example_makes_a_full_mesh(play: Any) -> None:
     spec.loader.exec_module(daemon)
 
     async def scenario(world: World) -> None:
-        assert world.usable == [(A1, B1)]  # nothing happens by itself
+        assert world.usable == [(A1, B1)]  # no path appears without a command
         running = asyncio.create_task(daemon.main(world.address, [A1, A2]))
         await world.commanded(1)
         assert world.usable == [(A1, B1), (A2, B1)]

@@ -136,8 +136,8 @@ def test_packets_whose_ip_headers_differ_stay_apart(second):
 
 def test_what_ip_identifies_a_packet_by_does_not_matter():
     second = bytearray(emit(segment(100)))
-    second[5] = 1  # of the identification
-    second[11] -= 1  # of the checksum
+    second[5] = 1  # an octet of the identification
+    second[11] -= 1  # an octet of the checksum
     merger = Merger()
     merger.take(received(emit(segment(0))))
     merger.take(received(bytes(second)))

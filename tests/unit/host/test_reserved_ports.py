@@ -1,4 +1,4 @@
-"""Ports shared with the kernel: whoever is first has them."""
+"""Ports shared with the kernel: the first user gets them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from testbed.host.devices.ports import Ports, is_heard
 
 @pytest.fixture
 def ports():
-    # Whoever runs these tests at the same time looks for ports elsewhere.
+    # Other processes that run these tests at the same time look for other ports.
     with contextlib.closing(Ports(random.Random(os.getpid()))) as ports:
         yield ports
 

@@ -1,4 +1,4 @@
-"""The grammar of packetdrill's scripts, and what is told of mistakes in them."""
+"""The grammar of packetdrill's scripts, and the messages about mistakes in them."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_icmp() -> None:
     )
 
 
-# Each line is what `of_packet` writes: so reading and writing agree.
+# `of_packet` writes each line, so reading and writing agree.
 OPTIONS = (
     "mss 1460, nop, wscale 8, sackOK",
     "TS val 100 ecr 700",

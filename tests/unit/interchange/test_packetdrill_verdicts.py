@@ -76,7 +76,7 @@ def test_each_part_of_a_packet_is_compared(run, packet: str, wrong: list[str]) -
     ("option", "wrong"),
     [
         ("dss dack4=1 dsn8=1 ssn=1 dll=10 nocs", ""),
-        ("dss dack4=1 dsn8=1 nocs", ""),  # what is not said is not compared
+        ("dss dack4=1 dsn8=1 nocs", ""),  # fields that the script omits are not compared
         ("dss dack8=1 dsn8=1 ssn=1 dll=10 nocs", "dss"),
         ("dss dack4=2 dsn8=1 ssn=1 dll=10 nocs", "dss"),
         ("dss dack4=1 dsn8=2 ssn=1 dll=10 nocs", "dss"),
@@ -180,7 +180,7 @@ def test_what_calls_write_is_told_as_scripts_say_it(run) -> None:
 
 
 def test_an_empty_script_is_none(run) -> None:
-    """It would pass whatever the stack does."""
+    """Such a script would pass with any behaviour of the stack."""
     with pytest.raises(InputError, match="a script without events"):
         run("// to be written\n")
 

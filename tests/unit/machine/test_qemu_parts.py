@@ -180,11 +180,11 @@ def test_a_guest_without_an_end_is_an_error_with_its_last_words(tmp_path, status
     ("waited_s", "used_s", "over"),
     [
         (100, 0, False),  # not long enough yet
-        (130, 0, True),  # nothing to do, for ever
-        (130, 130, True),  # it spins
-        (130, 10, False),  # it works, on a busy host
+        (130, 0, True),  # an idle guest never ends
+        (130, 130, True),  # the guest spins
+        (130, 10, False),  # the guest works on a busy host
         (600, 100, False),
-        (1300, 100, True),  # for too long
+        (1300, 100, True),  # the guest works for too long
     ],
 )
 def test_a_guest_on_a_busy_host_does_not_hang(waited_s, used_s, over):

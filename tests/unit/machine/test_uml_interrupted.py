@@ -190,7 +190,7 @@ def test_debians_sources_are_unpacked_once(tools, tmp_path, monkeypatch):
         "linux",
         "regset.so",
     ]
-    built.regset.unlink()  # as in a build of an older testbed
+    built.regset.unlink()  # a build of an older testbed lacks this file
     assert build.build("debian:7.3", Lines()) == built
     assert built.regset.exists()
 

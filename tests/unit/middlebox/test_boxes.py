@@ -112,7 +112,7 @@ def test_a_translation_that_is_not_used_is_forgotten(
     box = Nat(public, outside="b", first_port=20_000, timeout_ns=10 * S)
     there = segment(inside, outside)
     back = msgspec.structs.replace(segment(outside), destination=Address(public, 20_000))
-    for now in (0, 9 * S, 18 * S):  # each use keeps it
+    for now in (0, 9 * S, 18 * S):  # each use keeps the entry
         assert through(box, there, "b", now)[0].source == Address(public, 20_000)
     assert through(box, back, "a", 28 * S)[0].destination == there.source
     assert through(box, back, "a", 38 * S + 1) == []

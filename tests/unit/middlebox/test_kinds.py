@@ -161,7 +161,7 @@ def test_text_may_have_several_boxes() -> None:
 
 
 def test_text_has_the_options_of_a_box() -> None:
-    """So a box can be a value of the matrix, or of a case."""
+    """A box can be a value of the matrix, or of a case."""
     text = "strip_options(options=[mptcp, sack], where=syn_ack, toward=client)"
     for each in (f"{text!r}", f"[{text!r}]"):
         [wire] = planned(each).middlebox

@@ -109,7 +109,7 @@ def test_options_of_ip_are_skipped_in_ipv4_and_refused_in_ipv6(segment: Segment)
         (3, 19, "20 of 19"),
         (3, 30, "no whole TCP segment"),
         (6, 0x20, "fragment"),  # more fragments
-        (7, 0x01, "fragment"),  # not the first
+        (7, 0x01, "fragment"),  # a fragment that is not the first
         (9, 17, "not TCP"),
         (12, 0x00, "IPv4 header checksum"),
         (32, 0x40, "TCP header of 16"),

@@ -1,4 +1,4 @@
-"""What is emitted is what is parsed, and whatever else is parsed raises PacketError alone."""
+"""Emitted packets parse to equal values, and other octets raise only PacketError."""
 
 from __future__ import annotations
 

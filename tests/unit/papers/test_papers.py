@@ -204,9 +204,9 @@ def test_quick_takes_a_sample_of_many_cases(folder):
         return errand.cells
 
     assert len(cells(quick=True)) == 3 * 2
-    assert len(cells(quick=True, sample=2)) == 2 * 2  # what is asked for counts more
+    assert len(cells(quick=True, sample=2)) == 2 * 2  # an explicit sample takes precedence
     assert cells(quick=True) == cells(quick=True)
-    assert cells(quick=True) < cells(sample=3)  # of all stacks
+    assert cells(quick=True) < cells(sample=3)  # cells of all stacks
     assert cells() is None
     published.write_text("sample: 5\n" + published.read_text())
     paper = load(folder)

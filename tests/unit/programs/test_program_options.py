@@ -85,7 +85,7 @@ def test_buffers_are_told_twice_as_large(tcp):
     [
         (socket.SO_SNDBUF, 0, 2304),  # half of SOCK_MIN_SNDBUF
         (socket.SO_RCVBUF, 1, 1152),
-        (socket.SO_RCVBUF, -1, 4 * 2**20),  # as large as can be
+        (socket.SO_RCVBUF, -1, 4 * 2**20),  # the greatest size
     ],
 )
 def test_buffers_are_at_least_as_large_as_linux_makes_them(tcp, name, given, octets):

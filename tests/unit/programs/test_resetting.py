@@ -74,7 +74,7 @@ def test_the_reset_has_the_number_that_the_peer_expects_and_its_key():
 
 
 def test_a_peer_that_has_just_opened_a_connection_says_its_key():
-    """Then the supervisor may have been killed before it knew of it."""
+    """The supervisor may have been killed before it knew of the connection."""
     resetter = Resetter([Peer(OTHER)], 0)
     resetter.receive(answer(options=(MpCapable(sender_key=KEY, receiver_key=1),)), 0)
     (sent,) = resets(resetter)

@@ -1,4 +1,4 @@
-"""What tests need of a machine, and what they are told when it is not there."""
+"""The needs of tests, and the messages when the machine lacks them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A result folder to report on: simulated once, and copied for whoever damages it."""
+"""A result folder to report on: simulated once, and copied for tests that damage it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ expect:
 
 @pytest.fixture(scope="session")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with four runs; nobody writes to it."""
+    """Return a folder with four runs; tests do not write to it."""
     root = tmp_path_factory.mktemp("report")
     (root / "silent.yaml").write_text(TEXT)
     experiment = testbed.load(root / "silent.yaml", machine=testbed.SIMULATION)

@@ -224,7 +224,7 @@ def test_progress_is_shown_without_loading_the_page_again(browser, simulated) ->
     assert tab.get_by_role("button", name="Show them in the page").count() == 1
     assert tab.evaluate("window.hit") is None
     assert told[:3] == ["page", "progress", "progress"]
-    with tab.expect_navigation():  # it is over
+    with tab.expect_navigation():  # the run ends
         pass
     tab.close()
 

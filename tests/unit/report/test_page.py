@@ -54,7 +54,7 @@ def written(simulated):
 
 @pytest.fixture
 def poisoned(folder):
-    """A folder in which whatever may be any text is hostile."""
+    """A folder in which every free text is hostile."""
     path = folder / "experiment.json"
     record = json.loads(path.read_text())
     record["name"] = record["topology"] = record["spec"]["description"] = HOSTILE

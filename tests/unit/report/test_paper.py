@@ -1,4 +1,4 @@
-"""Figures for papers: the same files each time, told apart without colour, data beside them."""
+"""Figures for papers: files are reproducible, curves differ without colour, data are included."""
 
 from __future__ import annotations
 

@@ -92,7 +92,8 @@ def test_a_figure_of_ratios_marks_published_ratios(folder):
     found = drawn(paper, measured(paper), paper.published.figures[0])
     assert "goodput relative to tcp" in found.svg
     assert "published: theirs" in found.svg
-    assert "tcp 4mbit" not in found.svg.replace("mptcp 4mbit", "")  # it is what others are over
+    # The other stacks are relative to this one.
+    assert "tcp 4mbit" not in found.svg.replace("mptcp 4mbit", "")
 
 
 def with_figure(folder, figure):
@@ -105,7 +106,7 @@ def with_figure(folder, figure):
 
 
 def test_the_benefit_is_over_what_the_paths_gave_alone(folder):
-    """Of 10 and 4 Mbit/s alone: 12 are half of what the second one adds, 5 half of the best."""
+    """The paths alone give 10 and 4 Mbit/s: 12 is half of the second's gain, 5 half of the best."""
     paper = with_figure(
         folder,
         "form: cdf, benefit_over: tcp, paths: links.one.rate, stacks: [mptcp], "

@@ -305,7 +305,7 @@ def test_a_run_that_cannot_be_read_is_not_taken_for_one_that_is_missing(store):
     store.finish_run(record(1))
     folder = store.path / "runs/0001"
     (folder / "run.json").unlink()
-    (folder / "run.json").symlink_to("run.json")  # which even root cannot read
+    (folder / "run.json").symlink_to("run.json")  # even root cannot read this
     with pytest.raises(StoreError, match=r"0001/run.json cannot be read"):
         store.runs()
 
@@ -318,7 +318,7 @@ def test_what_is_no_run_of_schema_1_is_not_read(tmp_path):
 
 def test_who_cannot_write_a_folder_is_told(store):
     (store.path / "manifest.jsonl").unlink()
-    (store.path / "manifest.jsonl").mkdir()  # which even root cannot write
+    (store.path / "manifest.jsonl").mkdir()  # even root cannot write this
     with pytest.raises(StoreError, match=r"manifest.jsonl cannot be written"), store.writing():
         pass
 

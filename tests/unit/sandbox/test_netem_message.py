@@ -23,7 +23,7 @@ QOPT = struct.Struct("=6I")  # latency, limit, loss, gap, duplicate, jitter
 OPTIONS = 2  # TCA_OPTIONS
 CORR, DELAY_DIST, REORDER, CORRUPT, LOSS, RATE = 1, 2, 3, 4, 5, 6
 ECN, RATE64, LATENCY64, JITTER64, SLOT, SLOT_DIST, SEED = 7, 8, 10, 11, 12, 13, 14
-TICK_NS = 64  # of the machine tc was watched on (/proc/net/psched)
+TICK_NS = 64  # the tick of the machine of the recorded messages (/proc/net/psched)
 
 # tc qdisc replace dev v0 root netem ...: TCA_OPTIONS up to, without, the table of delays.
 TC_ALL = (
@@ -101,7 +101,7 @@ def test_rate_beyond_32_bits_is_sent_as_tc_sends_it() -> None:
 
 
 def test_change_names_every_option() -> None:
-    """netem keeps correlations, rate and distribution it is not told about."""
+    """netem keeps correlations, rate and distribution that a message omits."""
     _, sent = options(change_qdisc(5, Netem(), mtu=1500, seed=0))
     for kind in (CORR, REORDER, CORRUPT, RATE, LATENCY64, JITTER64, ECN, SLOT):
         assert set(sent[kind]) == {0}

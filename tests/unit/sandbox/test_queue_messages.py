@@ -86,7 +86,7 @@ SENT = Netem.parse("rate 10mbit delay 20ms loss 1% limit 20")
 
 
 def test_at_the_sender_htb_has_the_rate_and_netem_the_rest_with_the_limit() -> None:
-    """So does Mininet (mininet/link.py): a class of htb, and netem below it."""
+    """As in Mininet (mininet/link.py): a class of htb, and netem below it."""
     found = direction.layers(SENT, 1500, at_sender=True)
     assert found.rate == Rate(bits_per_second=10_000_000, burst=1600)
     assert found.netem == Netem.parse("delay 20ms loss 1% limit 20")

@@ -184,7 +184,7 @@ def test_only_the_last_word_about_something_counts() -> None:
 
 
 def test_only_a_carrier_is_worth_waiting_for() -> None:
-    """The kernel turns it on and off in a work queue; what else differs will not get better."""
+    """The kernel turns it on and off in a work queue; other differences are permanent."""
     end = VethEnd(namespace="n", interface="eth0", mac="02:00:00:00:00:01", mtu=1500)
     there = LinkState(
         index=2,

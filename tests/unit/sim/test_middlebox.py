@@ -84,7 +84,7 @@ def test_options_are_stripped_in_one_direction_only(laboratory: Any) -> None:
 
 @pytest.mark.parametrize("replace", [b"-", b"xyz", b"longer"])
 def test_payload_is_rewritten_and_numbers_stay_together(laboratory: Any, replace: bytes) -> None:
-    """Whatever is acknowledged of the new stream, the sender hears of what it has sent."""
+    """ACKs of the new stream are translated to octets of the old one."""
     link = Guarded(laboratory, RewritePayload(b"abc", replace, toward="b", after=4))
     link.there({"flags": SYN, "seq": 99})
     text = b"abc-_abc_abc_"
@@ -98,7 +98,7 @@ def test_payload_is_rewritten_and_numbers_stay_together(laboratory: Any, replace
         assert b"".join(piece.payload for piece in pieces) == made
         assert pieces[1].seq == 100 + len(pieces[0].payload)
         answer = link.answered(pieces[1], ack=pieces[1].seq)
-        # What came out is acknowledged, and no octet that would make a difference.
+        # The ACK covers the octets that came out, and none that would change them.
         assert answer.ack in (100 + cut, *range(100 + cut, 100 + cut + 4 - len(replace)))
     sack = Sack(((104, 105 + len(replace)),))
     answer = link.answered(whole, ack=100 + len(made), options=(sack,))

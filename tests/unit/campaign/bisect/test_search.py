@@ -1,4 +1,4 @@
-"""Candidates held against the good end, without a network: what they measure is made up."""
+"""Candidates compared with the good end, without a network: their measurements are synthetic."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Notes:
 
 
 def search(tmp_path, made, state=None, **more):
-    """Search, and return what was found and what was told."""
+    """Search, and return the result and the messages."""
     wanted = Wanted(
         kind=Kind.MACHINES,
         good=Candidate(name="a"),

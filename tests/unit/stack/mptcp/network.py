@@ -34,7 +34,7 @@ class Path:
         self.delay_ns = delay_ns
         self.rate = rate  # bit/s
         self.loss = loss
-        self.limit_ns = 200 * MS  # of queue
+        self.limit_ns = 200 * MS  # limit of the queue
         self.up = True
         self.filter: Filter | None = None
         self.free_ns = 0
@@ -69,7 +69,7 @@ class Host:
         )
 
     def port_for(self, local_host: str, remote: Address) -> int:
-        """Return a port nobody has used."""
+        """Return an unused port."""
         assert local_host in self.hosts
         assert remote.port
         self._port += 1

@@ -63,7 +63,7 @@ class Subpeer:
 
     def __init__(self, script: Script, local: Address, remote: Address) -> None:
         self.script = script
-        self.flow = Flow(local, remote)  # as the endpoint sees it
+        self.flow = Flow(local, remote)  # the flow from the endpoint's side
         self.isn = script.random.getrandbits(32)
         self.endpoint_isn = 0
         self.seq = 1  # next to send
@@ -152,7 +152,7 @@ class Script:
         self.endpoint.listen(_ANY)
         self.connections: list[Connection] = []
         self.events: list[Event] = []
-        self.keys = Keys(PEER_KEY)  # as the peer has them
+        self.keys = Keys(PEER_KEY)  # the keys from the peer's side
 
     def source_for(self, remote_host: str) -> str | None:
         """Return the address on the same path."""
