@@ -111,7 +111,7 @@ def test_the_example_passes_in_a_simulation(runner: Runner, tmp_path: Path) -> N
     [
         (0, 0, 0, "passed"),
         (3, 0, 3, "regressed"),
-        (3, 4, 1, "failed"),  # of pytest 4 is an error, too
+        (3, 4, 1, "failed"),  # exit code 4 of pytest is an error, too
         (4, 0, 4, "impossible"),
         (4, 1, 1, "failed"),
         (1, 0, 1, "failed"),

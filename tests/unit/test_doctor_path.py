@@ -1,4 +1,4 @@
-"""What the path does to options is told from the counters of both ends."""
+"""The counters of both ends show how the path changes options."""
 
 from __future__ import annotations
 

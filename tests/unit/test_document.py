@@ -121,7 +121,7 @@ def test_billion_laughs_is_refused() -> None:
 
 def test_deep_nesting_is_refused() -> None:
     assert "is nested deeper than" in str(error_of("tags: " + "[" * 100))
-    # What the YAML library refuses by itself depends on its version.
+    # The limit of the YAML library itself depends on its version.
     assert "nest" in str(error_of("tags: " + "[" * 100_000))
 
 

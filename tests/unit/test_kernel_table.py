@@ -90,6 +90,6 @@ def test_a_section_has_a_column_for_each_machine_and_says_what_does_not_hold(scr
 def test_what_is_shortened_or_repeated_is_there(script):
     names = {path.stem for path in script.shipped() if path.is_file()}
     assert names >= set(script.LESS)
-    assert "schedulers" not in names  # of our stack alone
+    assert "schedulers" not in names  # this experiment has only our stack
     assert script.TWICE.is_file()
     assert sorted(path.stem for path in script.MATRIX.glob("*.yaml")) == ["failure", "paths"]

@@ -56,7 +56,7 @@ def built(tmp_path_factory):
     with tarfile.open(first[0]) as archive:
         archive.extractall(where / "sdist", filter="data")
     (tree,) = (where / "sdist").iterdir()
-    (tree / "PKG-INFO").unlink()  # what tells an sdist from a checkout
+    (tree / "PKG-INFO").unlink()  # this file distinguishes an sdist from a checkout
     return first, build(tree)
 
 

@@ -83,7 +83,7 @@ COMMANDS = {
 
 
 def shown_commands() -> list[list[str]]:
-    """Return the words of each command of testbed that a page shows, in whatever line it stands."""
+    """Return the words of each command of testbed that a page shows, on any line."""
     found = []
     for text in COMMANDS:
         lexer = shlex.shlex(text.replace("\\\n", " "), posix=True, punctuation_chars="|&;<>")

@@ -16,7 +16,7 @@ LIMIT = 100
 
 
 class Source:
-    """A transport that says what it was told."""
+    """A transport that records its calls."""
 
     def __init__(self) -> None:
         self.told: list[str] = []

@@ -94,7 +94,7 @@ def test_opening_that_is_cancelled_aborts_the_connection() -> None:
             await opening
         connection = bench.driver.endpoint.connections[0]
         assert connection.calls == ["abort"]
-        bench.fail(connection, ErrorKind.ABORTED)  # nobody is interested any more
+        bench.fail(connection, ErrorKind.ABORTED)  # no program uses the connection any more
 
     run(test)
 
@@ -299,7 +299,7 @@ def test_water_marks() -> None:
 
 @pytest.mark.parametrize("event", [Readable(), Closed(None)])
 def test_program_that_raises_ends_its_own_connection(event: Event) -> None:
-    """Whoever drives the endpoint hears nothing of it: others get their turn."""
+    """The driver of the endpoint gets no exception, and serves other connections."""
 
     async def test(bench: Bench) -> None:
         told: list[str] = []

@@ -88,7 +88,7 @@ def joins(segments: Sequence[Segment], key_a: bytes, key_b: bytes) -> Iterable[d
         ]
         if not answers or not acks:
             continue
-        # The token names the host that is joined: that one's key is the receiver's.
+        # The token identifies the host that is joined, so that host's key is the receiver's.
         if asked.token.to_bytes(4, "big") == sha256(key_b)[:4]:
             initiator, responder = key_a, key_b
         else:

@@ -1,4 +1,4 @@
-"""Of all that tshark says of a packet, what the packet itself says: no analysis."""
+"""The fields of tshark's output that the packet itself has, without tshark's analysis."""
 
 from __future__ import annotations
 

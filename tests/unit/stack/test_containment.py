@@ -296,7 +296,7 @@ def test_exception_in_a_hook_of_a_subflow(
 def test_exception_in_a_hook_during_the_handshake(
     first: bool, where: str, hook: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of the first subflow, or of one that joins: neither token nor port nor place stays."""
+    """For the first subflow or a join: no token, port or place remains in use."""
     world = World(_mptcp)
     world.connect(OTHER)
     world.run(1)
@@ -418,7 +418,7 @@ def test_exception_of_the_driver(
         world.run(5)
     _works_on(world)
     if call == "release_port":
-        world.client.ports.clear()  # it was told in vain
+        world.client.ports.clear()  # ``release_port`` failed, so this port remains
     world.leaves_nothing()
 
 
@@ -447,7 +447,7 @@ def test_exception_in_an_acceptor_is_answered_with_reset() -> None:
 def test_wrong_octets_are_not_taken_for_the_end_of_the_stream(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What is unread is thrown away, so the end of file must not be told either."""
+    """Unread data are discarded, so the end of file must not be reported either."""
     world = _established("tcp")
     client, server = world.client.of(VICTIM), world.server.of(VICTIM)
     monkeypatch.setattr(world.server, "take_events", lambda: False)

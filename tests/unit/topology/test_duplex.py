@@ -38,7 +38,7 @@ def test_both_directions_need_a_rate() -> None:
 
 
 def test_a_burst_is_refused() -> None:
-    """Who may send next is a matter of turns, not of what a direction has saved."""
+    """Turns decide which direction sends next, so a direction cannot save up for a burst."""
     text = HALF.replace("netem: {rate: 20mbit}", "netem: rate 20mbit burst 32kb queue fifo")
     assert error_of(text) == (
         "lab.yaml:3: links.wifi.duplex: rate: a shared medium has no burst; leave 'burst' out"

@@ -302,7 +302,7 @@ def test_a_gateway_may_be_on_link_by_another_route() -> None:
 
 
 def test_the_longest_ipv6_prefix_says_whether_a_gateway_is_on_link() -> None:
-    """For IPv4 the kernel passes over routes that are not on link, however long their prefix is."""
+    """For IPv4 the kernel ignores routes that are not on link, with any prefix length."""
     nodes = (
         "nodes: {a: {policy_routing: false, routes: [{to: '%s', via: '%s'},"
         " {to: '%s', interface: l2}, {to: '%s', via: '%s'}]}, b: {}}"

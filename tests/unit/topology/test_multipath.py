@@ -48,7 +48,8 @@ def test_all_ways_of_the_fewest_hops_are_in_one_route() -> None:
     settings = [dict(topology.node(name).sysctls) for name in ("r1", "r2")]
     assert settings[0]["net.ipv4.fib_multipath_hash_policy"] == "3"
     seed = "net.ipv4.fib_multipath_hash_seed"
-    assert settings[0][seed] != settings[1][seed]  # else all routers would choose alike
+    # With one seed all routers would choose the same way.
+    assert settings[0][seed] != settings[1][seed]
 
 
 def test_without_multipath_the_first_way_is_taken() -> None:

@@ -151,5 +151,5 @@ def test_a_star_resolves_quickly() -> None:
 
 
 def test_routes_are_computed_without_networkx(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "networkx", None)  # it takes 150 ms to load
+    monkeypatch.setitem(sys.modules, "networkx", None)  # networkx takes 150 ms to load
     load("generate: {line: {count: 4}}")

@@ -31,7 +31,8 @@ def test_the_kernel_shapes_at_the_interfaces_that_send() -> None:
         Sender(namespace="client", interface="wifi"),
     )
     assert str(wire).endswith(" shaper sender")
-    assert sum(isinstance(it, AddVeth) for it in operations) == 2  # it can be taken down as others
+    # The link can be taken down like others.
+    assert sum(isinstance(it, AddVeth) for it in operations) == 2
 
 
 def test_a_switch_s_port_is_in_the_namespace_of_wires() -> None:

@@ -187,7 +187,7 @@ def test_impossible_flapping_is_refused(text: str) -> None:
 
 
 def test_a_trace_is_a_regular_file(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")  # nobody ever writes to it
+    os.mkfifo(tmp_path / "pipe")  # no process ever writes to it
     for path, says in (
         (tmp_path / "pipe", "is not a regular file"),
         (Path("/dev/zero"), "is not a regular file"),

@@ -266,7 +266,7 @@ def test_gilbert_elliott_loses_what_its_stationary_state_says() -> None:
 
 
 def test_four_states_lose_single_packets_and_bursts() -> None:
-    """Of tc-netem(8)'s chain: state 4 loses one packet, state 3 a burst that state 2 interrupts."""
+    """Chain of tc-netem(8): state 4 loses one packet, state 3 a burst that state 2 interrupts."""
     single = Wire("loss state 0% 0% 0% 0% 10%").send(range(50_000))
     left = [int(name) for name in single.names_left]
     assert 50_000 - len(left) == pytest.approx(50_000 / 11, rel=0.05)  # 1 of 1 + 1/p14 packets

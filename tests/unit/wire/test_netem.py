@@ -247,4 +247,4 @@ def test_tc_itself_reads_what_is_written(text: str) -> None:
     words = Netem.parse(text).to_tc().split()
     command = ["tc", "qdisc", "add", "dev", "no-such-device", "root", "netem", *words]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "Cannot find device" in result.stderr  # it got past the options
+    assert "Cannot find device" in result.stderr  # tc has accepted the options

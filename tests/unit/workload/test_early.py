@@ -12,7 +12,7 @@ from testbed.workload.stacks import _early
 
 
 class Handshake:
-    """Stands for the kernel's: it is over when it is told so."""
+    """A substitute for the kernel's handshake: the test ends it."""
 
     def __init__(self, monkeypatch):
         self.over = asyncio.Event()
@@ -50,7 +50,7 @@ def test_what_is_written_early_waits_and_comes_first(monkeypatch):
             await asyncio.sleep(0)
             assert written(there) is None
             handshake.over.set()
-            for word in (b"two ", b"three ", b"four "):  # one a round of the loop
+            for word in (b"two ", b"three ", b"four "):  # one word in each round of the loop
                 writer.write(word)
                 await asyncio.sleep(0)
             await writer.drain()

@@ -24,7 +24,7 @@ class Gone:
 
 
 def test_it_has_ended_with_its_sandbox() -> None:
-    """The fault of the sandbox is told elsewhere; here it would be one that nothing asks for."""
+    """The sandbox reports its fault elsewhere; a second report here would have no reader."""
 
     class Launcher:
         async def spawn(self, *_: object, **__: object) -> Any:

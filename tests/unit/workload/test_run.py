@@ -46,7 +46,7 @@ class Running:
 
 
 class Local:
-    """Starts programs right here, whatever the node."""
+    """Starts programs in this process's network, for any node."""
 
     def __init__(self) -> None:
         self.started: list[tuple[str, tuple[str, ...]]] = []
@@ -62,9 +62,9 @@ class Local:
 
 
 class Bench:
-    """Runs workloads on a port that nobody is given meanwhile: it is bound here.
+    """Runs workloads on a port that it keeps bound: the kernel assigns it to no other socket.
 
-    Whoever asks for this very port, as all servers do with SO_REUSEADDR, may listen on it.
+    A server that binds this port with SO_REUSEADDR, as all servers do, may listen on it.
     """
 
     def __init__(self, reserved: socket.socket) -> None:

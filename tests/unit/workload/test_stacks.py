@@ -58,7 +58,7 @@ def test_what_is_not_a_stack_is_refused(name):
             "4096 131072 6291456",
             {"receive_buffer": 6291456, "receive_buffer_initial": 131072},
         ),
-        (  # in whatever order Linux takes them
+        (  # Linux takes them in any order
             "tcp_rmem",
             "4096 9000 6000",
             {"receive_buffer": 6000, "receive_buffer_initial": 6000},
@@ -253,7 +253,7 @@ def test_what_is_wrong_with_a_stack_is_said(written, message):
 
 
 def test_option_may_stand_where_what_it_needs_is_off():
-    """So an axis of a matrix can turn that on and off."""
+    """An axis of a matrix can turn the option on and off."""
     read("userspace(early_answer=true, fast_open=false)").check()
     read("userspace(congestion=dctcp, ecn=true)").check()
 

@@ -69,7 +69,7 @@ def test_the_buffer_is_played_while_segments_arrive():
     [
         (2, 10, 0),  # the reservoir
         (0, 30, 2),  # above the cushion
-        (0, 16, 0),  # the map says 1.9 Mbit/s: not yet the next one
+        (0, 16, 0),  # the map gives 1.9 Mbit/s: too little for the next one
         (0, 18, 1),  # 2.2 Mbit/s
         (1, 28, 1),  # 3.7 Mbit/s: stays
         (2, 18, 2),  # 2.2 Mbit/s: stays

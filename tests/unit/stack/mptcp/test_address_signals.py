@@ -91,7 +91,7 @@ def test_add_addr_is_sent_until_its_echo(script: Any) -> None:
 
 @pytest.mark.requirement("RFC 8684", "3.2-MUST-1", "3.4.1-SHOULD-1")
 def test_remove_addr_with_several_ids(script: Any) -> None:
-    """Section 3.4.2: ids nobody knows are ignored."""
+    """Section 3.4.2: unknown ids are ignored."""
     world = script()
     first = world.open()
     second = world.subpeer(LOCAL_2, REMOTE_2)
@@ -157,7 +157,7 @@ def announcer(script: Any) -> Any:
 @pytest.mark.requirement("RFC 8684", "3-SHOULD-NOT-1", "3.4.1-SHOULD-NOT-2", "4-SHOULD-NOT-2")
 def test_one_address_is_announced_after_the_other(announcer: Any) -> None:
     """Linux drops an ADD_ADDR that comes before it has looked at the one before."""
-    peer = announcer.open()  # which is told of the first one
+    peer = announcer.open()  # the peer gets an ADD_ADDR of the first address
     for number, following in ((3, [4]), (4, [5]), (5, [])):
         announcer.wait(0.1)
         assert announced(peer.take()) == []
@@ -182,7 +182,7 @@ def test_each_signal_has_an_ack_of_its_own(script: Any) -> None:
     world = script()
     peer = world.open()
     peer.send(ACK, world.ack())
-    with mock.patch.object(world, "pump"):  # all come before an answer goes
+    with mock.patch.object(world, "pump"):  # all signals arrive before an answer leaves
         for number in (3, 4, 5):
             peer.send(ACK, world.announcement(number, f"10.0.{number}.2", REMOTE_2.port))
     world.pump()
@@ -191,7 +191,7 @@ def test_each_signal_has_an_ack_of_its_own(script: Any) -> None:
 
 @pytest.mark.requirement("RFC 8684", "3.4.2-SHOULD-1")
 def test_address_is_withdrawn_as_soon_as_there_is_a_subflow(script: Any) -> None:
-    """Section 3.4.2: break before make; nobody could be told when the address went."""
+    """Section 3.4.2: break before make; REMOVE_ADDR could not be sent when the address went."""
     world = script(endpoints=(PathEndpoint(host=LOCAL.host, id=3, signal=True),))
     first = world.open()
     world.hosts = (LOCAL_2.host,)

@@ -84,7 +84,7 @@ def test_peer_says_whether_to_try_again(script: Any, transient: bool, joins: int
 
 
 def test_transient_errors_without_end_are_not_answered_without_end(script: Any) -> None:
-    """A join that the peer refuses is not repeated at once, whatever its flag says."""
+    """A join that the peer refuses is not repeated at once, with any value of its flag."""
     world, peer = _alone(script)
     peer.send(RST | ACK)
     join, _ = world.joining()

@@ -81,7 +81,7 @@ def test_octets_after_the_end_of_both_streams_are_not_kept(script: Any, mapped: 
 
 
 def test_data_fin_elsewhere_after_the_end_is_not_answered(script: Any) -> None:
-    """Section 3.3.3: nobody retransmits it, and two sides misled so would answer for ever."""
+    """Section 3.3.3: it is no retransmission.  Two sides that answer it would never stop."""
     world = script()
     peer = world.open()
     peer.send(ACK, world.data(0, 1, 0, data_fin=True))
@@ -243,7 +243,7 @@ def test_window_counts_after_a_fallback(script: Any) -> None:
 
 
 def test_fallback_keeps_no_more_than_it_offered(script: Any) -> None:
-    """Section 3.7: the window closes while nobody reads, and opens when somebody does."""
+    """Section 3.7: the window closes while the application does not read, and opens afterwards."""
     world = script(receive_buffer=20_000)
     peer = world.subpeer()
     peer.syn(MpCapable())
@@ -319,7 +319,7 @@ def test_peer_that_has_fallen_back_ends_its_data_by_fin(script: Any, *, options:
     sent = sum(len(one.payload) for one in peer.take())
     infinite = Dss(dsn=world.keys.outgoing.number(0), subflow_seq=1, length=0)
     said = (infinite,) if options else ()
-    answers = peer.send(ACK | FIN, *said, ack=1)  # it has not got our data yet
+    answers = peer.send(ACK | FIN, *said, ack=1)  # the peer has not received our data yet
     answers += peer.send(ACK, *said)
     sent += sum(len(one.payload) for one in answers)
     while world.connection.unsent:

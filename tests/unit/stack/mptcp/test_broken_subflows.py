@@ -25,7 +25,7 @@ from .script import LOCAL, LOCAL_2, PEER_KEY, REMOTE_2, all_dss
 
 
 def test_join_before_the_third_ack(script: Any) -> None:
-    """Section 3.2: the connection is not established yet; its token is nobody's."""
+    """Section 3.2: the connection is not established yet, so its token is unknown."""
     world = script()
     peer = world.subpeer()
     (answer,) = peer.syn(MpCapable())

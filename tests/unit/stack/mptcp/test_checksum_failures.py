@@ -40,7 +40,7 @@ def mptcp(segments: list[Segment]) -> list[MptcpOption]:
     return [each for one in segments for each in one.options if isinstance(each, MptcpOption)]
 
 
-# As the receiver of the data.
+# The stack is the receiver of the data.
 
 
 @pytest.mark.requirement("RFC 8684", "3.7-MUST-NOT-1")
@@ -75,7 +75,7 @@ def test_infinite_mapping_gives_all_from_the_failure_on(script: Any, position: i
 
 
 def test_mp_fail_is_answered_by_mp_fail(script: Any) -> None:
-    """So the data that waits is taken, whether or not the peer has more to send."""
+    """The answer releases the waiting data, even if the peer has no more to send."""
     world = script()
     peer = world.open(flags=REQUIRED)
     peer.send(ACK, spoiled(world, 0, b"bad", 1), payload=b"bad")
@@ -192,7 +192,7 @@ def test_no_data_of_ours_on_its_way_elsewhere(script: Any) -> None:
     world.write(b"data")
     peer.take()
     peer.send(ACK, world.ack(0))
-    world.wait(5)  # it is sent again, as new octets of the subflow
+    world.wait(5)  # the data are sent again, as new octets of the subflow
     peer.take()
     *_, last = peer.send(ACK, spoiled(world, 0, b"bad", 1), payload=b"bad")
     assert last.flags & RST
@@ -289,7 +289,7 @@ def test_fin_begins_plain_tcp_where_there_is_no_data(script: Any) -> None:
         assert (dss.length, dss.dsn) == (0, world.keys.incoming.number(0))
 
 
-# As the sender of the data.
+# The stack is the sender of the data.
 
 
 @pytest.mark.requirement("RFC 8684", "3.7-MUST-5")
@@ -356,7 +356,7 @@ def test_mp_fail_that_comes_again_is_answered_again(script: Any) -> None:
 
 @pytest.mark.requirement("RFC 8684", "3.7-MUST-6")
 def test_sender_resets_what_is_not_in_one_piece(script: Any) -> None:
-    """Data that was sent again cannot be told from the first time it was sent."""
+    """The receiver of octets that were sent twice cannot know which copy it has received."""
     world = script()
     peer = world.open(flags=REQUIRED)
     world.write(b"data")
@@ -448,7 +448,7 @@ def test_connection_closes_in_order_after_the_fallback(script: Any) -> None:
     assert world.connection.failure is None
 
 
-# What a peer sends before it knows of the fallback.
+# Segments that a peer sends before it knows of the fallback.
 
 
 @pytest.mark.parametrize("before", [True, False])

@@ -105,7 +105,7 @@ def test_summed_mapping_is_kept_whole_or_not_at_all() -> None:
     assert mappings.at(20) is None
 
 
-# By hand.
+# Segments by hand.
 
 
 def test_data_of_the_listener_has_checksums(script: Any) -> None:
@@ -230,7 +230,7 @@ def test_first_data_with_a_checksum_in_capable(script: Any) -> None:
 @pytest.mark.requirement("RFC 8684", "3.3-MUST-2", "3.3-MUST-3")
 @pytest.mark.parametrize("agreed", [True, False])
 def test_checksum_not_as_agreed_resets_the_subflow(script: Any, agreed: bool) -> None:
-    """Section 3.3: one that is missing, and one that nobody has asked for."""
+    """Section 3.3: a missing checksum, and one that was not negotiated."""
     world = script()
     world.open(flags=REQUIRED if agreed else 0x01)
     second = world.joined()
@@ -243,7 +243,7 @@ def test_checksum_not_as_agreed_resets_the_subflow(script: Any, agreed: bool) ->
 
 @pytest.mark.requirement("RFC 8684", "3.3-MUST-3")
 def test_first_data_without_the_checksum_that_was_agreed_on(script: Any) -> None:
-    """Section 3.3: MP_CAPABLE is no exception; nobody is told of such a connection."""
+    """Section 3.3: MP_CAPABLE is no exception; no program gets such a connection."""
     world = script(checksum=True)
     peer = world.subpeer()
     (answer,) = peer.syn(MpCapable())
@@ -306,7 +306,7 @@ def test_transfer_with_checksums(network: Any, paths: int, where: str) -> None:
 
 @pytest.mark.requirement("RFC 8684", "3.3.3-SHOULD-1")
 def test_rest_of_a_mapping_that_is_known_ends_no_subflow_with_a_reset(script: Any) -> None:
-    """Section 3.3.3: data that came on another subflow is read by nobody; FIN ends its subflow."""
+    """Section 3.3.3: data that came on another subflow stays unread; FIN ends its subflow."""
     world = script(checksum=True)
     first = world.open(flags=0x81)
     first.send(ACK, world.ack())

@@ -62,13 +62,13 @@ def test_it_is_wide_after_data_in_mp_capable(script: Any) -> None:
 
 @pytest.mark.parametrize("beside", [True, False])
 def test_address_signals_may_go_alone(script: Any, beside: bool) -> None:
-    """Section 3.4.1 says nothing of what else its ACK carries."""
+    """Section 3.4.1 does not specify other options of its ACK."""
     announced = PathEndpoint(host=LOCAL_2.host, id=7, signal=True)
     acks = DataAcks(first=False, beside_addresses=beside)
     world = script(data_acks=acks, endpoints=(announced,))
     peer = world.open()
     peer.send(ACK, world.ack())
-    world.wait(2)  # it is announced again
+    world.wait(2)  # the address is announced again
     (option, *others) = [
         one
         for segment in peer.take()

@@ -89,7 +89,7 @@ def test_octets_without_a_mapping_are_acknowledged_on_their_subflow(script: Any)
 
 @pytest.mark.requirement("RFC 8684", "3.3.1-SHOULD-2")
 def test_data_that_comes_twice_counts_once(script: Any) -> None:
-    """Section 3.3.1: what comes first is delivered, whatever comes for its place later."""
+    """Section 3.3.1: the first data for a position are delivered, later ones are ignored."""
     world = script()
     first = world.open()
     second = world.joined()
@@ -297,7 +297,7 @@ def test_windows_right_edge_does_not_move_back(script: Any) -> None:
 
 @pytest.mark.parametrize("octets", [1, 3, 4])
 def test_a_tiny_window_that_stays_as_it_is_is_told_once(script: Any, octets: int) -> None:
-    """Two ends that told it again on each ACK would answer each other for ever."""
+    """Two ends that advertised it again on each ACK would answer each other for ever."""
     world = script(receive_buffer=octets)
     peer = world.open()
     assert [peer.send(ACK, world.ack(0)) for _ in range(3)] == [[], [], []]
@@ -445,7 +445,7 @@ def test_subflow_fin_is_not_the_end_of_data(script: Any) -> None:
 
 
 def test_fastclose(script: Any) -> None:
-    """Section 3.5: a RST with MP_FASTCLOSE ends the connection, whatever its subflows."""
+    """Section 3.5: a RST with MP_FASTCLOSE ends the connection with all its subflows."""
     world = script()
     first = world.open()
     second = world.joined()

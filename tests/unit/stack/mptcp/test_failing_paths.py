@@ -191,7 +191,7 @@ def _insist(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_join_that_failed_is_not_repeated(
     script: Any, monkeypatch: pytest.MonkeyPatch, refusal: str
 ) -> None:
-    """Section 3.9.3: not to the same address and port, whatever the path manager wants."""
+    """Section 3.9.3: no join to the same address and port, even if the path manager requests it."""
     _insist(monkeypatch)
     world, _, join, syn = _joining(script)
     join.take()

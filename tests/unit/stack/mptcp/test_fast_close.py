@@ -30,7 +30,7 @@ def _aborted(script: Any) -> tuple[Script, Any]:
 
 
 def test_fastclose_goes_on_an_ack(script: Any) -> None:
-    """Option A: an ACK with the peer's key; the application is told at once."""
+    """Option A: an ACK with the peer's key; the application gets the event at once."""
     world, peer = _aborted(script)
     (ack,) = peer.take()
     assert ack.flags == ACK
@@ -41,7 +41,7 @@ def test_fastclose_goes_on_an_ack(script: Any) -> None:
 
 
 def test_rst_ends_the_wait(script: Any) -> None:
-    """From FASTCLOSE_WAIT to CLOSED; the token is free then, and nothing is told twice."""
+    """From FASTCLOSE_WAIT to CLOSED; the token is free then, and no event repeats."""
     world, peer = _aborted(script)
     peer.take()
     assert world.endpoint.connections == 1
@@ -166,7 +166,7 @@ def test_fastclose_that_proves_nothing_has_no_effect(
 
 
 def test_abort_before_the_key_is_confirmed_goes_on_rst(script: Any) -> None:
-    """There is no ACK that could carry it while MP_CAPABLE is repeated."""
+    """No ACK can carry MP_FASTCLOSE while MP_CAPABLE is repeated."""
     world = script(fastclose_by_ack=True)
     peer, _ = world.accept()
     world.connection.abort()
@@ -212,7 +212,7 @@ def test_it_arrives_over_paths_that_lose(network: Any, seed: int) -> None:
 
 @pytest.mark.requirement("RFC 8684", "3.5-SHOULD-2")
 def test_unreachable_peer_is_given_up(network: Any) -> None:
-    """Nothing stays though nobody answers."""
+    """No state remains, although the peer does not answer."""
     net = network(1, fastclose_by_ack=True)
     net.server.endpoint.listen(ANY)
     connection = net.connect()

@@ -377,7 +377,7 @@ def test_question_and_answer(network: Any, early_answer: bool) -> None:
 def test_everything_arrives_over_paths_that_lose(
     network: Any, seed: int, early_answer: bool
 ) -> None:
-    """A fifth of the packets, in whatever of the handshake; MPTCP goes on with further subflows."""
+    """Paths lose a fifth of packets, also of the handshake; MPTCP goes on with further subflows."""
     net = _fast(network, 2, seed=seed, early_answer=early_answer)
     question, answer = bytes(range(256)) * 20, bytes(reversed(range(256))) * 100
     for loss in (0.0, 0.2, 0.2):

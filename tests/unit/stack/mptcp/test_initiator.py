@@ -283,7 +283,7 @@ def test_announcement_confirms_the_handshake_with_dss(script: Any) -> None:
     assert second.flow.remote.port == 80
 
 
-# Section 3.3: what is the same in both roles.
+# Section 3.3: data transfer, the same in both roles.
 
 
 @pytest.mark.requirement("RFC 8684", "3.3.3-MUST-2")
@@ -336,7 +336,7 @@ def test_unknown_join_answer_is_no_join(script: Any) -> None:
 
 @pytest.mark.parametrize("host", ["10.0.1.2", "255.255.255.255"])
 def test_connection_that_cannot_begin_leaves_nothing(script: Any, host: str) -> None:
-    """Not even with data to send: nobody has it, so nobody is told of it."""
+    """Even with data to send: no program has the connection, so there is no event."""
     world = script()
     flow = Flow(Address(LOCAL.host, 4000), Address(host, 80))
     world.dial()

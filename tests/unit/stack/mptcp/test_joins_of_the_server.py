@@ -15,7 +15,7 @@ from testbed.stack.mptcp.path_manager.base import PathEndpoint
 from .network import MS, Network, Path
 
 ANY = Address("0.0.0.0", 80)
-THIRD = "10.0.9.2"  # of the server, which never says so
+THIRD = "10.0.9.2"  # an address of the server that it never announces
 SUBFLOW = (PathEndpoint(host=THIRD, id=7, subflow=True),)
 
 

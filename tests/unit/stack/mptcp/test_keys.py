@@ -17,7 +17,7 @@ S = 1_000_000_000
 
 
 class Bits:
-    """A source of random bits that gives what it was told."""
+    """A source of random bits that returns given values."""
 
     def __init__(self, *values: int) -> None:
         self.asked: list[int] = []

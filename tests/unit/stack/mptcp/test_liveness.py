@@ -1,4 +1,4 @@
-"""Nothing waits for ever (RFC 8684): what is pending has a timer, and every timer an end."""
+"""Nothing waits for ever (RFC 8684): each pending action has a timer, and each timer ends."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_peer_that_acknowledges_on_the_subflow_only(script: Any) -> None:
 
 
 def test_data_fin_without_data_ack_ends(script: Any) -> None:
-    """Section 3.3.3: DATA_FIN is not sent again for ever."""
+    """Section 3.3.3: retransmissions of DATA_FIN end."""
     world = script()
     peer = world.open()
     world.connection.close()
@@ -136,7 +136,7 @@ def test_data_fin_without_data_ack_ends(script: Any) -> None:
 
 
 def test_peer_that_does_not_close_its_side(script: Any) -> None:
-    """As in Linux, a connection its application has left does not wait for ever."""
+    """As in Linux, the wait of a connection without an application ends."""
     world = script()
     peer = world.open()
     world.connection.close()
@@ -200,7 +200,7 @@ def test_close_with_unread_data(script: Any) -> None:
 
 @pytest.mark.parametrize("state", ["opening", "established", "half", "alone"])
 def test_abort(script: Any, state: str) -> None:
-    """Section 3.5: in every state it is over at once, nothing stays, and it is told once."""
+    """Section 3.5: in every state ABORT ends the connection at once, with one event and no rest."""
     world = script()
     peer = world.dial() if state == "opening" else world.open()
     if state == "half":
@@ -333,7 +333,7 @@ def test_connection_without_a_subflow_goes_on_when_a_carrier_comes_back(network:
 
 
 def test_close_before_the_peer_has_answered(script: Any) -> None:
-    """RFC 9293, section 3.10.4: in SYN-SENT it is over at once, whatever was written."""
+    """RFC 9293, section 3.10.4: CLOSE in SYN-SENT ends the connection at once, even with data."""
     world = script()
     peer = world.dial()
     peer.take()

@@ -77,7 +77,7 @@ def test_capable_with_data_is_a_mapping(script: Any) -> None:
 
 
 def test_data_of_a_syn_is_taken_from_the_third_ack(script: Any) -> None:
-    """Appendix B: without TCP Fast Open nobody may acknowledge what no mapping can cover."""
+    """Appendix B: without TCP Fast Open no mapping covers data of the SYN; no ACK may either."""
     world = script()
     peer = world.subpeer()
     peer.seq = 0
@@ -178,7 +178,7 @@ def test_third_ack_overtaken_by_data(script: Any) -> None:
 
 @pytest.mark.requirement("RFC 8684", "3.2-SHOULD-1", "3.2-MUST-3", "3.2-MUST-11")
 def test_join_is_found_by_its_token(script: Any) -> None:
-    """Section 3.2: whatever address and port it comes to, where the path manager lets it in."""
+    """Section 3.2: a join to any address and port, if the path manager accepts it."""
     world = script(path_manager="fullmesh")
     world.open()
     second = world.subpeer(Address("10.0.2.1", 5555), REMOTE_2)
@@ -284,7 +284,7 @@ def test_address_before_a_dss_is_echoed_and_not_joined_yet(script: Any) -> None:
 
 @pytest.mark.requirement("RFC 8684", "3.1-MUST-NOT-3", "3.7-SHOULD-1", "6-SHOULD-1")
 def test_syn_without_the_option_is_answered_without(script: Any) -> None:
-    """Section 3.1: and it is plain TCP, whoever takes options away."""
+    """Section 3.1: the connection is plain TCP if any middlebox removes options."""
     world = script()
     peer = world.subpeer()
     (answer,) = peer.syn()
@@ -316,7 +316,7 @@ def test_fault_before_the_program_hears_of_a_connection_frees_its_place(
 
 
 def test_handshake_that_never_ends_is_no_event(script: Any) -> None:
-    """Who drives paths from outside hears of the end only of what has begun."""
+    """An external path manager gets the end event only of a connection that was created."""
     world = script()
     world.subpeer().syn(MpCapable())
     world.wait(200)
@@ -337,7 +337,7 @@ def test_connection_whose_subflow_ends_as_soon_as_it_begins_is_told_of(script: A
     # Both are there before the endpoint has its turn.
     for option, payload in (
         (MpCapable(sender_key=PEER_KEY, receiver_key=key), b""),
-        (world.data(0, 5, 1, checksum=7), b"hello"),  # which was not agreed on
+        (world.data(0, 5, 1, checksum=7), b"hello"),  # a checksum that was not negotiated
     ):
         third = Segment(
             source=REMOTE,

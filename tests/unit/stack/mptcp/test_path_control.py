@@ -117,7 +117,7 @@ def test_further_subflows_between_the_same_addresses(network: Any) -> None:
 
 
 def test_subflow_waits_for_a_dss(script: Any) -> None:
-    """Section 3.1: nobody joins before a DSS has come."""
+    """Section 3.1: there is no join before a DSS has come."""
     world = script()
     peer = world.open()
     command = opened("10.0.2.1", 2, Address("10.0.2.2", 4001))

@@ -62,7 +62,7 @@ def _option(world: Any, rng: random.Random) -> Option:
 @pytest.mark.parametrize("active", [False, True])
 @pytest.mark.parametrize("seed", range(25))
 def test_random_peer(script: Any, seed: int, active: bool) -> None:
-    """Whatever comes: bounded answers, bounded memory, and an end."""
+    """For any input: bounded answers, bounded memory, and an end."""
     rng = random.Random(seed)
     world = script(receive_buffer=30_000)
     first = world.accept()[0] if active else world.open()

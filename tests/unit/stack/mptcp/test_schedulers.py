@@ -155,7 +155,7 @@ def test_earliest_waits_for_another_while_all_that_is_left_is_done_earlier_there
 
 
 def test_earliest_gives_a_slow_one_no_more_than_the_window_leaves_time_for() -> None:
-    """4000 octets take 40 ns on the fast one, whatever it has on its way already."""
+    """4000 octets take 40 ns on the fast one, with any amount in flight."""
     fast = Path(1, 10, in_flight=1 << 20)
     assert earliest(view([Path(0, 50)], [fast], window=4000)) == 0
     assert earliest(view([Path(0, 30)], [fast], window=4000)) == 4000
@@ -179,7 +179,7 @@ def test_ecf_waits_if_the_fast_one_is_done_with_the_rest_before_the_slow_one_is(
 
 @pytest.mark.parametrize("left", [1, 1000])
 def test_ecf_takes_the_rest_of_a_transfer_for_a_round_trip_at_least(left: int) -> None:
-    """So has the kernel module of its authors; else the last segments went over the slow one."""
+    """As in the kernel module of its authors: otherwise the last segments use the slow subflow."""
     fast = Path(1, 20)
     assert given("ecf", view([Path(0, 50, cwnd=10_000)], [fast], left=left)) is None
     assert given("ecf", view([Path(0, 40, cwnd=10_000)], [fast], left=left)).number == 0

@@ -192,7 +192,7 @@ def test_nodelay_pushes_what_a_cork_holds_back(script: Any) -> None:
 
 
 def test_cork_holds_for_a_retransmission_timeout_at_most(script: Any) -> None:
-    """Where nothing is in flight, whatever there is leaves then, as in Linux."""
+    """If nothing is in flight, the waiting data leave after that time, as in Linux."""
     world = script()
     peer = world.open()
     peer.send(ACK, world.ack())

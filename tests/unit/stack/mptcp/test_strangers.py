@@ -113,7 +113,7 @@ def test_fault_in_one_connection_leaves_the_others_their_round(script: Any, wher
     assert world.endpoint.connections == 2
 
 
-# What costs us more than it costs the peer.
+# Segments that cost the stack more than the peer.
 
 
 def test_mappings_in_any_order_are_what_came_first() -> None:
@@ -168,7 +168,7 @@ def test_messages_are_bounded_after_the_data_level_has_closed(script: Any) -> No
 
 
 def test_mp_fail_beside_the_infinite_mapping_leaves(script: Any) -> None:
-    """Whatever waits for an ACK finds one: else each segment that comes asks for another."""
+    """A waiting option must find an ACK, or each incoming segment would request another ACK."""
     world = script(checksum=True)
     peer = world.open(flags=0x81)
     peer.send(ACK, world.ack())
@@ -266,7 +266,7 @@ def test_mp_fail_about_data_that_was_never_sent(script: Any) -> None:
 
 
 def test_half_open_joins_take_nobodys_place(script: Any) -> None:
-    """Who knows the token alone has no key: its SYNs do not count against the limit."""
+    """A host with the token but without the key: its SYNs do not count against the limit."""
     world = script(limits=PathLimits(subflows=1))
     peer = world.open()
     peer.send(ACK, world.ack())

@@ -81,7 +81,7 @@ def test_a_syn_without_the_option_gets_an_answer_without(script: Any) -> None:
 
 
 def test_a_key_that_is_not_ours_means_plain_tcp(script: Any) -> None:
-    """Section 3.1: nobody chooses our key, be it one that is in use."""
+    """Section 3.1: a peer cannot choose our key, even one that is in use."""
     world, peer = flooded(script)
     first = world.open()
     (answer,) = peer.syn(MpCapable())

@@ -79,7 +79,7 @@ def test_rooms_are_counted_down_to_what_subflows_would_say(
 
     def checked(rooms: Rooms, subflow: Any, octets: int) -> None:
         given(rooms, subflow, octets)
-        assert rooms._left == Rooms(rooms.working)._left  # else the connection ends
+        assert rooms._left == Rooms(rooms.working)._left  # otherwise the connection ends
         asked.append(octets)
 
     monkeypatch.setattr(Rooms, "given", checked)
@@ -96,7 +96,7 @@ def test_a_small_window_is_spread_over_all_paths(network: Any) -> None:
     for number in range(4):
         for path in net.path(number):
             path.rate, path.delay_ns = 10_000_000, (number + 1) * 5_000_000
-            path.limit_ns = S  # of queue
+            path.limit_ns = S  # limit of the queue
     data = DATA * 2
     transfer(net, up=data, down=b"x")
     assert len(data) * 8 * S / net.now > 0.75 * 40_000_000
@@ -169,7 +169,7 @@ def _goodput(network: Any, buffer: int, scheduler: str, **options: Any) -> tuple
 
 @pytest.mark.parametrize("buffer", [100_000, 200_000, 400_000, 1_000_000])
 def test_a_slow_path_with_a_long_queue_takes_nothing_away(network: Any, buffer: int) -> None:
-    """The better path alone has 18.9 Mbit/s, whatever the receiver's buffer is."""
+    """The better path alone has 18.9 Mbit/s, with any buffer of the receiver."""
     assert _goodput(network, buffer, "earliest")[0] > 18.9
 
 

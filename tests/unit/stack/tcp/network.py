@@ -1,4 +1,4 @@
-"""A network for tests: two endpoints, virtual time, and a wire that misbehaves as told."""
+"""A network for tests: two endpoints, virtual time, and a wire with configured faults."""
 
 from __future__ import annotations
 

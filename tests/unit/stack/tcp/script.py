@@ -54,7 +54,7 @@ class Script:
         self.base: int | None = None  # our ISN, once seen
         self.events: list[Event] = []
         self.last: list[Segment] = []
-        self.options: tuple[Option, ...] = ()  # of each segment of the peer
+        self.options: tuple[Option, ...] = ()  # options of each segment of the peer
 
     def ending(self) -> Closed | None:
         """Return how the connection has ended; None: it has not."""

@@ -45,7 +45,7 @@ def lost(start: int, size: int = MSS, tx_in_flight: int = 100 * MSS, octets: int
 
 
 def test_three_round_trips_without_growth_say_that_the_path_is_full() -> None:
-    """Section 5.3.1.2: growth by a quarter begins the count anew."""
+    """Section 5.3.1.2: growth by a quarter restarts the count."""
     pipe = FullPipe()
     for rate in (100, 200, 210, 220, 260, 270, 280):
         pipe.take(rate)
@@ -145,7 +145,7 @@ def test_a_lossy_round_trip_takes_30_percent_at_most() -> None:
 
 
 def test_the_pacing_margin_is_no_loss() -> None:
-    """Who sends at 0.99 of a rate is delivered 0.99 of it: 2 % of loss takes 2 % off, not 3."""
+    """A sender at 0.99 of a rate delivers 0.99 of it: 2 % of loss reduces it by 2 %, not 3."""
     short, latest = ShortTerm(), LossRound()
     for delivered, rate in ((990_000, 1_000_000), (980_100, 990_000), (960_498, 970_200)):
         latest.restart()

@@ -37,7 +37,7 @@ def test_a_reset_outside_the_window_is_dropped() -> None:
 
 @pytest.mark.parametrize("seq", [0, 1, 100, 5_000_000])
 def test_a_syn_is_challenged(seq: int) -> None:
-    """RFC 5961, section 4.2: whatever its sequence number."""
+    """RFC 5961, section 4.2: with any sequence number."""
     script = Script()
     connection = script.connect()
     assert script.inject("S", seq) == [". 1:1 1"]
@@ -138,7 +138,7 @@ def test_a_hard_error_ends_an_attempt(kind: IcmpKind, failure: ErrorKind) -> Non
     (IcmpKind.PARAMETER_PROBLEM, ErrorKind.PROTOCOL),
 ])  # fmt: skip
 def test_a_soft_error_does_not_end_an_attempt(kind: IcmpKind, failure: ErrorKind) -> None:
-    """RFC 9293, MUST-56; it is the reason that is told if no answer ever comes."""
+    """RFC 9293, MUST-56.  If no answer ever comes, the error is reported as the reason."""
     script = Script()
     connection = script.open()
     script.out()
@@ -159,7 +159,7 @@ def test_a_soft_error_does_not_end_an_attempt(kind: IcmpKind, failure: ErrorKind
 @pytest.mark.requirement("RFC 9293", "SHLD-26")
 @pytest.mark.parametrize("kind", list(IcmpKind))
 def test_only_a_hard_error_ends_what_a_peer_has_begun(kind: IcmpKind) -> None:
-    """RFC 5461, section 4.1: SYN-RECEIVED is not synchronised either; nobody is told."""
+    """RFC 5461, section 4.1: SYN-RECEIVED is not synchronised either; there is no event."""
     script = Script()
     script.listen()
     script.inject("S", 0)

@@ -372,7 +372,7 @@ def test_a_peer_that_has_gone_is_noticed() -> None:
 
 @pytest.mark.requirement("RFC 9293", "SHLD-2")
 def test_a_reset_may_have_data() -> None:
-    """RFC 9293, section 3.5.3: it may say why; nobody reads it."""
+    """RFC 9293, section 3.5.3: the data may explain the reset; the stack ignores them."""
     script = Script()
     connection = script.connect()
     assert script.inject("R", 1, payload=b"why") == []

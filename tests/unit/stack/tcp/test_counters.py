@@ -13,7 +13,7 @@ def counted(script: Script, *names: str) -> tuple[int, ...]:
 
 
 def test_octets_out_of_order() -> None:
-    """Each segment behind a gap, those that bring nothing, and what the peer is told of twice."""
+    """Counted: segments behind a gap, those without new data, and DSACKs."""
     script = Script(bare(sack=True))
     script.options = (MaximumSegmentSize(MSS),)
     script.connect(script.sack())
@@ -22,7 +22,7 @@ def test_octets_out_of_order() -> None:
     assert counted(script, "OFOQueue", "OFOMerge", "DSACKOfoSent") == (2, 0, 0)
     script.inject(".", 11, 1, b"x" * 10)
     assert counted(script, "OFOQueue", "OFOMerge") == (3, 1)
-    script.inject(".", 11, 1, b"x" * 40)  # it covers the second one
+    script.inject(".", 11, 1, b"x" * 40)  # the segment covers the second one
     assert counted(script, "OFOQueue", "OFOMerge") == (4, 2)
     script.inject(".", 1, 1, b"x" * 10)
     script.inject(".", 1, 1, b"x" * 10)
@@ -30,7 +30,7 @@ def test_octets_out_of_order() -> None:
 
 
 def test_what_is_sent_again_and_why() -> None:
-    """By three duplicate ACKs, and then by timeouts: what these send themselves is neither."""
+    """By three duplicate ACKs, then by timeouts. Segments sent by a timeout count as neither."""
     script = Script(bare())
     connection = script.connect()
     connection.send(b"x" * MSS * 5)

@@ -48,7 +48,7 @@ def test_without_an_answer_it_does_without() -> None:
 
 
 def test_an_ack_tells_of_the_segments_it_acknowledges() -> None:
-    """Section 3.2: at once where the marks begin and where they end, else delayed as ever."""
+    """Section 3.2: an ACK is immediate where marks begin and end, otherwise delayed as usual."""
     script = opened()
     assert script.inject(".", 33, 1, b"a", ecn=ECT_0) == []
     assert script.inject(".", 34, 1, b"b", ecn=CE) == [". 1:1 34", ".E 1:1 35"]

@@ -51,7 +51,7 @@ def test_the_shortest_round_trip_time_is_that_of_connections_with_a_sample() -> 
     client = network.client
     assert client.min_rtt_ns == 0
     client.connect(FLOW, network.now)
-    client.connect(Flow(CLIENT, Address("10.0.0.3", 80)), network.now)  # nobody answers
+    client.connect(Flow(CLIENT, Address("10.0.0.3", 80)), network.now)  # this host does not answer
     assert client.min_rtt_ns == 0
     network.run_for(SECOND)
     assert client.min_rtt_ns == network.server.min_rtt_ns == 20 * MS
@@ -148,7 +148,7 @@ def test_nothing_is_left_of_connections_that_ended() -> None:
 
 @pytest.mark.interpreted
 def test_connections_in_time_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody's program can limit them.  The oldest end early."""
+    """No program can limit them.  The oldest end early."""
     monkeypatch.setattr(endpoints, "MOST_TIME_WAIT", 10)
     network = Network()
     network.server.listen(Address("0.0.0.0", 80))
@@ -196,7 +196,7 @@ def test_many_hosts_are_no_peer(host: str) -> None:
     with pytest.raises(OSError, match="is not a unicast address"):
         script.endpoint.connect(Flow(Address(family, 1), Address(host, 80)), script.now)
     script.endpoint.listen(Address("::" if ":" in host else "0.0.0.0", 80))
-    for port in (80, 81):  # open and closed
+    for port in (80, 81):  # an open and a closed port
         for source, destination in ((host, family), (family, host)):
             syn = Segment(source=Address(source, 7), destination=Address(destination, port), seq=1,
                           flags=SYN, window=1000)  # fmt: skip

@@ -30,7 +30,7 @@ SIGNAL = UnknownOption(253, b"signal")
 
 
 class Recorder(NoExtension):
-    """Records what it sees and answers as it is told."""
+    """Records segments, and answers as configured."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class Recorder(NoExtension):
         self.states: list[State] = []
         self.acks: list[int] = []
         self.timeouts = 0
-        self.answer: dict[int, Sequence[Option]] = {}  # by flags
+        self.answer: dict[int, Sequence[Option]] = {}  # answers by flags
         self.notice = Notice.PLAIN
         self.own_window: int | None = None
         self.counts = True
@@ -238,7 +238,7 @@ def test_its_window_is_advertised_and_what_was_offered_stays() -> None:
         script.inject(".", 1462 + 1460 * number, 1, b"x" * 1460)
     assert connection.readable == 1461 + 14600
     connection.read(1 << 20)
-    assert script.out() == []  # it is the extension's to tell
+    assert script.out() == []  # the extension reports it
 
 
 def test_a_window_that_does_not_count() -> None:

@@ -467,7 +467,7 @@ def test_second_request_takes_a_round_trip_less() -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_everything_arrives_over_a_bad_wire(seed: int) -> None:
-    """With losses, reordering and duplicates, in whatever of the handshake they happen."""
+    """With losses, reordering and duplicates in any part of the handshake."""
     network = Network(CONFIG, seed=seed, loss=0.25, jitter=30 * MS, duplication=0.1)
     network.server.listen(SERVER)
     question, answer = bytes(range(256)) * 20, bytes(reversed(range(256))) * 60
@@ -478,7 +478,7 @@ def test_everything_arrives_over_a_bad_wire(seed: int) -> None:
 
 
 def test_timestamps_stay_without_an_extension() -> None:
-    """There is room for them beside a cookie."""
+    """The options have room for timestamps and a cookie."""
     network = Network(CONFIG)
     network.server.listen(SERVER)
     _exchange(network, b"question", b"answer")

@@ -58,4 +58,4 @@ def test_data_flows_all_the_same() -> None:
         network.step()
         got += len(server.read(1 << 20))
     assert most <= 16 * 1024 + client.mss
-    assert network.now - begin < 1_200 * MS  # of 800 ms at the rate of the path
+    assert network.now - begin < 1_200 * MS  # the data take 800 ms at the rate of the path

@@ -16,7 +16,7 @@ RATE = 1_000_000  # octets per second
 
 
 class Paced(Reno):
-    """Reno at a constant rate, which notes what it is told."""
+    """Reno at a constant rate, which records its input."""
 
     pacing_rate = RATE
     made: list[Paced] = []  # noqa: RUF012

@@ -157,7 +157,7 @@ def test_a_duplicate_above_is_reported_with_its_block() -> None:
 
 
 def test_a_duplicate_in_the_middle_is_reported() -> None:
-    """RFC 2883, section 4: whatever contiguous part of a segment was there before."""
+    """RFC 2883, section 4: any contiguous part of a segment that arrived before."""
     script = Script(PLAIN_SACK)
     script.accept(SACK_PERMITTED)
     script.inject(".", 11, 1, b"b" * 10)
@@ -205,7 +205,7 @@ def test_an_old_timestamp_is_refused() -> None:
 
 
 def test_a_reset_needs_no_timestamp() -> None:
-    """RFC 7323, section 3.2: RST is accepted whatever its timestamp."""
+    """RFC 7323, section 3.2: RST is accepted with any timestamp."""
     script = Script(TcpConfig(sack=False, window_scaling=False))
     connection = script.accept((Timestamps(1000, 0),))
     script.inject("R", 1, options=(Timestamps(1, 0),))
@@ -245,7 +245,7 @@ def test_the_window_is_honest_and_its_edge_never_goes_back() -> None:
     assert connection.readable == 8000
     assert script.last[0].window == 0
     assert connection.read(100) == b"x" * 100
-    assert script.out() == []  # not worth telling
+    assert script.out() == []  # the change is too small to advertise
     connection.read(2000)
     assert script.out() == [". 1:1 8001"]
     assert script.last[0].window == 2100
@@ -253,7 +253,7 @@ def test_the_window_is_honest_and_its_edge_never_goes_back() -> None:
 
 @pytest.mark.requirement("RFC 9293", "MUST-39")
 def test_a_window_that_was_closed_opens_by_a_segment() -> None:
-    """Section 3.8.6.2.2, MUST-39: whatever asks for an ACK meanwhile learns of no small window."""
+    """Section 3.8.6.2.2, MUST-39: no ACK advertises a small window in the meantime."""
     script = Script(bare(receive_buffer=8000))
     connection = script.connect()
     for number in range(6):

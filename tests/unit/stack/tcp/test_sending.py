@@ -165,7 +165,7 @@ def test_the_override_timeout_fills_even_a_silly_window() -> None:
     (when, text), *_ = script.times(SECOND)
     assert text == ". 2921:3921 1"
     assert 200 <= when <= 1000
-    assert ". 2921:3921 1" in script.wait(10 * SECOND)  # it is repeated like any other
+    assert ". 2921:3921 1" in script.wait(10 * SECOND)  # the segment is repeated like any other
 
 
 @pytest.mark.requirement("RFC 9293", "MUST-36", "MUST-37", "SHLD-29", "SHLD-30")

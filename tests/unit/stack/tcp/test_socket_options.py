@@ -279,7 +279,7 @@ def test_a_record_that_was_put_back_still_ends() -> None:
 
 
 def test_close_may_linger() -> None:
-    """It is told when the peer has everything; the connection goes on in any case."""
+    """The application learns when the peer has everything; the connection goes on in any case."""
     script = Script()
     connection = connected(script, SocketOptions(linger=True, linger_ns=SECOND))
     connection.send(b"data")
@@ -320,7 +320,7 @@ def test_what_an_option_cannot_be(options: SocketOptions, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         script.endpoint.listen(FLOW.local, options=options)
     assert script.out() == []
-    script.endpoint.listen(FLOW.local)  # nothing has remained
+    script.endpoint.listen(FLOW.local)  # no listener has remained
 
 
 @pytest.mark.parametrize("options", [SocketOptions(mss=500), SocketOptions(congestion="reno")])

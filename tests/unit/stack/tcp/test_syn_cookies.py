@@ -103,7 +103,7 @@ def test_a_connection_comes_about_without_a_place() -> None:
     assert info["options"] == 1 | 2 | 4
     assert (info["snd_wscale"], info["rcv_wscale"]) == (7, TcpConfig().window_shift)
     assert connection.send_window == 500 << 7
-    assert connection.min_rtt_ns is None  # nothing was kept that could tell
+    assert connection.min_rtt_ns is None  # a cookie keeps no time of the SYN/ACK
     assert connection.send(b"hello") == 5
     (data,) = server.out()
     assert data.seq == (answer.seq + 1) & 0xFFFF_FFFF
@@ -111,7 +111,7 @@ def test_a_connection_comes_about_without_a_place() -> None:
 
 
 def test_cookie_offers_what_the_port_has_by_its_options() -> None:
-    """Else the windows of the connection would be read with another scale."""
+    """Otherwise each side would use another scale for the windows of the connection."""
     options = SocketOptions(receive_buffer=9000, mss=600, traffic_class=0x20, hop_limit=9)
     server = Flooded(options=options)
     answer = server.open()
@@ -141,7 +141,7 @@ def test_data_may_come_with_the_third_segment_or_instead_of_it() -> None:
 def test_what_the_options_were() -> None:
     for flags, options, expected in (
         (SYN | ECE | CWR, LINUX, 1 | 2 | 4 | 8),
-        (SYN, LINUX[:2], 0),  # without timestamps there is no place to keep them
+        (SYN, LINUX[:2], 0),  # a cookie without timestamps has no room for them
         (SYN, (LINUX[0], LINUX[2]), 1),
         (SYN, (*LINUX[:3], WindowScale(0)), 1 | 2 | 4),
     ):
@@ -185,7 +185,7 @@ def test_a_cookie_is_for_one_peer_and_not_for_long() -> None:
 
 
 def test_a_cookie_counts_only_when_the_backlog_was_full_of_late() -> None:
-    """Else whoever guesses one in 2**24 is in."""
+    """Otherwise a guess would succeed with a chance of 1 in 2**24 at any time."""
     server = TcpEndpoint(TcpConfig(), b"s" * 16)
     server.listen(SERVER)
     rng = random.Random(1)

@@ -1,4 +1,4 @@
-"""Whatever the wire does, the octets arrive whole and in order, and nothing hangs."""
+"""On any wire, the octets arrive whole and in order, and every transfer ends."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def test_each_segment_tells_of_urgent_data_until_it_has_left() -> None:
 
 @pytest.mark.requirement("RFC 9293", "MUST-31")
 def test_urgent_data_of_any_length() -> None:
-    """MUST-31: a pointer has 16 bits, what is farther away is told as far as they reach."""
+    """MUST-31: the pointer has 16 bits. If urgent data end farther away, it has its maximum."""
     script = Script()
     connection = script.connect(SCALED)
     connection.send_urgent(bytes(100_000))

@@ -1,4 +1,4 @@
-"""The congestion window grows whenever it was used up, whoever keeps the data back."""
+"""The congestion window grows if it was used up, also with an extension that holds data back."""
 
 from __future__ import annotations
 
