@@ -1,4 +1,4 @@
-"""What tests of several packages share."""
+"""Fixtures that tests of several packages share."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def default_signals() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def example_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the example of a package with plugins is installed, beside our own packages."""
+    """The folder with the installed example of a package with plugins, beside our own packages."""
     return example.install(tmp_path_factory.mktemp("site"))
 
 

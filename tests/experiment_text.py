@@ -13,5 +13,5 @@ workload: {kind: bulk, from: client, to: server, size: 1MB}
 
 
 def scenarios(experiment):
-    """What the runs of each cell need."""
+    """The needs of the runs of each cell."""
     return [experiment.scenario(cell) for cell in experiment.cells]

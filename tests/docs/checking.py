@@ -1,4 +1,4 @@
-"""What tests of pages share: which pages there are, and what their commands did."""
+"""Helpers of the tests of pages: the list of pages, and the results of their commands."""
 
 from __future__ import annotations
 

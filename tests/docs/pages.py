@@ -71,7 +71,7 @@ class File:
 
 @dataclass
 class Outcome:
-    """What a command printed, and its exit code; None: the shell did not get there."""
+    """The output of a command, and its exit code; None: the shell did not run it."""
 
     status: int | None = None
     printed: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Each command on a page is carried out, and prints what the page shows, or it is said why not."""
+"""Each command on a page is carried out and prints the page's output, or has a declared reason."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_what_is_carried_out_instead_is_the_same_command() -> None:
 
 @pytest.mark.parametrize("name", SHOWN)
 def test_commands_stand_in_blocks_of_commands(name: str) -> None:
-    """Nothing that a reader would type is in a block that no test carries out."""
+    """Every command that a reader would type is in a block that a test carries out."""
     for fence in pages.FENCE.finditer(SHOWN[name].read_text()):
         language = pages.language(fence)
         assert language not in {"bash", "sh", "shell", "shell-session"}, fence[0]

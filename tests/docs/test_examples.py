@@ -1,4 +1,4 @@
-"""Each command that a help text shows is carried out, or it is said why not."""
+"""Each command of a help text is carried out, or has a declared reason."""
 
 from __future__ import annotations
 

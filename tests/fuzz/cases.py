@@ -15,7 +15,7 @@ from tests.fuzz.finding import kind
 
 
 class Octets(msgspec.Struct, frozen=True):
-    """What a codec is given."""
+    """The input of a codec."""
 
     hex: str
 

@@ -1,4 +1,4 @@
-"""What one packet of an attack costs the endpoint that it attacks."""
+"""The cost of one packet of an attack for the attacked endpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a fuzzer finds."""
+"""The findings of a fuzzer."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class LinkCase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Happening(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What befalls a link."""
+    """An event on a link."""
 
     at_ms: int = 0
     link: int = 0

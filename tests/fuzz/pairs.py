@@ -238,7 +238,7 @@ def _signal(change: Change, segment: Segment) -> Option:
 
 
 class _Streams:
-    """What the connections carry: the attacked one first, each way."""
+    """The data of the connections: the attacked one first, in each direction."""
 
     def __init__(self, network: Network, seed: int) -> None:
         rng = Random(seed)

@@ -57,7 +57,7 @@ def server(address, kind=Socket):
 
 
 def errors(address):
-    """What the kernel's sockets raise, ours do; nobody listens at the address."""
+    """Our sockets raise the same errors as the kernel's; no host listens at the address."""
     with Socket() as sock:
         raises(errno.ENOTCONN, sock.recv, 1)
         raises(errno.ECONNREFUSED, sock.connect, (address, PORT))

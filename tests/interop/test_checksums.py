@@ -38,7 +38,7 @@ def test_a_side_that_requires_checksums_gets_them(lab, pair, nodes):
 @pytest.mark.parametrize("condition", ["loss 1%", "reorder 5%", "duplicate 5%"])
 @pytest.mark.parametrize("pair", MPTCP[:2])
 def test_checksums_over_bad_paths(lab, pair, condition):
-    """What comes in pieces, twice or late is summed up all the same."""
+    """Checksums cover data that comes in pieces, twice or late."""
 
     async def spoil(sandbox):
         await set_all(sandbox, ("path0", "path1"), dict([condition.split()]))

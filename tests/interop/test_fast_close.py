@@ -42,7 +42,7 @@ async def aborted(lab, pair, who, *, by_ack):
 @pytest.mark.parametrize("by_ack", [True, False], ids=["ACK", "RST"])
 @pytest.mark.parametrize("who", ["client", "server"])
 def test_the_kernel_is_told(lab, who, by_ack):
-    """It takes the option and resets; on ACK it answers with RST on each subflow."""
+    """The kernel accepts the option and resets; to an ACK it answers with RST on each subflow."""
     pair = ("userspace", "mptcp") if who == "client" else ("mptcp", "userspace")
     kernels = "server" if who == "client" else "client"
 
@@ -60,7 +60,7 @@ def test_the_kernel_is_told(lab, who, by_ack):
 
 @pytest.mark.parametrize("who", ["client", "server"])
 def test_the_kernel_tells(lab, who):
-    """It has the option on RSTs: option R."""
+    """The kernel sends the option on RSTs: option R."""
     pair = ("mptcp", "userspace") if who == "client" else ("userspace", "mptcp")
 
     async def test(lab):

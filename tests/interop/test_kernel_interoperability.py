@@ -66,7 +66,7 @@ async def check(lab, pair, octets, paths, during=None, tolerated=()):
 
 
 def assert_silent(counters):
-    """Nothing was carried, and nothing answered, by the kernel."""
+    """The kernel carried no data of the stack and answered no segment."""
     assert not {name for name in counters if name.startswith("MPTcpExt")}
     assert not {"TcpActiveOpens", "TcpPassiveOpens", "TcpOutRsts", "TcpAttemptFails"} & set(
         counters
@@ -74,7 +74,7 @@ def assert_silent(counters):
 
 
 def assert_well(counters, tolerated):
-    """Nothing that came in was wrong."""
+    """The kernel counted no wrong segment."""
     wrong = {
         name: value
         for name, value in counters.items()

@@ -134,7 +134,7 @@ def test_each_end_has_what_the_other_has_sent(lab, tmp_path, mptcp_connect, way,
 @pytest.mark.parametrize("ends", ENDS, ids=" to ".join)
 @pytest.mark.parametrize("first", SENDERS)
 def test_one_end_stops_early(lab, tmp_path, mptcp_connect, first, ends):
-    """It has unread data then: its connection ends with MP_FASTCLOSE, as in mptcp_join.sh."""
+    """The program has unread data then: MP_FASTCLOSE ends its connection, as in mptcp_join.sh."""
 
     async def test(lab):
         options = {node: ("-f", "1024" if node == first else "-1024") for node in SENDERS}

@@ -32,7 +32,7 @@ connection.close()
 
 
 def test_the_kernel_hears_of_a_backup(lab):
-    """It counts each MP_PRIO, and sends on the other subflow."""
+    """The kernel counts each MP_PRIO, and sends on the other subflow."""
 
     async def test(lab):
         serving = await lab.start("server", "-c", ECHO)

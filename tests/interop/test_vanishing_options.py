@@ -29,7 +29,7 @@ links:
 
 @pytest.mark.parametrize("toward", ["client", "server"])
 def test_everything_arrives_on_plain_tcp(lab, toward):
-    """Where the kernel's options vanish, ours still tell it by an infinite mapping."""
+    """If the path drops the kernel's options, ours still report it by an infinite mapping."""
 
     async def test(lab):
         common = (str(PORT), "nothing", "nothing")

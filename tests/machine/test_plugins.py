@@ -1,4 +1,4 @@
-"""What another package adds is there in a machine."""
+"""A machine has the plugins of another package."""
 
 from pathlib import Path
 

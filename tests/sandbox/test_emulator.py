@@ -1,4 +1,4 @@
-"""What the emulator process does to the frames between two real interfaces."""
+"""The effect of the emulator process on frames between two real interfaces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the emulator process does when interfaces, memory or its control connection fail it."""
+"""The emulator process after faults of interfaces, memory or its control connection."""
 
 from __future__ import annotations
 

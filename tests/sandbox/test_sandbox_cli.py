@@ -132,7 +132,7 @@ def test_exec_passes_output_and_status_on(lab: str) -> None:
     ],
 )
 def test_exec_runs_a_program_over_our_stack(lab: str, words: tuple[str, ...]) -> None:
-    """What it takes for a TCP socket is a Unix socket, and its exit status is passed on."""
+    """The program uses a Unix socket in place of a TCP socket; its exit status is passed on."""
     code = (
         "import os, socket, sys; sock = socket.socket();"
         "number = os.fstat(sock.fileno()).st_ino; table = open('/proc/net/unix').read();"

@@ -1,4 +1,4 @@
-"""Nothing outside is touched: not the network, not the settings, not the mounts.
+"""A sandbox changes nothing outside: no network, no settings, no mounts.
 
 Outside is a namespace of each kind, in which nobody else changes anything meanwhile.
 """

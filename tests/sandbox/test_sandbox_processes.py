@@ -82,7 +82,7 @@ def test_descriptors_environment_and_directory_are_passed() -> None:
 
 
 def test_our_own_programs_are_what_others_are() -> None:
-    """They are forks of the holder: nothing of it may be left in them."""
+    """Processes are forks of the holder, and must keep no state of it."""
     module = "testbed.workload.listening"
     executed = (
         f"import runpy, sys; sys.argv = ['', '1']; runpy.run_module('{module}', None, '__main__')"

@@ -1,4 +1,4 @@
-"""What root can do an ordinary user can do too, where the kernel has user namespaces."""
+"""With user namespaces, an ordinary user can do the same as root."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def test_box_on_one_path_cannot_change_data(
 def test_box_on_the_only_path_makes_it_plain_tcp(
     trial: Any, netem: str, after: int, replacement: bytes, toward: str
 ) -> None:
-    """What the box has made of the data arrives, as it does with TCP."""
+    """The data arrives as the box changed it, as with TCP."""
     done = trial(
         "checksums",
         netem={"wifi": netem},
@@ -89,7 +89,7 @@ def test_boxes_on_all_paths(trial: Any, replacement: bytes, seed: int) -> None:
 
 
 def test_box_changes_data_unseen_without_checksums(trial: Any) -> None:
-    """What they are for."""
+    """Checksums exist for this case."""
     done = trial(
         "userspace",
         boxes=boxes(["wifi", "lte"], REPLACEMENTS["same length"], "b", 0),

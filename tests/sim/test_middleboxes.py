@@ -1,4 +1,4 @@
-"""What the boxes of experiments/middleboxes.yaml do to our MPTCP: subflows left, and fallback."""
+"""The effect of the boxes of experiments/middleboxes.yaml on our MPTCP: subflows and fallback."""
 
 from __future__ import annotations
 

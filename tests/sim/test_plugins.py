@@ -1,4 +1,4 @@
-"""All that another package adds, in one simulated experiment; and its results without it."""
+"""All plugins of another package in one simulated experiment, and its results without it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``import testbed`` gives."""
+"""The names of ``import testbed``."""
 
 from __future__ import annotations
 

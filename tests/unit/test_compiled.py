@@ -115,7 +115,7 @@ def test_none_is_used_once_a_source_has_changed(
 
 
 def test_none_is_used_where_the_manifest_is_empty(place: Path, tmp_path: Path) -> None:
-    """Nothing tells of which sources they are, as after a crash."""
+    """No manifest names their sources, as after a crash."""
     (place / compiled.MANIFEST).write_text("")
     finder = Finder(place, tmp_path, "auto")
     assert finder.find_spec(NAME) is None

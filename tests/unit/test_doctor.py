@@ -1,4 +1,4 @@
-"""What the doctor is asked about must be there."""
+"""The subject of a question to the doctor must exist."""
 
 from __future__ import annotations
 

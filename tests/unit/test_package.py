@@ -49,7 +49,7 @@ def test_the_version_is_the_same_in_both_places():
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """What is built from the checkout, and again from that sdist."""
+    """The distributions built from the checkout, and again from that sdist."""
     where = tmp_path_factory.mktemp("package")
     shutil.copytree(ROOT, where / "checkout", ignore=left_out)
     first = build(where / "checkout")

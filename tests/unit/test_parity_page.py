@@ -1,4 +1,4 @@
-"""What scripts/parity-page makes of results; the runs themselves need a kernel in virtual time."""
+"""The tables of scripts/parity-page from results; the runs need a kernel in virtual time."""
 
 from __future__ import annotations
 

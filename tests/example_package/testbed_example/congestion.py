@@ -41,7 +41,7 @@ class FixedWindow:
         """The retransmission timer has expired."""
 
     def on_idle(self, timeouts: int, now: int) -> None:
-        """Nothing was sent for a number of timeouts."""
+        """Handle an idle time of a number of timeouts."""
 
     def on_undo(self) -> None:
         """The last reduction was for nothing."""

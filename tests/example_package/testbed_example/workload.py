@@ -21,7 +21,7 @@ from testbed.workload.transfer import Activity, Both, Goal, Report, Transfer, li
 
 
 class Job(kinds.Job, msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="echo"):
-    """What both halves are given; sizes are in octets."""
+    """The job of both halves; sizes are in octets."""
 
     size: int
     rounds: int
@@ -34,7 +34,7 @@ class Job(kinds.Job, msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"
 
 
 class Echo(PairedSpec, frozen=True, kw_only=True, tag="echo"):
-    """What YAML says: ``rounds`` times, ``size`` octets go there and back."""
+    """The workload in YAML: ``rounds`` times, ``size`` octets go there and back."""
 
     size: Quantity = "1KB"
     rounds: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 10

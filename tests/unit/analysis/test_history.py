@@ -1,4 +1,4 @@
-"""Where numbers changed, through many folders."""
+"""Changes of numbers in the history of many folders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may differ between two sides, and what may not."""
+"""Permitted and forbidden differences between two sides."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What finished runs say together."""
+"""The outcome of finished runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where experiments run, as the command line and the files say."""
+"""The place of experiments, by the command line and the files."""
 
 from __future__ import annotations
 

@@ -311,7 +311,7 @@ def until_muted(noted, count):
 
 
 def test_what_is_started_inside_loads_nothing_that_only_people_need():
-    """In emulation a library that is not needed takes seconds."""
+    """In emulation the load of an unnecessary library takes seconds."""
     code = (
         "import sys, testbed.campaign.inside, testbed.experiment.sandboxed\n"
         "heavy = {'numpy', 'scipy', 'networkx', 'rich', 'typer', 'pydantic', 'multiprocessing'}\n"
@@ -323,7 +323,7 @@ def test_what_is_started_inside_loads_nothing_that_only_people_need():
 
 
 def test_runs_in_order_need_no_multiprocessing(tmp_path):
-    """It takes milliseconds to load."""
+    """The module takes milliseconds to load."""
     (tmp_path / "try.yaml").write_text(TEXT)
     code = (
         "import sys, testbed\n"

@@ -94,7 +94,7 @@ def test_two_endpoints_talk_over_devices_in_memory(mptcp: bool) -> None:
 
 
 def test_an_endpoint_talks_to_itself() -> None:
-    """What a device brings back while it sends is received in the same turn."""
+    """Packets that a device returns while it sends are received in the same turn."""
 
     async def main() -> None:
         alone = Station(HERE)

@@ -1,4 +1,4 @@
-"""What a matrix and cases make of an experiment."""
+"""The cells of an experiment, from its matrix and cases."""
 
 from __future__ import annotations
 

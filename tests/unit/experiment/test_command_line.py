@@ -1,4 +1,4 @@
-"""What the command line changes in an experiment, and what is blamed on it."""
+"""Changes of an experiment by the command line, and errors in them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What two results of an experiment are compared by."""
+"""The metrics by which two results of an experiment are compared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From samples and observations to what a proof rests on."""
+"""From samples and observations to the evidence of a proof."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When emulated processors, and not the network, were measured."""
+"""Runs that measured emulated processors instead of the network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What cannot run where time is virtual."""
+"""Experiments that cannot run in virtual time."""
 
 from __future__ import annotations
 

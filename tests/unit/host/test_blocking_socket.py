@@ -66,7 +66,7 @@ def shut(sock: socket.socket) -> bool:
 
 @pytest.mark.parametrize("connected", [ours, of_the_kernel])
 def test_recv_waits_no_more_after_shut_rd(connected: Any) -> None:
-    """What has come, and what comes yet, can be read; where there is nothing is the end."""
+    """Data that arrived or still arrives can be read; after it comes the end."""
     with connected() as (sock, deliver):
         deliver(b"before")
         sock.shutdown(socket.SHUT_RD)

@@ -1,4 +1,4 @@
-"""What goes wrong with packet sockets."""
+"""Faults of packet sockets."""
 
 from __future__ import annotations
 

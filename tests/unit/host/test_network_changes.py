@@ -1,4 +1,4 @@
-"""What the kernel tells of interfaces and addresses."""
+"""Messages of the kernel about interfaces and addresses."""
 
 from __future__ import annotations
 

@@ -166,7 +166,7 @@ def test_tcp_checksums_are_not_looked_at_where_the_kernel_has_verified_them():
 
 
 def test_nothing_passes_a_packet_that_is_read_in_another_way():
-    """One with IP options may be of the same flow."""
+    """A packet with IP options may belong to the same flow."""
     first, odd = segment(0), bytearray(emit(segment(100)))
     odd[0] = 0x46
     odd[20:20] = bytes(4)  # the end of the list of options

@@ -1,4 +1,4 @@
-"""What shell commands of scripts mean to the stack."""
+"""The effect of shell commands of scripts on the stack."""
 
 from __future__ import annotations
 

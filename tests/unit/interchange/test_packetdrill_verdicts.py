@@ -1,4 +1,4 @@
-"""What becomes of scripts: that the runner finds each difference, and where it is."""
+"""The verdicts on scripts: the runner finds each difference and its place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be known of guests without starting one."""
+"""Properties of guests, tested without a start."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import pytest
 
 @pytest.mark.parametrize("kind", ["host", "started"])
 def test_a_signal_that_comes_right_after_the_fork_is_not_lost(kind: str) -> None:
-    """What a handler raises in a function that runs after a fork is forgotten by Python."""
+    """Python ignores the exception of a handler in a function that runs after a fork."""
     code = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"

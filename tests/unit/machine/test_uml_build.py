@@ -1,4 +1,4 @@
-"""What has been built, and what of it is of no use any more."""
+"""Built kernels, and builds that are out of date."""
 
 from __future__ import annotations
 

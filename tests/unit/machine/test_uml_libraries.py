@@ -1,4 +1,4 @@
-"""What is preloaded into a user-mode Linux."""
+"""The libraries that are preloaded into a user-mode Linux."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be known of virtme-ng's guests without starting one."""
+"""Properties of virtme-ng's guests, tested without a start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What single boxes make of segments: no network, no clock."""
+"""The effect of single boxes on segments, without a network and a clock."""
 
 from __future__ import annotations
 

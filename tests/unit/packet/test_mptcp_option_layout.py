@@ -157,7 +157,7 @@ def test_a_and_m_mean_nothing_without_what_they_speak_of() -> None:
 
 
 def test_data_fin_is_read_without_a_mapping() -> None:
-    """It says nothing then (section 3.3.3), which is not for the codec to judge."""
+    """Such an option has no meaning (section 3.3.3), but the codec does not judge it."""
     assert parse_options(bytes.fromhex("1e08 20 11 00000001")) == (
         mptcp.Dss(data_ack=1, wide_ack=False, data_fin=True),
     )

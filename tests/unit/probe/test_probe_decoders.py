@@ -1,4 +1,4 @@
-"""What probes read, without a kernel to read it from."""
+"""The decoders of probes, tested without a kernel."""
 
 from __future__ import annotations
 

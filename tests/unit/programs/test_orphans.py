@@ -10,7 +10,7 @@ from testbed.programs.run import Orphans
 
 
 class Held(SimpleNamespace):
-    """What is looked at of a connection."""
+    """The inspected properties of a connection."""
 
     __hash__ = object.__hash__
 

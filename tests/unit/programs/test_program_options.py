@@ -1,4 +1,4 @@
-"""What setsockopt(2) and getsockopt(2) of a program mean to the stack."""
+"""The effect of a program's setsockopt(2) and getsockopt(2) on the stack."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said where programs cannot run over our stack."""
+"""Messages where programs cannot run over our stack."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is sent to the peers of a killed supervisor, and what becomes of their connections."""
+"""Segments to the peers of a killed supervisor, and the end of their connections."""
 
 from __future__ import annotations
 

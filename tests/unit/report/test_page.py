@@ -210,7 +210,7 @@ def test_the_command_names_damage_and_goes_on(folder, tmp_path) -> None:
 
 
 def test_the_command_again_is_a_command(folder, tmp_path) -> None:
-    """What the page says to run gives the experiment of the folder."""
+    """The command on the page reproduces the experiment of the folder."""
     record = json.loads((folder / "experiment.json").read_text())
     file = tmp_path / "silent.yaml"
     file.write_text(json.dumps(record["spec"]))  # as jq prints it

@@ -1,4 +1,4 @@
-"""What programs on our own stack tell a sandbox of their counters."""
+"""Counters that programs on our own stack report to a sandbox."""
 
 from __future__ import annotations
 

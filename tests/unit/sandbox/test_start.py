@@ -1,4 +1,4 @@
-"""What a holder loads before it can be asked for anything: each sandbox waits for that."""
+"""The modules that a holder loads before its first request: each sandbox waits for them."""
 
 from __future__ import annotations
 

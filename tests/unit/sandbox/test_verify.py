@@ -1,4 +1,4 @@
-"""From operations to the facts they want, and the comparison with what is seen."""
+"""From operations to their expected facts, and the comparison with observed facts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What boxes on a link make of segments."""
+"""The effect of boxes on a link on segments."""
 
 from __future__ import annotations
 

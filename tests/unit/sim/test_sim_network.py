@@ -1,4 +1,4 @@
-"""Where frames go in a simulated network, and what happens to them."""
+"""The paths of frames in a simulated network, and the changes to them."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ PARTS_OF_MPTCP = ("step", "handle_timer", "next_timer")
 
 
 class BugError(Exception):
-    """What is injected."""
+    """The injected exception."""
 
 
 def broken(*_arguments: Any, **_more: Any) -> Any:
@@ -251,7 +251,7 @@ def _subflow(side: Side) -> Subflow:
 def test_exception_in_tcp(
     kind: str, part: str, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In each call that the endpoint makes, of a connection or of a subflow."""
+    """An exception in each call of the endpoint to a connection or a subflow."""
     world = _established(kind)
     side: Side = getattr(world, where)
     victim: Any = side.of(VICTIM)
@@ -401,7 +401,7 @@ def test_exception_of_a_new_path_manager(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_exception_of_the_driver(
     call: str, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What an endpoint asks of its driver may raise: the round goes on for the others."""
+    """Calls of an endpoint to its driver may raise: the round goes on for other connections."""
     world = World(_mptcp)
     world.connect(OTHER)
     world.run(1)

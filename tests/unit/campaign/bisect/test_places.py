@@ -1,4 +1,4 @@
-"""What is done before a commit of a kernel, or a machine, is measured."""
+"""The preparation of a commit of a kernel, or of a machine, for measurement."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of MPTCP run on."""
+"""Fixtures of the tests of MPTCP."""
 
 from __future__ import annotations
 

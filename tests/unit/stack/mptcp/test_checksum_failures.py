@@ -1,4 +1,4 @@
-"""What follows a wrong checksum: RFC 8684, section 3.7, rule by rule."""
+"""The reaction to a wrong checksum: RFC 8684, section 3.7, rule by rule."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_mp_fail_is_answered_by_mp_fail(script: Any) -> None:
 
 
 def test_mp_fail_is_sent_again(script: Any) -> None:
-    """It rides on an ACK, which may be lost; at last the subflow is reset."""
+    """The ACK with MP_FAIL may be lost; after the last repetition the subflow is reset."""
     world = script()
     peer = world.open(flags=REQUIRED)
     peer.send(ACK, spoiled(world, 0, b"bad", 1), payload=b"bad")
@@ -161,7 +161,7 @@ def test_only_subflow_after_another_falls_back(script: Any) -> None:
 
 @pytest.mark.requirement("RFC 8684", "3.7-MUST-6", "3.7-MUST-7")
 def test_gap_before_the_failure_resets_the_subflow(script: Any) -> None:
-    """What is not one piece cannot go on as plain TCP; what came behind it does not count."""
+    """Data with gaps cannot continue as plain TCP; data after a gap does not count."""
     world = script()
     peer = world.open(flags=REQUIRED)
     peer.send(ACK, world.summed(10, b"tail", 4), payload=b"tail", seq=4)
@@ -238,7 +238,7 @@ def test_data_acks_until_the_infinite_mapping(script: Any) -> None:
 
 
 def test_data_acks_until_plain_octets(script: Any) -> None:
-    """They show as well that the peer has fallen back."""
+    """These ACKs also show that the peer has fallen back."""
     world = script()
     peer = world.open(flags=REQUIRED)
     peer.send(ACK, spoiled(world, 0, b"bad", 1), payload=b"bad")
@@ -275,7 +275,7 @@ def test_data_fin_elsewhere_is_not_the_end(script: Any) -> None:
 
 
 def test_fin_begins_plain_tcp_where_there_is_no_data(script: Any) -> None:
-    """It carries the infinite mapping then, each time it is sent."""
+    """The segment carries the infinite mapping each time it is sent."""
     world = script()
     peer = world.open(flags=REQUIRED)
     peer.send(ACK, failure(world))
@@ -317,7 +317,7 @@ def test_sender_answers_and_maps_without_end(script: Any) -> None:
 
 
 def test_infinite_mapping_goes_with_one_segment(script: Any) -> None:
-    """All that follows is plain TCP."""
+    """All later segments are plain TCP."""
     world = script()
     peer = world.open(flags=REQUIRED)
     peer.send(ACK, failure(world))
@@ -394,7 +394,7 @@ def test_data_in_one_piece_again_falls_back(script: Any) -> None:
 
 @pytest.mark.requirement("RFC 8684", "3.7-MUST-4")
 def test_reset_with_mp_fail_ends_one_subflow(script: Any) -> None:
-    """All that it carried comes on the other."""
+    """All its data comes on the other subflow."""
     world = script()
     first = world.open(flags=REQUIRED)
     second = world.joined()

@@ -1,4 +1,4 @@
-"""What an endpoint answers to DSS, DATA_FIN and MP_FASTCLOSE made by hand, by rule of RFC 8684."""
+"""Answers to DSS, DATA_FIN and MP_FASTCLOSE made by hand, rule by rule of RFC 8684."""
 
 from __future__ import annotations
 
@@ -338,7 +338,7 @@ def test_less_than_a_segment_is_sent_if_it_is_all_or_half_the_largest_window(scr
 
 
 def test_small_pieces_in_flight_are_few_enough_for_the_peers_memory(script: Any) -> None:
-    """Each takes a kilobyte of the window; what is written meanwhile leaves in one piece."""
+    """Each takes a kilobyte of the window; data written in the meantime leaves in one piece."""
     world = script()
     peer = world.open(window=8192)
     for _ in range(20):

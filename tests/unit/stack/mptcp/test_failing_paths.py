@@ -1,4 +1,4 @@
-"""What is learned of paths that fail: RFC 8684, sections 3.1, 3.6, 3.7 and 3.9.3."""
+"""Memory of paths that failed: RFC 8684, sections 3.1, 3.6, 3.7 and 3.9.3."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_option_is_left_out_after_so_many_losses(network: Any, retries: int) -> 
 
 @pytest.mark.requirement("RFC 8684", "3.9.3-SHOULD-1")
 def test_next_connection_does_not_try(network: Any) -> None:
-    """It takes one round trip; with MP_CAPABLE it took seven seconds."""
+    """The handshake takes one round trip; with MP_CAPABLE it took seven seconds."""
     net = _through_a_hole(network)
     net.connect()
     net.run(60)
@@ -128,7 +128,7 @@ def test_late_answer_is_no_black_hole(network: Any) -> None:
 
 
 def test_server_without_mptcp_is_no_black_hole(script: Any) -> None:
-    """It answers the first SYN: that costs nothing, so the next connection asks again."""
+    """The server answers the first SYN without a loss of time: the next connection asks again."""
     world = script()
     world.dial().syn_ack()
     assert len(world.endpoint._black_holes) == 0

@@ -111,7 +111,7 @@ def test_both_close_fast_at_the_same_time(script: Any) -> None:
 
 
 def test_no_data_leaves_after_it(script: Any) -> None:
-    """What was written is given up: neither what waits nor what was lost is sent."""
+    """Written data is discarded: neither waiting nor lost data is sent."""
     world = script(fastclose_by_ack=True)
     peer = world.open(window=2000)
     world.write(bytes(20_000))
@@ -127,7 +127,7 @@ def test_no_data_leaves_after_it(script: Any) -> None:
 
 
 def test_data_that_comes_after_it_is_dropped(script: Any) -> None:
-    """No data is accepted any more, and none is kept: the wait has an end."""
+    """The stack accepts and keeps no more data, and the wait ends."""
     world, peer = _aborted(script)
     peer.take()
     for number in range(100):

@@ -1,4 +1,4 @@
-"""What an endpoint that opened the connection does with segments made by hand (RFC 8684)."""
+"""The initiator of a connection, with segments made by hand (RFC 8684)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where keys come from (RFC 8684, section 3.1)."""
+"""The generation of keys (RFC 8684, section 3.1)."""
 
 from __future__ import annotations
 

@@ -232,7 +232,7 @@ def test_connect_to_nobody(script: Any) -> None:
 
 
 def test_idle_connection_has_no_timer(script: Any) -> None:
-    """It costs nothing but memory."""
+    """The idle connection costs only memory."""
     world = script()
     peer = world.open()
     world.write(b"data")

@@ -1,4 +1,4 @@
-"""What an endpoint answers to MP_CAPABLE and MP_JOIN made by hand, rule by rule of RFC 8684."""
+"""Answers to MP_CAPABLE and MP_JOIN made by hand, rule by rule of RFC 8684."""
 
 from __future__ import annotations
 
@@ -238,7 +238,7 @@ def test_limit_of_subflows_refuses_joins(script: Any) -> None:
 
 
 def test_join_to_a_port_that_nobody_has_opened(script: Any) -> None:
-    """As the kernel: its port is closed."""
+    """As in the kernel, its port is closed."""
     world = script()
     world.open()
     second = world.subpeer(Address("10.0.2.1", 5555), REMOTE_2)
@@ -327,7 +327,7 @@ def test_handshake_that_never_ends_is_no_event(script: Any) -> None:
 
 
 def test_connection_whose_subflow_ends_as_soon_as_it_begins_is_told_of(script: Any) -> None:
-    """Where it has a place in the accept queue, a program has to hear of it."""
+    """A program must get the event, as the connection has a place in the accept queue."""
     world = script()
     world.endpoint.listen(LOCAL, accept_queue=0)
     peer = world.subpeer()

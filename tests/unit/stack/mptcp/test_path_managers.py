@@ -1,4 +1,4 @@
-"""What path managers decide, given what they see."""
+"""The decisions of path managers for given states."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def test_request_is_taken_back(script: Any) -> None:
 
 @pytest.mark.requirement("RFC 8684", "3.3.8-SHOULD-1")
 def test_either_side_may_ask(script: Any) -> None:
-    """What the peer asks for is its own business, and does not take ours back."""
+    """The peer's request concerns its own direction, and does not cancel ours."""
     world = script()
     _, second = two_subflows(world)
     set_backup(world, 1, backup=True)
@@ -96,7 +96,7 @@ def test_there_must_be_such_a_subflow(script: Any) -> None:
 
 @pytest.mark.requirement("RFC 8684", "3.3.8-SHOULD-1")
 def test_peer_sends_on_the_other_path(network: Any) -> None:
-    """From end to end: after the request only what was on its way comes on a backup."""
+    """From end to end: after the request only data in flight arrives on a backup."""
     net = network(2)
     net.server.endpoint.listen(Address("0.0.0.0", 80))
     connection = net.connect()

@@ -57,7 +57,7 @@ def test_refused_join(script: Any, token: str) -> None:
 
 
 def test_syn_to_a_closed_port_gets_no_reason(script: Any) -> None:
-    """Nothing there speaks of MPTCP."""
+    """The SYN has no option of MPTCP."""
     assert reason(script().subpeer(Address(LOCAL_2.host, 7), REMOTE_2).syn()) is None
 
 
@@ -131,7 +131,7 @@ def test_reason_of_the_peer_is_told(script: Any) -> None:
 
 
 def test_reason_without_a_reset_means_nothing(script: Any) -> None:
-    """It is for a RST (section 3.6)."""
+    """MP_TCPRST belongs on a RST (section 3.6)."""
     world = script()
     world.open()
     second = joined(world)

@@ -1,4 +1,4 @@
-"""What a stranger, or a hostile peer, can do with options of MPTCP: little, and at its own cost."""
+"""Attacks of strangers and hostile peers by MPTCP options: small effect, at their own cost."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ def test_blind_infinite_mapping_does_not_count(script: Any) -> None:
 
 
 def test_infinite_mapping_counts_with_its_octets(script: Any) -> None:
-    """One that came out of order may be a stranger's until all before it are there."""
+    """A segment out of order may be a stranger's until all segments before it have arrived."""
     world = script()
     peer = world.open()
     peer.send(ACK, world.data(0, 4, 1), payload=b"data")
@@ -281,7 +281,7 @@ def test_half_open_joins_take_nobodys_place(script: Any) -> None:
 
 
 def test_half_open_joins_are_not_looked_at_in_each_step(script: Any) -> None:
-    """Each costs its SYN and no more: thousands of them would make each segment dear."""
+    """Each costs only its SYN: otherwise thousands of them would slow down each segment."""
     world = script()
     peer = world.open()
     peer.send(ACK, world.ack())

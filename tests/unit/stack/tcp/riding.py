@@ -1,4 +1,4 @@
-"""What rides on the connections of a test: nothing, or an extension that does nothing."""
+"""The extension of the connections of a test: none, or one that does nothing."""
 
 from __future__ import annotations
 

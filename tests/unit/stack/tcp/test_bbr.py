@@ -1,4 +1,4 @@
-"""What BBR's model is made of, part by part: draft-ietf-ccwg-bbr-06."""
+"""The parts of BBR's model, one by one: draft-ietf-ccwg-bbr-06."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_of_a_burst_only_the_end_may_have_been_too_much() -> None:
 
 
 def test_what_was_lost_before_a_burst_is_not_taken_off_twice() -> None:
-    """None of a burst fits where there were too many losses before it."""
+    """No part of a burst fits after too many losses."""
     assert inflight_at_loss(lost(0, MSS, 30 * MSS, 5 * MSS)) == 29 * MSS
 
 

@@ -1,4 +1,4 @@
-"""What a sender knows of the rate at which its path delivers."""
+"""The estimate of the delivery rate of a path."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_burst_comes_out_at_the_rate_of_the_path() -> None:
 
 
 def test_acknowledgments_that_come_together_do_not_make_it_faster() -> None:
-    """What took 100 ms to send was not delivered in the 10 ms of one round trip."""
+    """Data that took 100 ms to send was not delivered in the 10 ms of one round trip."""
     path = Path()
     for number in range(100):
         path.send(1, number * MS)

@@ -72,7 +72,7 @@ def test_an_idle_connection_takes_little_memory() -> None:
 
 
 def test_timers_of_idle_connections_are_not_looked_at() -> None:
-    """What is due is done in order, and a deadline that moved is found where it moved to."""
+    """Due timers expire in order, and a moved deadline expires at its new time."""
     network = Network(TcpConfig(keepalive=True, keepalive_idle_ns=10 * SECOND))
     network.server.listen(Address("0.0.0.0", 80))
     clients = []

@@ -1,4 +1,4 @@
-"""What the application hears of a connection that goes on (RFC 9293, section 3.9.1.8)."""
+"""Error reports about a connection that goes on (RFC 9293, section 3.9.1.8)."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def test_what_was_sent_twice_gives_no_sample() -> None:
 
 
 def test_what_waited_for_a_retransmission_gives_no_sample() -> None:
-    """Without SACK, what is acknowledged with a repeated segment may have arrived long before."""
+    """Without SACK, data acknowledged with a repeated segment may have arrived long before."""
     script = sending(Script(), 5, sack=False)
     assert repeated(0) in script.wait(4 * SECOND)
     script.inject(".", 1, at(5))

@@ -460,7 +460,7 @@ def test_a_small_batch_is_acknowledged_every_second_segment() -> None:
 
 @pytest.mark.requirement("RFC 9293", "MUST-58")
 def test_a_large_batch_is_acknowledged_once() -> None:
-    """It comes at a speed at which ACKs are no clock; Linux, too, has one ACK for a merged one."""
+    """At this speed ACKs are no clock; Linux, too, sends one ACK for a merged segment."""
     script = Script()
     script.connect(SCALED)
     seen = script.inject(".", 1, 1, b"y" * 44_000, gso_size=1000)

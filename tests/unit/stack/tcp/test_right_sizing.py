@@ -33,7 +33,7 @@ def grown(sizing: RightSizing, reads: list[int], rtt: int | None = RTT) -> list[
 
 
 def test_it_is_twice_what_is_read_and_more_while_that_grows() -> None:
-    """As in Linux: what doubles in a round trip gets three times as much again."""
+    """As in Linux: data that doubles in a round trip adds three times as much again."""
     sizing = RightSizing(30_000, 1 << 30, AMPLE)
     wanted = 2 * 20_000 + 16 * SEGMENT
     first, second, third = grown(sizing, [20_000, 20_000, 40_000])
@@ -43,7 +43,7 @@ def test_it_is_twice_what_is_read_and_more_while_that_grows() -> None:
 
 
 def test_a_first_window_below_ten_segments_grows() -> None:
-    """What fills it in a round trip is more than it had."""
+    """Data that exceeds the first window in a round trip makes it grow."""
     first, second = grown(RightSizing(3_000, 1 << 30, AMPLE), [3_000, 3_500])
     assert first == 3_000
     assert second > 2 * 3_500

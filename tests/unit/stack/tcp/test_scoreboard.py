@@ -1,4 +1,4 @@
-"""What the scoreboard keeps."""
+"""The records of the scoreboard."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def test_a_peer_that_vanishes_is_noticed(blackout_at: int) -> None:
 @pytest.mark.parametrize("seconds", [0.1, 1, 5, 40])
 @pytest.mark.parametrize("direction", ["there", "back", "both"])
 def test_an_outage_is_survived(seconds: float, direction: str) -> None:
-    """It goes on when the next repetition gets through: at most as long again as the outage."""
+    """The transfer continues with the next retransmission: at most as long again as the outage."""
     begin = SECOND + 300 * MS
     end = begin + round(seconds * SECOND)
 

@@ -23,7 +23,7 @@ def exchange(sender, receiver, now):
 
 
 def test_data_given_in_just_the_portions_that_may_leave_lets_the_window_grow():
-    """As MPTCP's scheduler gives it: nothing is ever left in the queue."""
+    """As with MPTCP's scheduler, no data is ever left in the queue."""
     client, server = (TcpEndpoint(TcpConfig(), bytes(16)) for _ in range(2))
     server.listen(SERVER)
     connection = client.connect(Flow(CLIENT, SERVER), 0)
