@@ -29,7 +29,7 @@ class Source(enum.StrEnum):
 
     WORKLOAD = "workload"  # the ends of the flow measured it
     PROBE = "probe"  # a probe counted it
-    DERIVED = "derived"  # it is computed from the data of workloads and probes
+    DERIVED = "derived"  # a metric computed from the data of workloads and probes
 
 
 class Subject(enum.StrEnum):

@@ -120,7 +120,8 @@ class SideBySide:
                 left = hand.join()
                 with contextlib.suppress(StoreError):
                     writer.console(left)
-            except KeyboardInterrupt as again:  # it has ended, and the others have to end too
+            # This process has ended, and the others have to end too.
+            except KeyboardInterrupt as again:
                 interrupted = again
         if interrupted is not None:
             raise interrupted

@@ -124,7 +124,7 @@ class Workers:
             given[address] += 1
             order = self._waiting.popleft()
             environment = self._fit[address].environment
-            if environment is None:  # never: it is suitable
+            if environment is None:  # unreachable: the worker is suitable
                 raise TestbedError(f"the worker {address} has no environment")
             work = Work(
                 job=order.job,

@@ -58,7 +58,7 @@ def _fast_open(data: bytes) -> Option | None:
     return FastOpen(data) if len(data) in _COOKIES else None
 
 
-# For each kind, how the octets after kind and length are read; None: they fit no form of it.
+# For each kind, a decoder of the octets after kind and length.  None: the form is unknown.
 DECODERS: Final[dict[int, Decoder]] = {
     2: lambda data: MaximumSegmentSize(int.from_bytes(data, "big")) if len(data) == 2 else None,
     3: lambda data: WindowScale(data[0]) if len(data) == 1 else None,

@@ -305,7 +305,7 @@ def node_routes(
             message = f"there is already a route to {route.destination} in table {route.table}"
             raise skeleton.document.error(message, path)
         written.add(key)
-        by_key.pop(key, None)  # it may need earlier routes of the file
+        by_key.pop(key, None)  # to the end: it may need earlier routes of the file
         by_key[key] = route
     return tuple(rules), tuple(by_key.values())
 

@@ -91,7 +91,8 @@ class Bottleneck(Generic[H]):
             if len(self._discipline) or at_ns > self._delayed[0][0]:
                 self._admit(at_ns)
             else:
-                self._admit_first()  # the rate is free: it does not even wait for equals
+                # The rate is unlimited: no frame waits for another of the same time.
+                self._admit_first()
             picked = self._discipline.dequeue(at_ns)
             if picked is None:
                 continue

@@ -28,7 +28,7 @@ ROUNDED: Final = 1 << 14  # a window may exceed its buffer by this: its edge is 
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What an attack has achieved.
+    """The effect of an attack.
 
     :param name: the beginning of its row.
     :param cost: of a packet.

@@ -62,7 +62,7 @@ class Box(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class LinkCase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One way between the two hosts.
 
-    :param via: what stands in the middle: nothing, a ``router`` or a ``switch``.
+    :param via: the device in the middle: none, a ``router`` or a ``switch``.
     """
 
     rate_kbit: int = 20_000

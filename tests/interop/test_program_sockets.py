@@ -46,7 +46,7 @@ def over(stack, report, *argv):
     ids=str,
 )
 def test_sockets_do_what_the_kernel_s_do(lab, tmp_path, stack, family):
-    """Each check holds of the kernel's sockets, too; none of ours reaches the kernel's TCP."""
+    """Each check holds for the kernel's sockets, too; none of our sockets uses the kernel's TCP."""
 
     async def test(lab):
         serving = await peer(lab)

@@ -1,4 +1,4 @@
-"""What `results/baseline` keeps of kernels on virtual clocks, where such a kernel is built.
+"""The baselines in `results/baseline` of kernels on virtual clocks, if such a kernel is built.
 
 Those of the experiments in ``virtual_time`` are checked where these are run, by
 :mod:`tests.machine.test_virtual_time`.

@@ -53,7 +53,7 @@ def test_nothing_waits_for_entropy(kernel, tmp_path):
 
 
 def test_a_sandbox_does_not_mind_the_tunnels_that_a_new_namespace_has(execute, tmp_path, capfd):
-    """Where ip_tunnel, ip_gre or sit are loaded, each has some from its beginning."""
+    """If ip_tunnel, ip_gre or sit are loaded, each namespace has some of these from its start."""
     (tmp_path / "pair.yaml").write_text(
         "nodes: {a: {}, b: {}}\n"
         "links: {plain: {between: [a, b]}, shaped: {between: [a, b], netem: {delay: 1ms}}}\n"

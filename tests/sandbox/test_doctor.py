@@ -1,4 +1,4 @@
-"""Each cause the doctor knows, by breaking a working network in just that way."""
+"""Each cause that the doctor knows, in a working network that is broken in this way."""
 
 from __future__ import annotations
 

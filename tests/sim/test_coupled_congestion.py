@@ -1,4 +1,4 @@
-"""What the coupled controls were invented for, over ten seeds: RFC 6356's goals, and their papers'.
+"""The goals of the coupled controls, over ten seeds: RFC 6356's goals, and their papers'.
 
 Every number of segments is one of ten worlds added up, so no claim hangs on one seed.
 """

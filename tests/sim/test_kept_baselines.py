@@ -1,4 +1,4 @@
-"""What `results/baseline` keeps of simulated experiments, to the last digit.
+"""The baselines in `results/baseline` of simulated experiments, to the last digit.
 
 A change of the stack that must not be seen leaves the files as they are.  One that must be saves
 them again (`testbed baseline save`), and its commit says which numbers change and why.

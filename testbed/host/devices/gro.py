@@ -35,7 +35,7 @@ _NO_OPTIONS: Final = 0x45  # the first octet of IPv4 without options
 _FRAGMENT: Final = 0x3FFF
 
 
-# Of a packet: addresses and ports; sequence number; flags; where its payload starts, and ends; all
+# Values of a packet: addresses and ports; sequence number; flags; start and end of its payload; all
 # else that packets of one run have in common.
 _Header = tuple[bytes, int, int, int, int, tuple[object, ...]]
 

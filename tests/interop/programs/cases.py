@@ -1,4 +1,4 @@
-"""What is tried: each case is a program as a client or as a server, or as both.
+"""The cases: each is a program as a client or as a server, or as both.
 
 A case checks that what one end has sent is what the other one has received.
 """

@@ -1,4 +1,4 @@
-"""Where a version belongs: to the good end of a search or to the bad one."""
+"""The judgement of a version: it belongs to the good or the bad end of a search."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def _alone(script: Any, **options: Any) -> tuple[Any, Any]:
 
 @pytest.mark.requirement("RFC 8684", "3.3.3-MUST-NOT-1")
 def test_initiator_joins_when_its_last_subflow_is_reset(script: Any) -> None:
-    """From the same address, in spite of the limits: there is nothing else. Data goes on there."""
+    """A join from the same address in spite of the limits: there is no other. Data goes there."""
     world, peer = _alone(script)
     world.write(b"data")
     peer.take()
@@ -46,7 +46,7 @@ def test_initiator_joins_when_its_last_subflow_is_reset(script: Any) -> None:
 
 
 def test_each_path_is_tried_once(script: Any) -> None:
-    """From each address to each of the peer's; then the time-out ends it."""
+    """Joins from each address to each of the peer's; then the time-out ends the connection."""
     world, peer = _alone(script)
     peer.send(ACK, world.announcement(2, REMOTE_2.host, 80))
     peer.send(RST | ACK)

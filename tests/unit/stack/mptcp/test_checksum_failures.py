@@ -60,7 +60,7 @@ def test_only_subflow_is_asked_to_fall_back(script: Any) -> None:
 
 @pytest.mark.parametrize("position", [0, 4, 12])
 def test_infinite_mapping_gives_all_from_the_failure_on(script: Any, position: int) -> None:
-    """It acts retroactively, from where all was well; Linux's says where its own segment is."""
+    """MP_FAIL applies from the last valid data on; Linux's gives the place of its own segment."""
     world = script()
     peer = world.open(flags=REQUIRED)
     peer.send(ACK, world.summed(0, b"good", 1), payload=b"good")

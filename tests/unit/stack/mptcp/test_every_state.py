@@ -183,7 +183,7 @@ def _options(world: Script) -> list[Option]:
 @pytest.mark.parametrize("flags", FLAGS.values(), ids=FLAGS.keys())
 @pytest.mark.parametrize("state", STATES)
 def test_options_in_every_state(script: Any, state: str, flags: int) -> None:
-    """No exception, few answers, no harm to another connection, and nothing stays."""
+    """No exception, few answers, no harm to another connection, and no remaining state."""
     for number in range(len(_options(Script()))):
         payload = b"data" if number % 2 else b""
         world = script()

@@ -65,7 +65,7 @@ def test_data_of_the_syn_is_before_the_data_stream(script: Any) -> None:
 
 
 def test_connection_that_begins_early_is_told_of_as_others_are(script: Any) -> None:
-    """By the event ``created``, and a counter, once its peer has answered."""
+    """The event ``created`` and a counter report it after the answer of the peer."""
     world, peer, _ = _asked(script)
     assert world.tracer.events == []
     _third(world, peer)
@@ -153,7 +153,7 @@ def test_cookie_takes_the_place_of_timestamps(script: Any) -> None:
 
 
 def test_reset_ends_a_connection_that_was_open_early(script: Any) -> None:
-    """Without the peer's key there is nothing that could be revived."""
+    """Without the peer's key, no join can revive the connection."""
     world, peer, _ = _asked(script)
     peer.send(RST)
     assert isinstance(world.events[-1], Closed)

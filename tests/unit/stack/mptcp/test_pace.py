@@ -27,7 +27,7 @@ def _opened(net: Any) -> Any:
 
 
 def test_a_subflow_expects_to_wait_behind_the_data_of_another_connection(one_path: Any) -> None:
-    """What comes first in a burst waits for no data of its own, and yet longer than 20 ms."""
+    """The first data of a burst waits for no data of its own, but longer than 20 ms."""
     other, connection = _opened(one_path), _opened(one_path)
     one_path.client.send(other, bytes(8_000_000))
     one_path.run(1)

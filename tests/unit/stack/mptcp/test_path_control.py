@@ -94,7 +94,7 @@ def test_closed_subflow_leaves_its_place_at_once(network: Any) -> None:
 
 
 def test_closed_subflow_goes_though_the_peer_does_not_close_it(script: Any) -> None:
-    """As in Linux after a minute (tcp_fin_timeout); what comes until then is taken."""
+    """As in Linux after a minute (tcp_fin_timeout); data that comes until then is accepted."""
     world = script()
     first = world.open()
     peer = world.joined()

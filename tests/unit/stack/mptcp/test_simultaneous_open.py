@@ -57,7 +57,7 @@ def test_subflow_is_not_joined(script: Any) -> None:
 @pytest.mark.parametrize("fast_open", [False, True])
 @pytest.mark.parametrize("seed", range(4))
 def test_both_ends_connect(network: Any, seed: int, fast_open: bool) -> None:
-    """With a fifth of the packets lost, and with data on both SYNs: TCP's rules carry it all."""
+    """With a fifth of the packets lost, and with data on both SYNs: TCP delivers everything."""
     net = network(1, seed=seed, tcp=TcpConfig(fast_open=fast_open))
     net.make_known()
     for path in net.paths.values():

@@ -348,7 +348,7 @@ def test_announced_address_of_this_host_is_not_joined(script: Any, host: str) ->
 def test_mapping_of_a_stranger_with_a_wrong_form_resets_nothing(
     script: Any, checksum: bool, payload: bytes
 ) -> None:
-    """Only in a segment of the peer a checksum that was not agreed on, or none, is its fault."""
+    """A checksum against the agreement is the peer's fault only in a segment of the peer."""
     world = script(checksum=checksum)
     peer = world.open()
     peer.send(ACK, world.ack())

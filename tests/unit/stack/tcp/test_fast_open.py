@@ -413,7 +413,7 @@ def test_reset_connections_stay_counted_for_a_while() -> None:
 
 
 def test_reset_is_told_to_the_application() -> None:
-    """It has the connection already."""
+    """The program has the connection already."""
     server = Server()
     server.ask()
     server.inject("R", 9)

@@ -21,7 +21,7 @@ def test_slow_start_threshold_that_is_not_known() -> None:
 
 
 def test_segments_in_flight_add_up() -> None:
-    """As in Linux: unacked - sacked - lost + retrans; what was sent again stays lost."""
+    """As in Linux: unacked - sacked - lost + retrans; retransmitted data stays lost."""
     script = Script(TcpConfig(timestamps=False, window_scaling=False))
     connection = script.connect(SACK_PERMITTED)
     connection.send(bytes(10 * SIZE))
