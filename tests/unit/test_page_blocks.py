@@ -1,8 +1,8 @@
-"""What pages show can be typed: each command line is one, each block of YAML has the right keys.
+"""What pages show works: each command line is one, each block of YAML is right.
 
 Commands are carried out (``tests/docs``), but for some that need what a test does not have.  The
-parser of the command line reads those, too.  A part of a file is put into a whole one, whose types
-are checked.
+parser of the command line reads those, too.  A part of a file is put into a whole one, which is
+checked as `testbed check` checks it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ import pytest
 import typer
 
 from testbed import document
+from testbed.campaign import runner
 from testbed.cli import application as application_commands
 from testbed.cli.application import application
+from testbed.experiment.load import load
 from testbed.experiment.spec import ExperimentSpec
 from testbed.topology.load import load_topology
 from testbed.topology.resolve import resolve
@@ -27,12 +29,19 @@ from testbed.workload.spec import Program
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-TOPOLOGY: dict[str, Any] = {
-    "nodes": {"client": {}, "server": {}},
-    "links": {"wifi": {"between": ["client", "server"]}},
+# What a part of a file is put into.
+LINKS: dict[str, Any] = {
+    "wifi": {"between": ["client", "gateway"], "netem": {}},
+    "lte": {"between": ["client", "gateway"], "netem": {}},
+    "dsl": {"between": ["phone", "gateway"], "netem": {}},
+    "lan": {"between": ["laptop", "gateway"], "netem": {}},
+    "wan": {"between": ["gateway", "server"], "netem": {}},
 }
+NODES: dict[str, Any] = {"client": {}, "phone": {}, "laptop": {}, "server": {},
+                         "gateway": {"kind": "router"}}  # fmt: skip
 EXPERIMENT: dict[str, Any] = {
-    "topology": TOPOLOGY,
+    "topology": {"nodes": NODES, "links": LINKS},
+    "stacks": ["userspace"],
     "workload": {"kind": "bulk", "from": "client", "to": "server", "size": "1MB"},
 }
 
@@ -53,26 +62,70 @@ def blocks(language: str) -> list[Any]:
     return found
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder with the files that blocks name, as a checkout and its reader have them."""
+    for name in ("topologies", "experiments"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    here = tmp_path / "own"
+    (here / "traces").mkdir(parents=True)
+    trace = (ROOT / "topologies/traces/train-a.csv").read_bytes()
+    (here / "traces/tunnel.csv").write_bytes(trace)
+    (here / "lte.trace").write_text("1\n2\n")
+    (here / "upload.yaml").write_text(document.dump(EXPERIMENT["topology"]))
+    return here
+
+
 @pytest.mark.parametrize("text", blocks("yaml"))
-def test_a_block_of_yaml_has_the_right_keys(text):
+def test_a_block_of_yaml_is_right(text, folder):
+    """As `testbed check` decides, of a whole file."""
     raw, _ = document.parse(text, "block")
     if isinstance(raw, list):
         document.loads(text, list[Program], "block")
-        return
-    if raw.keys() <= set(TopologySpec.__struct_fields__) and "kind" not in raw:
-        document.loads(document.dump(TOPOLOGY | raw), TopologySpec, "block")
-        return
-    if raw.keys() <= set(LinkSpec.__struct_fields__):
-        link = {"between": ["client", "server"], **raw}
-        document.loads(document.dump(TOPOLOGY | {"links": {"wifi": link}}), TopologySpec, "block")
-        return
-    if "objects" in raw:
+    elif "objects" in raw:
         resolved(document.loads(text, PageSpec, "block"))
-        return
+    elif raw.keys() <= set(LinkSpec.__struct_fields__):
+        check_topology({"links": {**LINKS, "wifi": {**LINKS["wifi"], **raw}}}, folder)
+    elif raw.keys() <= set(TopologySpec.__struct_fields__) and "kind" not in raw:
+        for part in generators(raw):
+            check_topology(part, folder)
+    else:
+        check_experiment(raw, folder)
+
+
+def generators(raw: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a topology with one generator each: a page shows several in one block."""
+    kinds = raw.get("generate", {})
+    return [{**raw, "generate": {kind: kinds[kind]}} for kind in kinds] or [raw]
+
+
+def check_topology(raw: dict[str, Any], folder: Path) -> None:
+    """Resolve a topology; nodes that it leaves out have no options."""
+    whole = dict(raw)
+    if "generate" not in raw:
+        whole.setdefault("links", LINKS)
+        ends = {end for link in whole["links"].values() for end in link["between"]}
+        missing = {end: NODES.get(end, {}) for end in sorted(ends)}
+        whole["nodes"] = {**missing, **raw.get("nodes", {})}
+    path = folder / "block.yaml"
+    path.write_text(document.dump(whole))
+    resolve(load_topology(path))
+
+
+def check_experiment(raw: dict[str, Any], folder: Path) -> None:
+    """Load an experiment with all that its own files name, and plan its runs.
+
+    Claims by themselves are about several workloads, so only their types are checked.
+    """
     whole = {**EXPERIMENT, **raw}
     if "flows" in raw:
         del whole["workload"]
-    document.loads(document.dump(whole), ExperimentSpec, "block")
+    if raw.keys() == {"expect"}:
+        document.loads(document.dump(whole), ExperimentSpec, "block")
+        return
+    path = folder / "block.yaml"
+    path.write_text(document.dump(whole))
+    assert runner.plan(load(path))
 
 
 COMMANDS = {
@@ -107,15 +160,3 @@ def test_a_command_line_is_one(words):
         rest = context._protected_args + context.args
         name, command, words = command.resolve_command(context, rest)
     command.make_context(name, list(words), parent=context)
-
-
-def test_topologies_on_pages_can_be_built(tmp_path):
-    """Those that are whole: a page that says how to begin must not begin with a mistake."""
-    texts = [param.values[0] for param in blocks("yaml")]
-    whole = [text for text in texts if "nodes:" in text and "\nlinks:" in text]
-    whole = [text for text in whole if "trace" not in text and "topology:" not in text]
-    assert len(whole) > 2
-    for number, text in enumerate(whole):
-        path = tmp_path / f"{number}.yaml"
-        path.write_text(text)
-        resolve(load_topology(path))
