@@ -120,7 +120,7 @@ class Finder:
         if others:
             more = f" and {len(others) - 1} more" if len(others) > 1 else ""
             why = (
-                f"the compiled modules are not used, because {others[0]}{more} has changed; "
+                f"the compiled modules are not used, because {others[0]}{more} changed; "
                 "`make compile` makes them again, `make clean` removes them"
             )
             return Status(INTERPRETED, why, stale=True)
