@@ -39,12 +39,8 @@ class LoopClock:
     def _call(self, action: Action) -> None:
         action(time.monotonic_ns())
 
-    def _take(self) -> Action | None:
-        due, self._due = self._due, None
-        return due
-
     def _expired(self) -> None:
-        due = self._take()
+        due, self._due = self._due, None
         try:
             if due is not None:
                 due(time.monotonic_ns())
