@@ -222,12 +222,7 @@ class Timer:
         return self._fd
 
     def set(self, due_ns: int | None) -> None:
-        """Set the expiration time; ``None`` disarms the timer. Pending input is cleared.
-
-        After :meth:`close` this does nothing.
-        """
-        if self._fd < 0:
-            return
+        """Set the expiration time; ``None`` disarms the timer. Pending input is cleared."""
         # A time of 0 would disarm the timer.
         seconds, rest = (0, 0) if due_ns is None else divmod(max(1, due_ns), 10**9)
         self._spec.it_value.tv_sec, self._spec.it_value.tv_nsec = seconds, rest
@@ -237,7 +232,6 @@ class Timer:
     def close(self) -> None:
         """Close the descriptor."""
         os.close(self._fd)
-        self._fd = -1
 
 
 def attach_filter(sock: socket.socket, program: bytes, length: int) -> None:

@@ -47,10 +47,6 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 class Above(Protocol):
     """The receiver of a device's reports."""
 
-    @property
-    def min_rtt_ns(self) -> int:
-        """See :class:`testbed.stack.connection.Endpoint`."""
-
     def wake(self) -> None:
         """Schedule a call of :meth:`Device.receive`, which has something."""
 

@@ -64,11 +64,6 @@ class Driver:
         """Return the time in nanoseconds."""
         return self._clock.now()
 
-    @property
-    def min_rtt_ns(self) -> int:
-        """The shortest recent round-trip time of the endpoint's connections."""
-        return self.endpoint.min_rtt_ns
-
     def wake(self) -> None:
         """Schedule a round for the endpoint after the caller returns."""
         self._asked = True

@@ -41,9 +41,6 @@ class LoopClock:
 
     def _expired(self) -> None:
         due, self._due = self._due, None
-        try:
-            if due is not None:
-                due(time.monotonic_ns())
-        finally:
-            if self._due is None:  # if a timer is due, setting it has cleared its input
-                self._timer.set(None)
+        self._timer.set(None)
+        if due is not None:
+            due(time.monotonic_ns())

@@ -45,10 +45,7 @@ class Resetter:
     has no connection any more, and is done.
 
     :param now: the time, in nanoseconds.
-    :ivar min_rtt_ns: 0, as it has no sample.
     """
-
-    min_rtt_ns: Final = 0
 
     def __init__(self, peers: Iterable[Peer], now: int) -> None:
         self._peers: dict[tuple[Address, Address], int | None] = {

@@ -233,10 +233,6 @@ class Endpoint(Protocol):
     def flows(self) -> Collection[Flow]:
         """The flows of all connections, or subflows of MPTCP, including TIME-WAIT."""
 
-    @property
-    def min_rtt_ns(self) -> int:
-        """The shortest recent round-trip time of all connections; 0 without a sample."""
-
     def uses(self, port: int) -> bool:
         """Return whether segments to this local port belong to a connection of this endpoint.
 

@@ -10,9 +10,7 @@ from mypy_extensions import trait
 
 from testbed.driver.device import Above, Change, Device, Packet
 from testbed.errors import PacketError
-from testbed.host.clock import LoopClock
 from testbed.host.devices.gro import Merger
-from testbed.host.devices.moderation import Input, Moderated
 from testbed.host.devices.output import Sink
 from testbed.host.devices.ports import Ports
 from testbed.host.devices.received import Received
@@ -79,6 +77,19 @@ class OwnAddresses:
         """Do nothing, as :meth:`bind_hosts`."""
 
 
+class Input(Protocol):
+    """A source of frames."""
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+
+    def receive(self) -> Sequence[Received]:
+        """Return a batch of waiting packets."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
 class View(Ways, Protocol):
     """The kernel's addresses and routes, kept up to date."""
 
@@ -118,10 +129,10 @@ class FrameDevice:
         self.lost: list[str] = []
         self._loop = asyncio.get_running_loop()
         self._view = view
-        self._inputs = [self._moderated(each) for each in inputs]
+        self._inputs = list(inputs)
         self._transmitter = Transmitter(view, self._unsendable, sink)
         self._merger = Merger()
-        self._readable: list[Moderated] = []
+        self._readable: list[Input] = []
         self._returned: list[Packet] = []  # errors, and packets to this host itself
         self._above: Above | None = None
 
@@ -147,17 +158,16 @@ class FrameDevice:
         self._above = above
         self._loop.add_reader(self._view, self._view_changed)
         for each in self._inputs:
-            each.start()
+            self._loop.add_reader(each, self._arrived, each)
 
     def close(self) -> None:
         """Stop."""
-        self._loop.remove_reader(self._view)
-        for each in self._inputs:
-            each.stop()
+        sources: tuple[Input | View, ...] = (*self._inputs, self._view)
+        for source in sources:
+            self._loop.remove_reader(source)
         self._transmitter.close()  # the transmitter may share the socket of the input
-        for each in self._inputs:
-            each.source.close()
-        self._view.close()
+        for source in sources:
+            source.close()
         self.ports.close()
 
     def receive(self) -> Sequence[Packet]:
@@ -204,28 +214,20 @@ class FrameDevice:
         host, port = segment.destination
         return port in self.ports and self._view.is_local(host)
 
-    def _moderated(self, source: Input) -> Moderated:
-        return Moderated(source, self._loop, LoopClock(), self._arrived, self._min_rtt)
-
-    def _min_rtt(self) -> int:
-        return self._above.min_rtt_ns if self._above is not None else 0
-
-    def _arrived(self, source: Moderated) -> None:
+    def _arrived(self, source: Input) -> None:
         self._readable.append(source)
         if self._above is not None:
             self._above.turn()
 
     def _add_input(self, source: Input) -> None:
-        moderated = self._moderated(source)
-        self._inputs.append(moderated)
+        self._inputs.append(source)
         if self._above is not None:
-            moderated.start()
+            self._loop.add_reader(source, self._arrived, source)
 
     def _lose(self, source: Input, interface: int) -> None:
         """Process the deletion of an interface, and of an input that it alone has."""
-        for each in [one for one in self._inputs if one.source is source]:
-            each.stop()
-            self._inputs.remove(each)
+        self._inputs.remove(source)
+        self._loop.remove_reader(source)
         self._transmitter.lose(interface)
         source.close()
 

@@ -178,11 +178,6 @@ class MptcpEndpoint:
         subflow = tcp.extension if tcp is not None else None
         return subflow.peer_key if isinstance(subflow, Subflow) else None
 
-    @property
-    def min_rtt_ns(self) -> int:
-        """The shortest recent round-trip time of all subflows."""
-        return self.tcp.min_rtt_ns
-
     def uses(self, port: int) -> bool:
         """Return whether a subflow has this local port."""
         return self.tcp.uses(port)

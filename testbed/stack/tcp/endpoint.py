@@ -189,12 +189,6 @@ class TcpEndpoint:
         """Increment a MIB counter."""
         self._counted.count(name)
 
-    @property
-    def min_rtt_ns(self) -> int:
-        """The shortest recent round-trip time of all connections."""
-        samples = [one.min_rtt_ns for one in self._connections.values()]
-        return min([sample for sample in samples if sample is not None], default=0)
-
     # SEGMENT ARRIVES
 
     def receive(self, segment: Segment, now: int) -> None:
