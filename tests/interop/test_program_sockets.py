@@ -360,7 +360,7 @@ def test_only_one_supervisor(lab, tmp_path):
             "client", over("userspace", tmp_path / "outer", *inner), empty_input=True
         )
         assert (await program.wait()).returncode == 4
-        assert b"runs under a supervisor already" in await program.stderr.read(-1)
+        assert b"already runs under a supervisor" in await program.stderr.read(-1)
 
     lab([""], Family.IPV4, test)
 

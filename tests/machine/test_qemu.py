@@ -95,7 +95,7 @@ def test_an_experiment_in_a_machine_leaves_the_same_folder(qemu, tmp_path):
     ("script", "why"),
     [
         ("echo c > /proc/sysrq-trigger; sleep 60", "Kernel panic"),
-        ("dd if=/dev/zero of=/full bs=1M 2>&1; exit 1", "no room left"),
+        ("dd if=/dev/zero of=/full bs=1M 2>&1; exit 1", "no memory left"),
         ("kill -KILL $$", "killed its program"),
     ],
     ids=["panic", "full", "killed"],

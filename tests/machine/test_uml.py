@@ -77,7 +77,7 @@ def test_only_what_is_shared_is_kept(execute, tmp_path):
 
 
 def test_a_full_file_system_is_an_error(execute):
-    with pytest.raises(MachineError, match="no room left"):
+    with pytest.raises(MachineError, match="no memory left"):
         execute("head -c 2G /dev/zero > /root/file")
 
 
@@ -101,5 +101,5 @@ def test_a_kernel_that_is_not_built_is_refused_with_the_remedy(tmp_path):
 
 
 def test_a_machine_needs_a_kernel():
-    with pytest.raises(InputError, match="which kernel"):
+    with pytest.raises(InputError, match="the kernel is missing"):
         machine("uml:+virtual-time")
