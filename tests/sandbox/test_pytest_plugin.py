@@ -63,8 +63,8 @@ from pathlib import Path
 def test(sandbox):
     lab = sandbox("two_paths.yaml")
     lab.spawn("client", ["sleep", "1000"])
-    print("running", flush=True)
-    lab.exec("client", ["sleep", "1000"], timeout=1000)
+    ready = Path("ready").resolve()
+    lab.exec("client", ["sh", "-c", f"echo running > {ready}; exec sleep 1000"], timeout=1000)
 """
 
 
@@ -96,6 +96,7 @@ def test_sandboxes_end_with_their_test(project: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_nothing_outlives_an_interrupted_pytest(project: Path, number: signal.Signals) -> None:
     (project / "test_it.py").write_text(INTERRUPTED)
+    os.mkfifo(project / "ready")
     process = subprocess.Popen(
         plugin.command("-s", "test_it.py"),
         cwd=project,
@@ -106,7 +107,7 @@ def test_nothing_outlives_an_interrupted_pytest(project: Path, number: signal.Si
     )
     with process:
         assert process.stdout is not None
-        assert any("running" in line for line in process.stdout)
+        assert (project / "ready").read_text() == "running\n"  # the program has begun
         process.send_signal(number)
         process.stdout.read()  # read to the end: no process has the pipe open any more
     assert process.returncode == (2 if number == signal.SIGINT else -number)
