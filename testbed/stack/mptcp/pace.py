@@ -18,9 +18,11 @@ class Pace:
 
     The queue of a path may also hold the data of other connections. The delivery rate of a subflow
     that sends little does not reflect that, but its round-trip times do: what they exceed the time
-    of the subflow's own data by was spent behind the data of others.
+    of the subflow's own data by was spent behind the data of others. Segments of a burst also wait
+    for each other. So the estimate grows slowly, and the first segment of a burst, which waits only
+    for others, corrects it at once.
 
-    :ivar behind_ns: the smoothed time that its segments waited for the data of others.
+    :ivar behind_ns: the estimated time that a segment waits for the data of others.
     """
 
     __slots__ = ("behind_ns",)
@@ -34,7 +36,8 @@ class Pace:
         if latest is None or minimum is None:
             return
         own = max(minimum, tcp.acknowledged_flight * _S // _rate(tcp))
-        self.behind_ns += (max(0, latest - own) - self.behind_ns) // _GAIN
+        excess = max(0, latest - own)
+        self.behind_ns = min(excess, self.behind_ns + (excess - self.behind_ns) // _GAIN)
 
     def expected_ns(self, tcp: TcpConnection, octets: int) -> int | None:
         """Return the time until its data and this many octets more are acknowledged.

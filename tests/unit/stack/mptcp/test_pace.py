@@ -52,6 +52,15 @@ def test_a_subflow_does_not_expect_to_wait_for_data_of_its_own_that_is_delivered
     assert 20 * MS <= subflow.expected_ns() < 25 * MS
 
 
+def test_a_subflow_does_not_take_its_own_bursts_for_the_data_of_others(one_path: Any) -> None:
+    """The last segment of a burst waits 12 ms for the others, two segments hardly wait."""
+    connection = _opened(one_path)
+    for octets in (30_000, 30_000, 30_000, 30_000, 2_840):
+        one_path.client.send(connection, bytes(octets), close=False)
+        one_path.run(0.15)
+    assert 20 * MS <= connection.subflows[0].expected_ns() < 22 * MS
+
+
 def test_what_does_not_fit_into_the_window_waits_for_an_acknowledgment(one_path: Any) -> None:
     """A burst of a whole window comes back after 20 ms; what follows takes 20 ms more."""
     connection = _opened(one_path)
