@@ -49,6 +49,7 @@ _MEANING: Final[tuple[tuple[str, str, Callable[[str], Scalar]], ...]] = (
     ("net.ipv4.tcp_window_scaling", "window_scaling", _on),
     ("net.ipv4.tcp_ecn", "ecn", _on),
     ("net.ipv4.tcp_mtu_probing", "mtu_probing", _not_off),
+    ("net.ipv4.tcp_syn_linear_timeouts", "syn_linear_timeouts", int),
     ("net.mptcp.checksum_enabled", "checksum", _on),
     ("net.mptcp.allow_join_initial_addr_port", "deny_join_initial", _off),
 )

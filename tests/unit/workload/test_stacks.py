@@ -53,6 +53,7 @@ def test_what_is_not_a_stack_is_refused(name):
         ("tcp_ecn", "2", {"ecn": False}),  # only granted, as ours always does
         ("tcp_wmem", "4096 16384 99999", {"send_buffer": 99999}),
         ("tcp_mtu_probing", "1", {"mtu_probing": True}),
+        ("tcp_syn_linear_timeouts", "4", {"syn_linear_timeouts": 4}),
         (
             "tcp_rmem",
             "4096 131072 6291456",
