@@ -31,13 +31,13 @@ from testbed.stack.mptcp.phase import Phase
 from testbed.stack.options import SocketOptions
 from testbed.stack.tcp.congestion.control import Group
 from testbed.stack.tcp.connection import TcpConnection
-from testbed.stack.tcp.extension import Notice
+from testbed.stack.tcp.extension import Extension, Notice
 from testbed.stack.tcp.state import State
 
 DSS_ROOM: Final = 28  # octets of a DSS with a Data ACK and a mapping, both of 8 octets
 
 
-class Subflow:
+class Subflow(Extension):
     """A subflow and its records.
 
     :param number: the number of the subflow in its connection; 0 is the first.

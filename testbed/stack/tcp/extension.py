@@ -13,8 +13,11 @@ octets of two different ``ext`` objects. So octets with different metadata are n
 from __future__ import annotations
 
 import enum
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Protocol
+
+from mypy_extensions import mypyc_attr
 
 from testbed.packet.options import Option
 from testbed.packet.segment import Segment
@@ -31,18 +34,26 @@ class Notice(enum.Enum):
     REFUSED = enum.auto()  # drop the segment; the extension has recorded why
 
 
-class Extension(Protocol):
-    """The extension of one connection."""
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Extension(ABC):
+    """The extension of one connection.
 
+    It is a base class, not a protocol: TCP calls hooks for each segment, and compiled code calls
+    methods of a class directly, but looks up those of a protocol by name.
+    """
+
+    @abstractmethod
     def group(self) -> Group:
         """Return the group of congestion controls of the connection."""
 
+    @abstractmethod
     def socket_options(self, given: SocketOptions) -> SocketOptions:
         """Return the initial options of the connection.
 
         :param given: the options of the open port or of ``connect``.
         """
 
+    @abstractmethod
     def options(self, flags: int, ext: Any, room: int) -> Sequence[Option]:
         """Return the options for a segment that is sent now.
 
@@ -54,6 +65,7 @@ class Extension(Protocol):
         :param room: the octets left by TCP's own options, including padding.
         """
 
+    @abstractmethod
     def received(self, segment: Segment, start: int) -> Notice:
         """Process a segment of this connection that has passed TCP's checks.
 
@@ -65,21 +77,25 @@ class Extension(Protocol):
             position 0.
         """
 
+    @abstractmethod
     def window(self) -> int | None:
         """Return the window to advertise in octets, or ``None`` for TCP's own window.
 
         TCP accepts everything that it has advertised before.
         """
 
+    @abstractmethod
     def window_counts(self, window: int) -> bool:
         """Return whether the window of the present segment may be used as send window.
 
         :param window: its scaled window in octets.
         """
 
+    @abstractmethod
     def state_changed(self, old: State, new: State) -> None:
         """Record a transition of the connection."""
 
+    @abstractmethod
     def timed_out(self) -> None:
         """Record the expiry of the retransmission timer (RFC 6298, section 5).
 
@@ -87,6 +103,7 @@ class Extension(Protocol):
         before that timer. TCP itself may first react by a tail loss probe.
         """
 
+    @abstractmethod
     def acked(self, position: int) -> None:
         """Record that the peer has acknowledged the stream up to ``position``."""
 

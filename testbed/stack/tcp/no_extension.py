@@ -11,12 +11,12 @@ from testbed.packet.options import Option
 from testbed.packet.segment import Segment
 from testbed.stack.options import SocketOptions
 from testbed.stack.tcp.congestion.control import Group
-from testbed.stack.tcp.extension import Notice
+from testbed.stack.tcp.extension import Extension, Notice
 from testbed.stack.tcp.state import State
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class NoExtension:
+class NoExtension(Extension):
     """An extension and acceptor without any effect."""
 
     def __init__(self) -> None:
