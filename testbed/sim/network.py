@@ -12,7 +12,6 @@ from testbed.document import join_path
 from testbed.errors import InputError
 from testbed.middlebox.base import Middlebox
 from testbed.middlebox.kinds import boxes
-from testbed.packet.segment import Segment
 from testbed.pcapng import ETHERNET, PcapngWriter
 from testbed.prediction import path_endpoint
 from testbed.sidefile import SideFile
@@ -91,9 +90,9 @@ class Network:
             if node.kind is Kind.SWITCH:
                 continue
             upper = self._stacks[node.name] = Stacks()
-            self._add_stack(node, endpoint_of, Random(f"{seed} {node.name}"))
             passed_on = [family for family in Family if forwards(node, family)]
             self._ips[node.name] = Ip(node.name, self, upper, forwards=passed_on)
+            self._add_stack(node, endpoint_of, Random(f"{seed} {node.name}"))
         for link in topology.links:
             self._connect(link, seed)
         self._configure()
@@ -230,14 +229,11 @@ class Network:
             node,
             endpoint_of,
             random,
-            send=functools.partial(self._send, node.name),
+            send=self._ips[node.name].send,
             source_of=functools.partial(self._source, node.name),
             stacks=stacks,
         )
         stacks.all.append(stack)
-
-    def _send(self, node: str, segment: Segment, now: int) -> None:
-        self._ips[node].send(segment, now)
 
     def _source(self, node: str, destination: str) -> str | None:
         return self._forwarding.source(node, destination)

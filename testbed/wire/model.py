@@ -299,9 +299,8 @@ class LinkModel(Generic[H]):
         self._counts["forwarded_packets"] += packets
         self._counts["forwarded_bytes"] += octets
 
-    def _full(self, now_ns: int) -> bool:
-        if self._packets < self._limit:
-            return False
+    def _stays_full(self, now_ns: int) -> bool:
+        """Let all due frames leave, as the limit is reached; return whether it still is."""
         self._settle(now_ns)
         return self._packets >= self._limit
 
@@ -321,7 +320,8 @@ class LinkModel(Generic[H]):
             else:
                 twice = False  # as in netem: one of the two is lost, so one is left
         # The copy is made before the original is corrupted, and goes first.
-        twin = self._frames.copy(handle) if twice and not self._full(now_ns) else None
+        twice = twice and not (self._packets >= self._limit and self._stays_full(now_ns))
+        twin = self._frames.copy(handle) if twice else None
         if self._corrupt is not None and self._corrupt():
             counts["corrupted"] += 1
             handle = self._frames.corrupt(handle, self._random())
@@ -331,7 +331,7 @@ class LinkModel(Generic[H]):
         self._accept(handle, size, now_ns)
 
     def _enqueue_intact(self, handle: H, size: int, now_ns: int) -> None:
-        if self._full(now_ns):
+        if self._packets >= self._limit and self._stays_full(now_ns):
             self._counts["dropped_limit"] += 1
             self._frames.drop(handle)
             return
