@@ -27,6 +27,9 @@ class Ranges:
         if start >= end:
             return []
         edges = self._edges
+        if not edges or start > edges[-1]:  # most ranges are added in order
+            edges += (start, end)
+            return [(start, end)]
         first, last = bisect_left(edges, start), bisect_right(edges, end)
         before = [] if first & 1 else [start]
         after = [] if last & 1 else [end]

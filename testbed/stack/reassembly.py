@@ -50,11 +50,6 @@ class Reassembly:
         self._recent: tuple[int, ...] = ()
 
     @property
-    def has_gaps(self) -> bool:
-        """Whether data has arrived out of order."""
-        return bool(self._pieces)
-
-    @property
     def end(self) -> int:
         """The position after the last octet that has arrived, in order or not."""
         last = self._ranges.last()

@@ -72,7 +72,7 @@ class Beginning:
 
     def establish_once(self, subflow: Subflow, now: int) -> None:
         """Allow data once the handshake of the first subflow is complete."""
-        if self.met or not (subflow.accepted and subflow.phase.begun):
+        if self.met or not (subflow.accepted and subflow.begun):
             return
         self.met = True
         if self._life.state is DataState.OPENING:

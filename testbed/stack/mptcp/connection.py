@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from testbed.stack.connection import ConnectionFailure, Event
+from testbed.stack.connection import ConnectionFailure
 from testbed.stack.mptcp import drain, timers
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.half_open import HalfOpen
@@ -29,11 +29,12 @@ class MptcpConnection:
     :param config: that of ``half_open``, with the present endpoints.
     :param manager: the path manager of this connection.
     :param initiator: whether this side opened the connection.
+    :ivar events: the events for the application.
     :ivar count: increments the MPTcpExt counter that has a name.
     """
 
     __slots__ = ("_host", "_options", "_parts", "_services", "config", "controls", "count",
-                 "flow", "incoming", "initiator", "keys", "outgoing", "paths",
+                 "events", "flow", "incoming", "initiator", "keys", "outgoing", "paths",
                  "sender")  # fmt: skip
 
     def __init__(
@@ -48,8 +49,8 @@ class MptcpConnection:
     ) -> None:
         self.initiator = initiator
         self._host = host
-        self.count: Callable[[str], None] = host.count
         self._services = services = Services(host, self, initiator=initiator)
+        self.count: Callable[[str], None] = services.count
         parts = Parts(services, half_open, config, manager, network, host.memory, host.release)
         self._parts = parts
         self.keys = half_open.keys
@@ -59,6 +60,7 @@ class MptcpConnection:
         self.controls = half_open.controls
         self.outgoing = half_open.outgoing
         self.incoming = half_open.incoming
+        self.events = parts.events
         self.paths = parts.paths
         self.sender = parts.sender
 
@@ -107,10 +109,10 @@ class MptcpConnection:
         if self.outgoing.closed or self.closed:
             raise BrokenPipeError("the sending side is closed")
         config = self.config.tcp
-        offered = data[: self._parts.events.room] if config.notsent_lowat else data
+        offered = data[: self.events.room] if config.notsent_lowat else data
         eor = (eor or config.eor) and len(offered) == len(data)
         taken = self.outgoing.write(offered, eor=eor)
-        self._parts.events.wrote(taken, len(data))
+        self.events.wrote(taken, len(data))
         if taken:
             self.touch()
         return taken
@@ -118,7 +120,7 @@ class MptcpConnection:
     def read(self, limit: int) -> bytes:
         """Return at most ``limit`` octets that have arrived in order."""
         data = self.incoming.read(limit)
-        self._parts.events.read(len(data))
+        self.events.read(len(data))
         if self._parts.window.worth_telling:
             self.touch()
         return data
@@ -196,10 +198,6 @@ class MptcpConnection:
             reinjected=self.sender.reinjected,
             ended=self._parts.subflows.ended,
         )
-
-    def next_event(self) -> Event | None:
-        """Return the next event, or ``None``."""
-        return self._parts.events.next()
 
     # Methods for the endpoint.
 
@@ -297,7 +295,7 @@ class MptcpConnection:
         self.sender.give(now)
         if plain.begun:
             plain.finish()
-        else:
+        elif self.outgoing.closed:
             parts.fin.step(now)
         if life.state is not DataState.OPENING:
             parts.window.step(now, waits=self.keys.remote is None and not plain.begun)

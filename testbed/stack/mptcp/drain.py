@@ -58,7 +58,7 @@ def _absorb(parts: Parts, subflow: Subflow, now: int) -> None:
     if subflow.inbound.failing:
         parts.mp_fail.absorb(subflow, now)
     _follow_fallback(parts, subflow)
-    if subflow.confirmed and not parts.paths.started and not subflow.fallback:
+    if not parts.paths.started and subflow.confirmed and not subflow.fallback:
         parts.paths.start(subflow, now)
     if parts.paths.absorb(subflow, now):
         parts.fin.send_again()

@@ -156,6 +156,13 @@ class Ending:
 
     def close_in_order(self) -> None:
         """Move through the states of an orderly close (appendix D)."""
+        if self._outgoing.closed or self._incoming.fin is not None:
+            self._take_steps()
+        if self.detached and self._incoming.readable:
+            self.abort()
+
+    def _take_steps(self) -> None:
+        """Take the steps of the orderly close that are due."""
         life = self._life
         while (step := life.due(self._outgoing, self._incoming)) is not None:
             life.take(step)
@@ -164,8 +171,6 @@ class Ending:
                 self._subflows.request_acks(last=last)
             elif step is Step.FIN_ACKED and self.detached and self._config.tcp.linger:
                 self._events.delivered()
-        if self.detached and self._incoming.readable:
-            self.abort()
 
     def step(self, now: int, *, created: bool) -> None:
         """Close each subflow of an ended connection, and remove the closed ones.

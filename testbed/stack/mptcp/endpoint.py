@@ -382,7 +382,9 @@ class MptcpEndpoint:
 
     def _follow(self, connection: MptcpConnection) -> None:
         """Update the tables after a step of a connection."""
-        while (event := connection.next_event()) is not None:
+        events = connection.events
+        while events.queue:
+            event = events.take()
             self._events.append((connection, event))
             if type(event) is Connected:
                 self._queued.discard(connection.flow)

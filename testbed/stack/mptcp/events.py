@@ -26,6 +26,7 @@ class Events:
     """A queue of events. An event repeats only after the application has acted on the last one.
 
     :param config: limits how much may be written.
+    :ivar queue: the events that the endpoint has not taken. Only methods of this class change it.
     """
 
     __slots__ = (
@@ -33,10 +34,10 @@ class Events:
         "_incoming",
         "_lowat",
         "_outgoing",
-        "_queue",
         "_starved",
         "_subflows",
         "_told_readable",
+        "queue",
     )
 
     def __init__(
@@ -50,7 +51,7 @@ class Events:
         self._incoming = incoming
         self._subflows = subflows
         self.go_by(config)
-        self._queue: list[Event] = []
+        self.queue: list[Event] = []
         self._starved = False  # the application wants room
         self._told_readable = False
 
@@ -59,9 +60,9 @@ class Events:
         self._enough = config.send_buffer // _WORTH_WRITING
         self._lowat = config.tcp.notsent_lowat
 
-    def next(self) -> Event | None:
-        """Return the next event, or ``None``."""
-        return self._queue.pop(0) if self._queue else None
+    def take(self) -> Event:
+        """Remove and return the first event of ``queue``."""
+        return self.queue.pop(0)
 
     def wrote(self, taken: int, offered: int) -> None:
         """Record that the buffer took ``taken`` of the offered octets."""
@@ -74,7 +75,7 @@ class Events:
 
     def connected(self) -> None:
         """Report that data can flow."""
-        self._queue.append(Connected())
+        self.queue.append(Connected())
 
     @property
     def room(self) -> int:
@@ -86,21 +87,21 @@ class Events:
         """Report the events that the application waits for."""
         if not self._told_readable and (self._incoming.readable or self._incoming.finished):
             self._told_readable = True
-            self._queue.append(Readable())
+            self.queue.append(Readable())
         few = not self._lowat or 2 * self._notsent < self._lowat  # as in Linux
         if self._starved and few and self._outgoing.room >= self._enough:
             self._starved = False
-            self._queue.append(Writable())
+            self.queue.append(Writable())
 
     def delivered(self) -> None:
         """Report that the peer has acknowledged everything."""
-        self._queue.append(Delivered())
+        self.queue.append(Delivered())
 
     def closed(self, failure: ConnectionFailure | None) -> None:
         """Report the end of the connection."""
         if not self._told_readable:
-            self._queue.append(Readable())
-        self._queue.append(Closed(failure))
+            self.queue.append(Readable())
+        self.queue.append(Closed(failure))
 
     @property
     def _notsent(self) -> int:

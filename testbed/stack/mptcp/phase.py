@@ -13,49 +13,27 @@ _ENDED: Final = frozenset({State.CLOSE_WAIT, State.LAST_ACK, State.CLOSING, Stat
 
 
 class Phase:
-    """The TCP state of one subflow, which reports each transition.
+    """The meaning of one TCP state for a subflow. All subflows in that state share the object.
 
     :ivar state: the state of TCP.
-    :ivar begun: whether TCP's handshake was completed, even if the subflow has ended.
+    :ivar sends: whether TCP may send data.
+    :ivar ended: whether the peer has closed its side, so that nothing more arrives.
+    :ivar left: whether this side has closed the subflow.
+    :ivar closing: whether our FIN is not acknowledged yet.
+    :ivar retired: whether the peer has closed its side, and this one has not.
+    :ivar fin_acked: whether our FIN is acknowledged, according to the state.
     """
 
-    __slots__ = ("begun", "state")
+    __slots__ = ("closing", "ended", "fin_acked", "left", "retired", "sends", "state")
 
-    def __init__(self) -> None:
-        self.state = State.CLOSED
-        self.begun = False
-
-    def become(self, state: State) -> None:
-        """Record a new state."""
+    def __init__(self, state: State) -> None:
         self.state = state
-        self.begun |= state is State.ESTABLISHED
+        self.sends = state in _SENDS
+        self.ended = state in _ENDED
+        self.left = state in _LEFT
+        self.closing = state in _CLOSING
+        self.retired = state is State.CLOSE_WAIT
+        self.fin_acked = state in (State.FIN_WAIT_2, State.TIME_WAIT)
 
-    @property
-    def sends(self) -> bool:
-        """Whether TCP may send data."""
-        return self.state in _SENDS
 
-    @property
-    def ended(self) -> bool:
-        """Whether the peer has closed its side, so that nothing more arrives."""
-        return self.state in _ENDED
-
-    @property
-    def left(self) -> bool:
-        """Whether this side has closed the subflow."""
-        return self.state in _LEFT
-
-    @property
-    def closing(self) -> bool:
-        """Whether our FIN is not acknowledged yet."""
-        return self.state in _CLOSING
-
-    @property
-    def retired(self) -> bool:
-        """Whether the peer has closed its side, and this one has not."""
-        return self.state is State.CLOSE_WAIT
-
-    @property
-    def fin_acked(self) -> bool:
-        """Whether our FIN is acknowledged, according to the state."""
-        return self.state in (State.FIN_WAIT_2, State.TIME_WAIT)
+PHASES: Final = {state: Phase(state) for state in State}

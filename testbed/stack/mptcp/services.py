@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from testbed.packet.address import Address
@@ -43,13 +44,15 @@ class Services:
     is freed when the program drops it, too, and leaves nothing to the garbage collector.
 
     :ivar initiator: whether this side opened the connection.
+    :ivar count: increments the MPTcpExt counter that has a name; one object for all parts.
     """
 
-    __slots__ = ("_connection", "_host", "initiator")
+    __slots__ = ("_connection", "_host", "count", "initiator")
 
     def __init__(self, host: Host, connection: Any, *, initiator: bool) -> None:
         self.initiator = initiator
         self._host = host
+        self.count: Callable[[str], None] = host.count
         self._connection: Any = connection
 
     def cut(self) -> None:
@@ -65,10 +68,6 @@ class Services:
         """Trace an event."""
         if self._connection is not None:
             self._host.trace(name, now, self._connection, **fields)
-
-    def count(self, name: str) -> None:
-        """Increment the MPTcpExt counter that has this name."""
-        self._host.count(name)
 
     def join(self, command: OpenSubflow, now: int) -> None:
         """Open an additional subflow."""

@@ -75,7 +75,7 @@ class SendStream:
         self._ends: list[int] | None = None
         self.una = 0  # everything before is acknowledged
         self.next = 0  # subflows got everything before, except ``gaps``
-        self.gaps = Ranges()  # pieces that a scheduler skipped
+        self.gaps: Ranges | None = None  # pieces that a scheduler skipped; None: it never did
         self.end = 0  # everything before was written
         self.edge = 0  # right edge of the peer's window: nothing from here on may be sent
         self.closed = False  # nothing more will be written: DATA_FIN is at ``end``
@@ -107,7 +107,8 @@ class SendStream:
     @property
     def fresh(self) -> tuple[int, int]:
         """The first piece inside the window that was never given to a subflow."""
-        return self.gaps.first() or (self.next, max(self.next, min(self.end, self.edge)))
+        first = self.gaps.first() if self.gaps else None
+        return first or (self.next, max(self.next, min(self.end, self.edge)))
 
     def piece(self, start: int) -> tuple[int, int]:
         """Return the end of the piece at a position, without and with the limit of the window.
@@ -139,6 +140,7 @@ class SendStream:
     def give(self, start: int, length: int) -> None:
         """Record data that was given to a subflow."""
         if start > self.next:
+            self.gaps = self.gaps or Ranges()
             self.gaps.add(self.next, start)
         elif self.gaps:
             self.gaps.remove(start, start + length)
@@ -217,7 +219,8 @@ class SendStream:
         self.una = position
         self.next = max(self.next, position)
         self.again.remove_before(position)
-        self.gaps.remove_before(position)
+        if self.gaps:
+            self.gaps.remove_before(position)
         gone = bisect_right(self._starts, position) - 1
         if position == self.end:
             gone = len(self._starts)
@@ -283,7 +286,7 @@ class ReceiveStream:
     @property
     def has_gaps(self) -> bool:
         """Whether data has arrived out of order."""
-        return self._data.has_gaps
+        return self._data.out_of_order > 0
 
     @property
     def latest(self) -> int:

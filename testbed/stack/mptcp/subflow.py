@@ -27,7 +27,7 @@ from testbed.stack.mptcp.opening import Opening
 from testbed.stack.mptcp.outbox import Outbox
 from testbed.stack.mptcp.pace import Pace, sending_ns
 from testbed.stack.mptcp.path_manager.base import SubflowPath
-from testbed.stack.mptcp.phase import Phase
+from testbed.stack.mptcp.phase import PHASES
 from testbed.stack.options import SocketOptions
 from testbed.stack.tcp.congestion.control import Group
 from testbed.stack.tcp.connection import TcpConnection
@@ -47,6 +47,7 @@ class Subflow(Extension):
     :ivar peer_backup: whether the peer wants it to be a backup.
     :ivar announced_up: whether the event ``sub_established`` was traced.
     :ivar tcp: its TCP connection, once that exists. Until then ``attached`` is ``None``.
+    :ivar begun: whether TCP's handshake was completed, even if the subflow has ended.
     :ivar fallback: whether it has fallen back to plain TCP (section 3.7).
     :ivar stirred: whether it has records since the last step.
     :ivar outside: whether it is half-open: the peer has sent a SYN but not answered ours.
@@ -80,7 +81,8 @@ class Subflow(Extension):
         self.fallback = False
         self._fallback = Fallback()
         self._owner = owner
-        self.phase = Phase()
+        self.phase = PHASES[State.CLOSED]
+        self.begun = False
         self.early = EarlyData()
         self.stirred = True
         self.outside = not initiated
@@ -257,15 +259,15 @@ class Subflow(Extension):
 
         ``None`` before there is a sample of the round-trip time.
         """
-        return self._pace.expected_ns(self.tcp, octets)
+        return self._pace.expected_ns(self.tcp.sender, octets)
 
     def sending_ns(self, octets: int) -> int:
         """Return the time to send its data and this many octets more."""
-        return sending_ns(self.tcp, octets)
+        return sending_ns(self.tcp.sender, octets)
 
     def within(self, ns: int) -> int:
         """Return how many octets more could be acknowledged in a time; at least one segment."""
-        return max(self.segment_size, self._pace.within(self.tcp, ns))
+        return max(self.segment_size, self._pace.within(self.tcp.sender, ns))
 
     @property
     def backup(self) -> bool:
@@ -392,7 +394,8 @@ class Subflow(Extension):
 
     def state_changed(self, old: State, new: State) -> None:
         """Record the state of TCP."""
-        self.phase.become(new)
+        self.phase = PHASES[new]
+        self.begun |= new is State.ESTABLISHED
         if self.outside and new is State.CLOSED:
             self._owner.discard(self)
         if old is State.SYN_SENT and new is State.ESTABLISHED:
@@ -409,7 +412,7 @@ class Subflow(Extension):
     def acked(self, position: int) -> None:
         """Record an acknowledgment. After a fallback it is the Data ACK."""
         self.carried.progress()
-        self._pace.acknowledged(self.tcp)
+        self._pace.acknowledged(self.tcp.sender)
         self._stripped |= self.inbound.bare and self.inbound.unheard and position > self.early.sent
         if self.fallback:  # without fallback, ``received`` has done it
             self.stir()

@@ -282,11 +282,6 @@ class TcpConnection(Tcb):
         return self.sender.rtt.minimum
 
     @property
-    def latest_rtt_ns(self) -> int | None:
-        """The latest sample of the round-trip time, ``None`` before a sample."""
-        return self.sender.rtt.latest
-
-    @property
     def receive_rtt_ns(self) -> int | None:
         """The round-trip time measured from received data, or ``None``."""
         return None if self.receiver.rtt is None else self.receiver.rtt.value
@@ -295,22 +290,6 @@ class TcpConnection(Tcb):
     def rtt_variance_ns(self) -> int:
         """RTTVAR of RFC 6298, 0 before a sample."""
         return self.sender.rtt.variance
-
-    @property
-    def delivery_rate(self) -> int:
-        """The recent delivery rate in octets per second, 0 before a sample."""
-        return self.sender.rate.per_second
-
-    @property
-    def acknowledged_flight(self) -> int:
-        """The octets that were in flight when the newest acknowledged segment had been sent."""
-        return self.sender.rate.tx_in_flight
-
-    @property
-    def flight_span_ns(self) -> int:
-        """The time between the departures of the oldest and the newest data in flight."""
-        records = self.sender.board.records
-        return records[-1].sent_ns - records[0].sent_ns if records else 0
 
     @property
     def rto_ns(self) -> int:

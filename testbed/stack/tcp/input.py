@@ -282,7 +282,7 @@ def _seventh_text(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
         tcb.abort_with(ConnectionFailure(ErrorKind.RESET, "data came after close"))
         return
     before = buffer.next
-    in_order = start <= before and not buffer.has_gaps
+    in_order = start <= before and not buffer.out_of_order
     new = buffer.add(start, payload) if payload else []
     if start > before:
         _count_out_of_order(tcb, start, new)

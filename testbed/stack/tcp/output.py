@@ -177,7 +177,7 @@ def _options(tcb: Tcb, flags: int, ext: Any, now: int) -> tuple[tuple[Option, ..
         options += (said,)
         taken += 4
     receiver = tcb.receiver
-    if tcb.sack and (receiver.duplicate is not None or receiver.buffer.has_gaps):
+    if tcb.sack and (receiver.duplicate is not None or receiver.buffer.out_of_order):
         blocks = _sack_blocks(tcb, (MAX_LENGTH - taken - 4) // 8)
         if blocks:
             options += (Sack(blocks),)

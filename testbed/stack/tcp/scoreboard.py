@@ -49,6 +49,12 @@ class Scoreboard:
         self._lost_starts: list[int] = []  # a heap; entries may be out of date
         self._sacked_ranges = Ranges()
 
+    @property
+    def span_ns(self) -> int:
+        """The time between the departures of the oldest and the newest record."""
+        records = self.records
+        return records[-1].sent_ns - records[0].sent_ns if records else 0
+
     def add(self, record: Sent) -> None:
         """Record a first transmission."""
         self.records.append(record)

@@ -22,6 +22,8 @@ class Earliest:
 
     def select(self, candidates: Sequence[C]) -> C:
         """Return the candidate that finishes its data first, the oldest of equals."""
+        if len(candidates) == 1:
+            return candidates[0]
         return min(candidates, key=lambda one: (one.expected_ns() or 0, one.number))
 
     def assign(self, view: View[C]) -> Grant[C] | None:
