@@ -60,6 +60,7 @@ class CapableInitiator:
         self._tries = tries
         self._syns = 0
         self.join_denied = self.peer_backup = self.swallowed = False
+        self.peer_id: int | None = None
         self.reason = self.counter = ""
 
     def options(self, flags: int, mapping: Mapping | None) -> Sequence[Option] | None:
@@ -136,6 +137,7 @@ class CapableResponder:
         agree_on_checksums(keys, syn)
         self.join_denied = bool(syn.flags & DENY_JOIN_INITIAL)
         self.peer_backup = self.swallowed = False
+        self.peer_id: int | None = None
         self.reason = self.counter = ""
 
     def options(self, flags: int, mapping: Mapping | None) -> Sequence[Option] | None:
@@ -151,6 +153,7 @@ class CapableResponder:
     def received(self, segment: Segment) -> Outcome:
         """Take the peer's key from the third ACK, with or without data.
 
+        Its A flag counts as that of the SYN does: the path may have hidden one of them from a host.
         A third ACK without the option means plain TCP. A DSS instead of it means that the third ACK
         was lost. Its sender uses MPTCP, and repeats the third ACK after our next SYN/ACK.
         """
@@ -163,6 +166,7 @@ class CapableResponder:
             elif option.version != VERSION or not usable(option):
                 self.reason = "the third ACK's MP_CAPABLE requires features that we lack"
             else:
+                agree_on_checksums(self._keys, option)
                 self._keys.learn(option.sender_key)
                 return Outcome.CONFIRMED
             return Outcome.FALLBACK

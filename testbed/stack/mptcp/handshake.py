@@ -28,6 +28,7 @@ class Handshake(Protocol):
     reason: str  # the reason of a failure
     counter: str  # the MPTcpExt counter of the failure, if there is one
     peer_backup: bool  # the peer asks not to use the subflow while there are others
+    peer_id: int | None  # the id of the peer's address, if the peer has sent it
     join_denied: bool  # the peer accepts no join to its address of this subflow
     swallowed: bool  # the path answered only the SYN without the option
 

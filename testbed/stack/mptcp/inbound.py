@@ -88,7 +88,7 @@ class Inbound:
         self._data_fin: int | None = None  # position of the peer's DATA_FIN (section 3.3.3)
         self.messages: list[MptcpOption] = []  # a list takes less memory than a deque
         self._fail_came = False
-        self._ack_due = False  # the peer's DATA_FIN has come again: its Data ACK was lost
+        self._ack_due = False  # a Data ACK is due that TCP would not send
         self._held = b""  # octets of a damaged mapping, read from TCP
         # After a fallback, until the peer uses plain TCP: the shift that its mappings must have.
         self._shift: int | None = None
@@ -182,7 +182,7 @@ class Inbound:
         self._ack_due |= self.heard_dss
 
     def take_ack_due(self) -> bool:
-        """Return once whether the peer has retransmitted DATA_FIN."""
+        """Return once whether the peer waits for a Data ACK that no data or signal causes."""
         due, self._ack_due = self._ack_due, False
         return due
 
@@ -288,7 +288,7 @@ class Inbound:
         if option.dsn is None or (not option.length and (empty or option.data_fin)):
             return news
         if self._checksum_as_agreed(option.checksum, authentic=authentic):
-            news |= self._mapping(option, option.dsn, start, authentic=authentic)
+            news |= self._mapping(option, option.dsn, start, empty=empty, authentic=authentic)
         return news
 
     def _acknowledged(self, option: Dss, number: int) -> bool:
@@ -304,8 +304,11 @@ class Inbound:
         self._window_from = position
         return position > known and una < outgoing.end
 
-    def _mapping(self, option: Dss, dsn: int, start: int, *, authentic: bool) -> bool:
-        """Record a mapping or DATA_FIN; return whether it is DATA_FIN."""
+    def _mapping(self, option: Dss, dsn: int, start: int, *, empty: bool, authentic: bool) -> bool:
+        """Record a mapping or DATA_FIN; return whether it is DATA_FIN.
+
+        A checksum also covers the DATA_FIN of data. Then it counts only once that is verified.
+        """
         incoming = self._incoming
         data = self._keys.incoming.position(dsn, wide=option.wide_dsn, near=incoming.next)
         mapping = dss.received_mapping(option, data, start)
@@ -315,13 +318,17 @@ class Inbound:
         if mapping is not None:
             self._keys.mapped(wide=option.wide_dsn)
             self.mappings.add(mapping)
+            # Octets that came before their mapping become data.
+            unread = self.position < mapping.subflow_end
+            self._ack_due |= empty and unread and mapping.subflow < start
         elif not dss.data_fin_is_whole(self._keys, option, data):
             return False
         self.mapped = max(self.mapped, data + option.length - option.data_fin)
         if option.data_fin:
             end = data + option.length - 1
             self._ack_due |= incoming.finished and end == incoming.fin
-            if self._data_fin is None:
+            verified = mapping is None or mapping.checksum is None
+            if verified and self._data_fin is None:
                 self._data_fin = end
         return option.data_fin
 

@@ -31,6 +31,7 @@ class JoinInitiator:
         self._offer = offer
         self._proof: bytes | None = None  # the HMAC of the third ACK
         self.peer_backup = self.join_denied = self.swallowed = False
+        self.peer_id: int | None = None
         self.reason = self.counter = ""
 
     def options(self, flags: int, mapping: Mapping | None) -> Sequence[Option] | None:  # noqa: ARG002
@@ -66,6 +67,7 @@ class JoinInitiator:
         ours = crypto.join_hmac(local, remote, self._offer.nonce, option.nonce)
         self._proof = crypto.ack_hmac(ours)
         self.peer_backup = option.backup
+        self.peer_id = option.address_id
         return Outcome.ACCEPTED
 
 
@@ -87,6 +89,7 @@ class JoinResponder:
         )
         self._expected = crypto.ack_hmac(theirs)
         self.peer_backup = syn.backup
+        self.peer_id: int | None = syn.address_id
         self.join_denied = self.swallowed = False
         self.reason = self.counter = ""
 

@@ -24,13 +24,14 @@ class Opening:
     :ivar join_denied: whether the peer accepts no join to its address of this subflow.
     :ivar swallowed: whether SYNs with the option of the handshake are lost on the path.
     :ivar peer_backup: whether the peer wants the subflow to be a backup.
+    :ivar peer_id: the id of the peer's address, if the peer has sent it.
     :ivar retry_ns: when the third ACK of a join is retransmitted.
     :ivar tries: how many times this side has waited for an answer to it.
     """
 
     __slots__ = ("_fin_first", "_handshake", "_introduced", "accepted", "confirmed",
-                 "counter", "join_denied", "peer_backup", "refusal", "retry_ns", "swallowed",
-                 "tries")  # fmt: skip
+                 "counter", "join_denied", "peer_backup", "peer_id", "refusal", "retry_ns",
+                 "swallowed", "tries")  # fmt: skip
 
     def __init__(self, handshake: Handshake) -> None:
         self.accepted = False
@@ -40,6 +41,7 @@ class Opening:
         self.join_denied = False
         self.swallowed = False
         self.peer_backup = False
+        self.peer_id: int | None = None
         self.retry_ns: int | None = None
         self.tries = 0
         self._handshake: Handshake | None = handshake
@@ -69,6 +71,7 @@ class Opening:
                 self.accepted = True
                 self.join_denied = handshake.join_denied
                 self.peer_backup = handshake.peer_backup
+                self.peer_id = handshake.peer_id
                 if outcome is Outcome.CONFIRMED:
                     self.confirmed = True
                     self._handshake = None

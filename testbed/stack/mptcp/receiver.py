@@ -72,6 +72,8 @@ class Receiver:
             return False
         self._insert(mapping.data, data)
         subflow.inbound.read(len(data))
+        if mapping.data_fin:
+            self._stream.finish(mapping.data + mapping.length)
         return True
 
     def _skip_unmapped(self, subflow: Subflow, plain: Plain) -> bool:

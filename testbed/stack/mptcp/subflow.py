@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+import msgspec
+
 from testbed.packet.mptcp import MpPrio, MpTcprst, ResetReason
 from testbed.packet.options import Option
 from testbed.packet.segment import FIN, RST, Segment
@@ -426,6 +428,8 @@ class Subflow(Extension):
             self.enter()
         if outcome in (Outcome.ACCEPTED, Outcome.CONFIRMED):
             self.peer_backup |= self.opening.peer_backup
+            if self.opening.peer_id is not None:
+                self.path = msgspec.structs.replace(self.path, remote_id=self.opening.peer_id)
             self.inbound.owe_ack()
             if outcome is Outcome.ACCEPTED and self.opening.peer_backup:
                 self._owner.count("MPJoinSynAckBackupRx")

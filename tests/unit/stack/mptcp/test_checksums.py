@@ -195,6 +195,32 @@ def test_data_fin_counts_in_the_checksum(script: Any) -> None:
     assert world.connection.at_eof
 
 
+def test_data_fin_of_damaged_data_is_none(script: Any) -> None:
+    """Section 3.7: no part of the segment that failed can be trusted, nor can its length."""
+    world = script()
+    first = world.open(flags=REQUIRED)
+    second = world.joined()
+    right = world.summed(0, b"abc", 1, data_fin=True)
+    first.send(ACK, msgspec.structs.replace(right, length=3), payload=b"abc")
+    second.send(ACK, world.summed(0, b"abcdef", 1), payload=b"abcdef")
+    assert world.connection.read(100) == b"abcdef"
+    assert not world.connection.at_eof
+
+
+def test_data_fin_of_data_in_pieces_waits_for_the_checksum(script: Any) -> None:
+    """Section 3.3.3: until the mapping is whole, its length may be wrong."""
+    world = script()
+    first = world.open(flags=REQUIRED)
+    second = world.joined()
+    first.send(ACK, world.summed(0, b"abcdef", 1, data_fin=True), payload=b"abc")
+    second.send(ACK, world.summed(0, b"abcdef", 1), payload=b"abcdef")
+    assert not world.connection.at_eof
+    (answer,) = first.send(ACK, payload=b"def")
+    assert all_dss([answer])[0].data_ack == world.keys.outgoing.number(7)
+    assert world.connection.read(100) == b"abcdef"
+    assert world.connection.at_eof
+
+
 def test_data_fin_alone_is_checked(script: Any) -> None:
     """Section 3.3.3: by the pseudo-header; a wrong one is not acknowledged, so it comes again."""
     world = script()
@@ -225,6 +251,23 @@ def test_first_data_with_a_checksum_in_capable(script: Any) -> None:
     )
     peer.send(ACK, option, payload=b"hello")
     assert world.connection.read(100) == b"hello"
+
+
+@pytest.mark.requirement("RFC 8684", "3.1-MUST-16", "3.1-MUST-17")
+def test_third_ack_may_be_first_to_require_checksums(script: Any) -> None:
+    """Section 3.1: its A flag confirms the decision, of which the path may have hidden a part."""
+    world = script()
+    peer = world.subpeer()
+    (answer,) = peer.syn(MpCapable())
+    key = find(answer.options, MpCapable).sender_key
+    world.keys.learn(key)
+    peer.send(ACK, MpCapable(flags=REQUIRED, sender_key=PEER_KEY, receiver_key=key))
+    peer.send(ACK, world.summed(0, b"abc", 1), payload=b"abc")
+    assert world.connection.read(100) == b"abc"
+    world.write(b"answer")
+    (sent,) = peer.take()
+    (dss,) = all_dss([sent])
+    assert dss.checksum == words_checksum(dss, b"answer")
 
 
 @pytest.mark.requirement("RFC 8684", "3.3-MUST-2", "3.3-MUST-3")

@@ -62,6 +62,19 @@ def test_mapping_after_part_of_its_data(script: Any) -> None:
     assert world.connection.read(100) == b"defghi"
 
 
+@pytest.mark.requirement("RFC 8684", "3.3.1-MAY-1")
+def test_mapping_on_an_ack_after_its_data(script: Any) -> None:
+    """Section 3.3.1: the octets have become data, which a Data ACK acknowledges."""
+    world = script()
+    peer = world.open()
+    peer.send(ACK, world.data(0, 3, 1), payload=b"abc")
+    peer.send(ACK, world.ack(), payload=b"def")
+    (answer,) = peer.send(ACK, world.data(3, 3, 4))
+    assert all_dss([answer])[0].data_ack == world.keys.outgoing.number(6)
+    assert world.connection.read(100) == b"abcdef"
+    assert peer.send(ACK, world.data(3, 3, 4)) == []
+
+
 def test_octets_without_a_mapping_are_no_data(script: Any) -> None:
     """Section 3.3.1: they are never acknowledged, so the peer has to send them again."""
     world = script()

@@ -16,6 +16,7 @@ from testbed.packet.mptcp import (
     MpJoinSyn,
     MptcpOption,
     MpTcprst,
+    RemoveAddr,
     ResetReason,
 )
 from testbed.packet.options import Timestamps, find
@@ -238,6 +239,23 @@ def test_join_whose_answer_proves_nothing_is_reset(script: Any, wrong: Any) -> N
     assert second.relative(answer) == 1
     assert len(world.connection.subflows) == 1
     assert world.tracer.count("sub_established") == 0
+
+
+@pytest.mark.requirement("RFC 8684", "3.2-MUST-1", "3.4.1-SHOULD-1")
+def test_address_id_of_the_answer(script: Any) -> None:
+    """Section 3.2: the SYN/ACK names the peer's address, by which the peer withdraws it."""
+    world = script(endpoints=SECOND)
+    first, _ = world.accept()
+    first.send(ACK, world.ack())
+    second, syn = world.joining()
+    second.syn_ack(world.join_answer(syn, address_id=5))
+    second.send(ACK, world.ack())
+    assert world.tracer.events[-1][0] == "sub_established"
+    assert world.tracer.events[-1][1]["rem_id"] == 5
+    first.send(ACK, world.ack(), RemoveAddr(address_ids=(5,)))
+    world.wait(5)
+    assert second.take()[-1].flags & RST
+    assert len(world.connection.subflows) == 1
 
 
 @pytest.mark.requirement("RFC 8684", "3.3.8-SHOULD-NOT-1")
