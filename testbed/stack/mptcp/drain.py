@@ -79,8 +79,11 @@ def _answer(parts: Parts, subflow: Subflow) -> None:
     if subflow.inbound.take_ack_due():
         subflow.tcp.request_ack()
     if subflow.phase.retired and parts.incoming.fin is None and not subflow.fallback:
-        # The peer gives this subflow up, not the connection (section 3.3.3).
-        subflow.tcp.shutdown()
+        # The peer gives this subflow up, not the connection (section 3.3.3). The last one stays
+        # open for data that is outstanding.
+        others = any(one.usable for one in parts.subflows.there if one is not subflow)
+        if others or parts.outgoing.una == parts.outgoing.end:
+            subflow.tcp.shutdown()
 
 
 def _lose(parts: Parts, subflow: Subflow, now: int) -> None:

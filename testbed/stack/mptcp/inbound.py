@@ -48,6 +48,8 @@ class Inbound:
     :ivar reset: the MP_TCPRST of the peer's RST.
     :ivar bare: whether the last segment, by its numbers one of the peer, had no MPTCP option, or
         only one of a peer that uses plain TCP.
+    :ivar plain: whether the peer has said by an infinite mapping without octets that it uses plain
+        TCP.
     :ivar unheard: whether no Data ACK was received on this subflow.
     :ivar heard_dss: whether a DSS was received on this subflow.
     :ivar messages: the received options that the connection must process. Only the methods of this
@@ -76,6 +78,7 @@ class Inbound:
         self.fastclosed = False
         self.reset: MpTcprst | None = None
         self.bare = False
+        self.plain = False
         self.unheard = True
         self.heard_dss = False
         self.acks_data = False
@@ -116,7 +119,9 @@ class Inbound:
         for option in segment.options:
             if not isinstance(option, MptcpOption):
                 continue
-            self.bare &= _is_of_plain_tcp(option, segment)
+            plain = _is_of_plain_tcp(option, segment)
+            self.bare &= plain
+            self.plain |= plain and authentic
             if isinstance(option, Dss):
                 self.heard_dss = True
                 empty = not segment.payload

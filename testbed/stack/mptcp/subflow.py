@@ -214,7 +214,7 @@ class Subflow(Extension):
         self.stir()
 
     def fall_back_unheard(self) -> None:
-        """Fall back after an acknowledgment of our data without a Data ACK (section 3.7)."""
+        """Fall back although the peer has our key: it sends no Data ACK (section 3.7)."""
         self._fallback.announce()
         self.fall_back()
 
@@ -295,13 +295,14 @@ class Subflow(Extension):
     def stripped(self) -> bool:
         """Whether only TCP has acknowledged our data, because the path drops options.
 
-        It is also true after the peer has closed the first subflow without options: a peer that has
-        fallen back ends its data so.
+        It is also true after the peer has closed the first subflow without options or with an
+        infinite mapping: a peer that has fallen back ends its data so.
         """
         inbound = self.inbound
         if self._stripped:
             return True
-        return inbound.bare and inbound.unheard and not self.number and self.phase.retired
+        fallen_back = inbound.bare and (inbound.unheard or inbound.plain)
+        return fallen_back and not self.number and self.phase.retired
 
     @property
     def one_segment_due(self) -> bool:
@@ -435,7 +436,7 @@ class Subflow(Extension):
                 self._owner.count("MPJoinSynAckBackupRx")
         elif outcome is Outcome.REFUSED and self.opening.counter:
             self._owner.count(self.opening.counter)
-        elif outcome is Outcome.FALLBACK and self.carried.given:
+        elif outcome is Outcome.FALLBACK and (self.carried.given or self.accepted):
             self.fall_back_unheard()
         elif outcome is Outcome.FALLBACK:
             self.fall_back()

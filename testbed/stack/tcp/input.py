@@ -133,8 +133,11 @@ def _without_ack(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
 
 
 def _paws(tcb: Tcb, segment: Segment, timestamps: Timestamps, now: int) -> bool:
-    """Check the timestamp (RFC 7323, section 5.3, R1). A missing one is accepted."""
-    if segment.flags & RST:
+    """Check the timestamp (RFC 7323, section 5.3, R1). A missing one is accepted.
+
+    So is that of a SYN in SYN-RECEIVED, which another one has overtaken.
+    """
+    if segment.flags & RST or (segment.flags & SYN and tcb.state is State.SYN_RECEIVED):
         return True
     if not tcb.timestamps.outdated(timestamps, now - tcb.keepalive.heard_ns):
         return True

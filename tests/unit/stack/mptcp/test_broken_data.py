@@ -331,6 +331,22 @@ def test_peer_that_has_fallen_back_ends_its_data_by_fin(script: Any, *, options:
     assert sent == 20_000
 
 
+def test_fallback_that_the_peer_announces_with_fin(script: Any) -> None:
+    """Section 3.7: an infinite mapping says so even if a Data ACK came before it."""
+    world = script()
+    peer = world.open()
+    peer.send(ACK, world.data(0, 3, 1), payload=b"abc")
+    world.write(b"data")
+    peer.take()
+    infinite = Dss(dsn=world.keys.outgoing.number(0), subflow_seq=1, length=0)
+    peer.send(ACK | FIN, infinite)
+    peer.send(ACK)
+    assert world.connection.fallback
+    assert world.connection.unsent == 0
+    assert world.connection.read(10) == b"abc"
+    assert world.connection.at_eof
+
+
 def test_fallback_in_the_middle_of_the_first_data(script: Any) -> None:
     """Section 3.7: the peer has fallen back after its first data, as the only subflow may."""
     world = script()

@@ -24,7 +24,7 @@ from testbed.packet.segment import ACK, FIN, RST, SYN
 from testbed.stack.mptcp import crypto
 from testbed.stack.mptcp.path_manager.base import PathEndpoint, PathLimits
 
-from .script import LOCAL, LOCAL_2, PEER_KEY
+from .script import LOCAL, LOCAL_2, PEER_KEY, all_dss
 
 SECOND = (PathEndpoint(host=LOCAL_2.host, id=2, subflow=True),)
 
@@ -110,6 +110,20 @@ def test_infinite_mapping_follows_a_fallback_before_the_first_data_ack(script: A
     world.pump()
     (fin,) = peer.take()
     assert not any(isinstance(each, MptcpOption) for each in fin.options)
+
+
+@pytest.mark.requirement("RFC 8684", "3.7-MUST-3")
+def test_infinite_mapping_goes_with_fin_if_there_is_no_data(script: Any) -> None:
+    """Section 3.7: the peer has our keys, and would take a plain FIN for that of one subflow."""
+    world = script()
+    peer, _ = world.accept()
+    peer.send(ACK)
+    assert world.connection.fallback
+    world.connection.shutdown()
+    world.pump()
+    (fin,) = peer.take()
+    assert fin.flags & FIN
+    assert [(one.data_ack, one.length) for one in all_dss([fin])] == [(None, 0)]
 
 
 @pytest.mark.requirement("RFC 8684", "3.1-MUST-NOT-2")

@@ -243,6 +243,15 @@ def test_a_syn_that_comes_again_is_answered_again() -> None:
     assert script.events == [Connected()]
 
 
+def test_a_syn_that_another_has_overtaken_is_answered_by_syn_ack() -> None:
+    """Its old timestamp matters no more than the one of a copy: extensions need the options."""
+    script = Script(TcpConfig(sack=False))
+    script.listen()
+    first, second = ((Timestamps(value, 0),) for value in (1000, 2000))
+    assert script.inject("S", 0, options=second) == ["S. 0:0 1"]
+    assert script.inject("S", 0, options=first) == ["S. 0:0 1"]
+
+
 @pytest.mark.requirement("RFC 9293", "MUST-22")
 def test_syn_ack_is_repeated_and_given_up_quietly() -> None:
     script = Script(bare(syn_ack_retries=2))
