@@ -62,5 +62,4 @@ class DataFin:
         self._again = False
         self._stream.send_fin()
         for subflow in usable:
-            subflow.opening.let_fin_pass()
-            subflow.tcp.request_ack()
+            subflow.send_data_fin()

@@ -77,7 +77,7 @@ def _follow_fallback(parts: Parts, subflow: Subflow) -> None:
 def _answer(parts: Parts, subflow: Subflow) -> None:
     """Send the answers that the end of a subflow or of the data requires."""
     if subflow.inbound.take_ack_due():
-        subflow.tcp.request_ack()
+        subflow.answer()
     if subflow.phase.retired and parts.incoming.fin is None and not subflow.fallback:
         # The peer gives this subflow up, not the connection (section 3.3.3). The last one stays
         # open for data that is outstanding.

@@ -21,13 +21,14 @@ class Fallback:
         self.beginning: Mapping | None = None
         self._shift = 0  # position in the data stream less position in the subflow
 
-    def announce(self) -> None:
-        """Send an infinite mapping that starts at the first octet (section 3.7).
+    def announce(self, una: int) -> None:
+        """Send an infinite mapping that starts at the first octet without a Data ACK (section 3.7).
 
-        This is for a path that drops the peer's options, so that no Data ACK arrives. It may still
-        pass our options.
+        This is for a path that drops the peer's options. It may still pass our options.
+
+        :param una: the position of that octet, which is the same in both streams.
         """
-        self.beginning = Mapping(data=0, subflow=0, length=0)
+        self.beginning = Mapping(data=una, subflow=una, length=0)
 
     def begin_after_change(self, una: int, shift: int) -> None:
         """Fall back after damaged data: send an infinite mapping with the next octets.

@@ -48,8 +48,8 @@ class Inbound:
     :ivar reset: the MP_TCPRST of the peer's RST.
     :ivar bare: whether the last segment, by its numbers one of the peer, had no MPTCP option, or
         only one of a peer that uses plain TCP.
-    :ivar plain: whether the peer has said by an infinite mapping without octets that it uses plain
-        TCP.
+    :ivar mute: whether that segment had no Data ACK and no signal, which may have taken its room.
+    :ivar plain: whether an infinite mapping without octets said that the peer uses plain TCP.
     :ivar unheard: whether no Data ACK was received on this subflow.
     :ivar heard_dss: whether a DSS was received on this subflow.
     :ivar messages: the received options that the connection must process. Only the methods of this
@@ -78,6 +78,7 @@ class Inbound:
         self.fastclosed = False
         self.reset: MpTcprst | None = None
         self.bare = False
+        self.mute = False
         self.plain = False
         self.unheard = True
         self.heard_dss = False
@@ -114,14 +115,15 @@ class Inbound:
             means nothing, and a mapping that the peer must not send is dropped without a reset.
         """
         signal = False
-        self.bare = authentic
+        self.bare = self.mute = authentic
         self._window_from = None if confirmed else 0
         for option in segment.options:
             if not isinstance(option, MptcpOption):
                 continue
-            plain = _is_of_plain_tcp(option, segment)
+            plain = authentic and _is_of_plain_tcp(option, segment)
             self.bare &= plain
-            self.plain |= plain and authentic
+            self.plain |= plain
+            self.mute &= isinstance(option, Dss) and option.data_ack is None
             if isinstance(option, Dss):
                 self.heard_dss = True
                 empty = not segment.payload

@@ -90,7 +90,7 @@ class Receiver:
         position = inbound.position
         if inbound.bare and position == self._stream.next and plain.possible(subflow):
             self._count("DssFallback")
-            subflow.fall_back()
+            subflow.fall_back_unheard()
             return False
         readable = subflow.tcp.readable
         start = inbound.mappings.start_after(position)

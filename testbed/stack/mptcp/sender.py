@@ -88,14 +88,19 @@ class Sender:
     def handle_timer(self, now: int) -> None:
         """Reinject in the next step the data without a Data ACK.
 
-        Data that a subflow still transmits or retransmits is left out.
+        Data that a subflow still transmits or retransmits is left out, but not if its window is
+        closed and that of another one is not: the path may have closed it (section 3.3.5).
         """
         if self.retry_ns is None or self.retry_ns > now:
             return
         self.tries += 1
         self.retry_ns = now + min(self._interval() << self.tries, _MAX_RETRY_NS)
-        for subflow in self._subflows:
-            if subflow.usable and not _busy(subflow):
+        usable = [one for one in self._subflows if one.usable]
+        is_open = any(one.tcp.send_window for one in usable)
+        for subflow in usable:
+            if is_open and _shut(subflow):
+                subflow.carried.time_out()
+            elif not _busy(subflow):
                 if subflow.inbound.bare and not subflow.fallback:
                     # This peer would take data that is sent again as new data.
                     subflow.reset(ResetReason.MIDDLEBOX)
@@ -329,6 +334,12 @@ def _fitting(size: int, room: int, most: int, left: int) -> int:
     """
     length = min(most, room, MAX_LENGTH)
     return length - length % size if size < length < left else length
+
+
+def _shut(subflow: Subflow) -> bool:
+    """Return whether a closed window keeps TCP from sending anything."""
+    tcp = subflow.tcp
+    return bool(tcp.queued) and not tcp.in_flight and not tcp.send_window
 
 
 def _busy(subflow: Subflow) -> bool:

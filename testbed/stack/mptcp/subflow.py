@@ -89,6 +89,7 @@ class Subflow(Extension):
         self.stirred = True
         self.outside = not initiated
         self._stripped = False
+        self._answers = False  # the next ACK carries no DATA_FIN
         self._parting: tuple[Option, ...] = ()  # the options of the RST of this subflow
         self.attached: TcpConnection | None = None
 
@@ -162,6 +163,21 @@ class Subflow(Extension):
             self._owner.count("MPRstTx")
         self.tcp.abort()
 
+    def send_data_fin(self) -> None:
+        """Send DATA_FIN on an ACK, which its connection requires (section 3.3.3)."""
+        self._answers = False
+        self.opening.let_fin_pass()
+        self.tcp.request_ack()
+
+    def answer(self) -> None:
+        """Send a Data ACK without DATA_FIN.
+
+        The peer answers a repeated DATA_FIN. If the path drops Data ACKs, the DATA_FINs on the
+        answers of both sides would cause others without end.
+        """
+        self._answers = True
+        self.tcp.request_ack()
+
     def stir(self) -> None:
         """Request a step of the connection that processes this subflow's records."""
         self.stirred = True
@@ -214,8 +230,8 @@ class Subflow(Extension):
         self.stir()
 
     def fall_back_unheard(self) -> None:
-        """Fall back although the peer has our key: it sends no Data ACK (section 3.7)."""
-        self._fallback.announce()
+        """Fall back although the peer has our key, as its options do not arrive (section 3.7)."""
+        self._fallback.announce(self._owner.outgoing.una)
         self.fall_back()
 
     def fall_back_after_change(self) -> None:
@@ -348,9 +364,10 @@ class Subflow(Extension):
         if self.phase.state is State.TIME_WAIT and not acks.in_time_wait:
             return ()
         ack = self._owner.incoming.ack
+        answers, self._answers = self._answers, False
         if ext is not None:
             return segments.on_data(keys, ext, ack)
-        fin = self._owner.outgoing.end if self._owner.fin_due else None
+        fin = self._owner.outgoing.end if self._owner.fin_due and not answers else None
         options = segments.on_ack(keys, ack, fin, self.outbox, room, acks)
         if self.outbox.waiting:
             self.stir()  # for another ACK: each ACK carries one signal
@@ -416,7 +433,7 @@ class Subflow(Extension):
         """Record an acknowledgment. After a fallback it is the Data ACK."""
         self.carried.progress()
         self._pace.acknowledged(self.tcp.sender)
-        self._stripped |= self.inbound.bare and self.inbound.unheard and position > self.early.sent
+        self._stripped |= self.inbound.mute and self.inbound.unheard and position > self.early.sent
         if self.fallback:  # without fallback, ``received`` has done it
             self.stir()
 

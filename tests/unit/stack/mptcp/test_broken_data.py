@@ -52,6 +52,23 @@ def test_data_fin_that_comes_again_is_acknowledged_again(script: Any) -> None:
         assert all_dss([answer])[0].data_ack == world.keys.outgoing.number(1)
 
 
+def test_answer_to_a_data_fin_that_comes_again_has_none(script: Any) -> None:
+    """Section 3.3.3: two sides whose Data ACKs are lost would answer each other without end."""
+    world = script()
+    peer = world.open()
+    world.connection.shutdown()
+    world.pump()
+    peer.take()
+    fin = world.data(0, 1, 0, data_fin=True)
+    peer.send(ACK, fin)
+    (answer,) = peer.send(ACK, fin)
+    (dss,) = all_dss([answer])
+    assert dss.data_ack == world.keys.outgoing.number(1)
+    assert not dss.data_fin
+    world.wait(1)
+    assert all(dss.data_fin for dss in all_dss(peer.take()))
+
+
 def test_second_data_fin_elsewhere_is_ignored(script: Any) -> None:
     """Section 3.3.3: the first stays, and there is no data after it."""
     world = script()
@@ -275,6 +292,33 @@ def test_fallback_when_data_is_acknowledged_without_data_ack(script: Any) -> Non
 
 
 @pytest.mark.requirement("RFC 8684", "3.7-MUST-3")
+def test_fallback_when_data_is_acknowledged_by_dss_without_data_ack(script: Any) -> None:
+    """Section 3.7: a mapping alone does not show that our mappings arrive."""
+    world = script()
+    peer = world.open()
+    world.write(b"data")
+    peer.take()
+    mapping = Dss(dsn=world.keys.outgoing.number(0), subflow_seq=1, length=3)
+    peer.send(ACK, mapping, payload=b"abc")
+    assert world.connection.fallback
+    assert world.connection.unsent == 0
+    peer.send(ACK, payload=b"def")
+    assert world.connection.read(10) == b"abcdef"
+
+
+def test_signal_that_leaves_no_room_for_a_data_ack_is_no_fallback(script: Any) -> None:
+    """Section 3.7: Linux sends ADD_ADDR without DSS."""
+    world = script()
+    peer = world.open()
+    world.write(b"data")
+    peer.take()
+    peer.send(ACK, world.announcement(5, REMOTE_2.host))
+    assert not world.connection.fallback
+    peer.send(ACK, world.ack(4))
+    assert world.connection.unsent == 0
+
+
+@pytest.mark.requirement("RFC 8684", "3.7-MUST-3")
 def test_infinite_mapping_follows_a_fallback_for_want_of_a_data_ack(script: Any) -> None:
     """Section 3.7: the path may drop options in one direction only, and our next octets tell."""
     world = script()
@@ -357,6 +401,25 @@ def test_fallback_in_the_middle_of_the_first_data(script: Any) -> None:
     assert world.connection.read(10) == b"abcdef"
     peer.send(FIN | ACK)
     assert world.connection.at_eof
+
+
+@pytest.mark.parametrize("data", [b"", b"more"])
+def test_fallback_for_want_of_a_mapping_is_announced(script: Any, data: bytes) -> None:
+    """Section 3.7: our options may pass; the mapping begins where the Data ACKs end."""
+    world = script()
+    peer = world.open()
+    world.write(b"data")
+    peer.take()
+    peer.send(ACK, world.ack(4))
+    peer.send(ACK, payload=b"plain")
+    world.connection.send(data)
+    world.connection.shutdown()
+    world.pump()
+    first, *others = peer.take()
+    (dss,) = all_dss([first])
+    assert (dss.dsn, dss.subflow_seq, dss.length) == (world.keys.incoming.number(4), 5, 0)
+    assert first.payload == data
+    assert all_dss(others) == []
 
 
 @pytest.mark.requirement("RFC 8684", "3.7-MUST-NOT-2")

@@ -62,6 +62,26 @@ def test_closed_window_is_probed_after_the_rto(script: Any) -> None:
     assert peer.relative(probe) == 4
 
 
+@pytest.mark.requirement("RFC 8684", "4-SHOULD-1")
+def test_data_behind_the_closed_window_of_one_subflow_goes_on_another(script: Any) -> None:
+    """Section 3.3.5: the path may have closed it, as the peer's window is the largest of all."""
+    world = script()
+    first = world.open()
+    first.send(ACK, world.ack())
+    first.window = 0
+    first.send(ACK, world.ack())
+    world.write(b"data")
+    world.wait(1)
+    for probe in first.take():
+        assert not probe.payload
+        first.send(ACK, world.ack())
+    second = world.joined()
+    world.wait(5)
+    assert b"data" in [one.payload for one in second.take()]
+    second.send(ACK, world.ack(4))
+    assert world.connection.unsent == 0
+
+
 def test_peer_may_keep_its_window_closed(script: Any) -> None:
     """RFC 9293, section 3.8.6.1: as long as it answers, and somebody waits for it."""
     world = script()
