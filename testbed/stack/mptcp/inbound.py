@@ -48,7 +48,7 @@ class Inbound:
     :ivar reset: the MP_TCPRST of the peer's RST.
     :ivar bare: whether the last segment, by its numbers one of the peer, had no MPTCP option, or
         only one of a peer that uses plain TCP.
-    :ivar mute: whether that segment had no Data ACK and no signal, which may have taken its room.
+    :ivar mute: whether the last segment was one of the peer, and had neither Data ACK nor signal.
     :ivar plain: whether an infinite mapping without octets said that the peer uses plain TCP.
     :ivar unheard: whether no Data ACK was received on this subflow.
     :ivar heard_dss: whether a DSS was received on this subflow.
@@ -114,25 +114,26 @@ class Inbound:
             signals without a proof of their own are ignored (section 3.4.2), the absence of options
             means nothing, and a mapping that the peer must not send is dropped without a reset.
         """
-        signal = False
-        self.bare = self.mute = authentic
+        signal, bare = False, True
+        self.mute = authentic
         self._window_from = None if confirmed else 0
         for option in segment.options:
             if not isinstance(option, MptcpOption):
                 continue
-            plain = authentic and _is_of_plain_tcp(option, segment)
-            self.bare &= plain
-            self.plain |= plain
+            plain = _is_of_plain_tcp(option, segment)
+            bare &= plain
+            self.plain |= plain and authentic
             self.mute &= isinstance(option, Dss) and option.data_ack is None
             if isinstance(option, Dss):
                 self.heard_dss = True
-                empty = not segment.payload
-                signal |= self._dss(option, start, empty=empty, authentic=authentic)
+                signal |= self._dss(option, start, empty=not segment.payload, authentic=authentic)
             elif isinstance(option, MpCapable):
                 self._capable(option, authentic=authentic)
             else:
                 signal = True
                 self._message(option, reset=bool(segment.flags & RST), authentic=authentic)
+        if authentic:
+            self.bare = bare
         return signal
 
     def take_plain(self, segment: Segment, start: int, *, authentic: bool) -> bool:
@@ -334,8 +335,7 @@ class Inbound:
         if option.data_fin:
             end = data + option.length - 1
             self._ack_due |= incoming.finished and end == incoming.fin
-            verified = mapping is None or mapping.checksum is None
-            if verified and self._data_fin is None:
+            if self._data_fin is None and (mapping is None or mapping.checksum is None):
                 self._data_fin = end
         return option.data_fin
 

@@ -391,6 +391,22 @@ def test_fallback_that_the_peer_announces_with_fin(script: Any) -> None:
     assert world.connection.at_eof
 
 
+@pytest.mark.parametrize("options", [False, True])
+def test_data_is_not_sent_again_to_a_peer_in_plain_tcp(script: Any, *, options: bool) -> None:
+    """Section 3.7: it would take the data twice. A copy of an old segment tells nothing new."""
+    world = script()
+    peer = world.open()
+    peer.send(ACK, world.data(0, 3, 1), payload=b"abc")
+    world.write(b"data")
+    peer.take()
+    peer.send(ACK)
+    peer.send(ACK, *([world.ack()] if options else []), seq=1)
+    world.wait(5)
+    segments = peer.take()
+    assert not any(one.payload for one in segments)
+    assert segments[-1].flags & RST
+
+
 def test_fallback_in_the_middle_of_the_first_data(script: Any) -> None:
     """Section 3.7: the peer has fallen back after its first data, as the only subflow may."""
     world = script()
