@@ -14,7 +14,7 @@ from testbed.packet.mptcp import (
     MptcpOption,
     MpTcprst,
 )
-from testbed.packet.segment import RST, Segment
+from testbed.packet.segment import FIN, RST, Segment
 from testbed.stack.mptcp import dss
 from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.mapping import Mapping
@@ -49,7 +49,6 @@ class Inbound:
     :ivar bare: whether the last segment, by its numbers one of the peer, had no MPTCP option, or
         only one of a peer that uses plain TCP.
     :ivar mute: whether the last segment was one of the peer, and had neither Data ACK nor signal.
-    :ivar plain: whether an infinite mapping without octets said that the peer uses plain TCP.
     :ivar unheard: whether no Data ACK was received on this subflow.
     :ivar heard_dss: whether a DSS was received on this subflow.
     :ivar messages: the received options that the connection must process. Only the methods of this
@@ -79,7 +78,6 @@ class Inbound:
         self.reset: MpTcprst | None = None
         self.bare = False
         self.mute = False
-        self.plain = False
         self.unheard = True
         self.heard_dss = False
         self.acks_data = False
@@ -120,13 +118,11 @@ class Inbound:
         for option in segment.options:
             if not isinstance(option, MptcpOption):
                 continue
-            plain = _is_of_plain_tcp(option, segment)
-            bare &= plain
-            self.plain |= plain and authentic
+            bare &= _is_of_plain_tcp(option, segment)
             self.mute &= isinstance(option, Dss) and option.data_ack is None
             if isinstance(option, Dss):
                 self.heard_dss = True
-                signal |= self._dss(option, start, empty=not segment.payload, authentic=authentic)
+                signal |= self._dss(option, segment, start, authentic=authentic)
             elif isinstance(option, MpCapable):
                 self._capable(option, authentic=authentic)
             else:
@@ -283,20 +279,19 @@ class Inbound:
         position = self._keys.outgoing.position(dsn, wide=True, near=outgoing.una)
         return outgoing.una - _RECENT <= position <= outgoing.next + outgoing.fin_sent
 
-    def _dss(self, option: Dss, start: int, *, empty: bool, authentic: bool) -> bool:
+    def _dss(self, option: Dss, segment: Segment, start: int, *, authentic: bool) -> bool:
         """Record the Data ACK (section 3.3.2) and the mapping (section 3.3.1) of a DSS.
 
-        A length of 0 means an infinite mapping, which begins with the payload. So a segment without
-        payload has no infinite mapping, and a DSS with length 0 has no DATA_FIN, which counts in
-        the length.
-
-        :param empty: whether the segment has no payload.
+        A length of 0 means an infinite mapping, which begins with the payload, or with FIN if there
+        is no data left. So other segments without payload have no infinite mapping, and a DSS with
+        length 0 has no DATA_FIN, which counts in the length.
         """
         news = option.data_ack is not None and self._acknowledged(option, option.data_ack)
+        empty = not (segment.payload or segment.flags & FIN)
         if option.dsn is None or (not option.length and (empty or option.data_fin)):
             return news
         if self._checksum_as_agreed(option.checksum, authentic=authentic):
-            news |= self._mapping(option, option.dsn, start, empty=empty, authentic=authentic)
+            news |= self._mapping(option, option.dsn, segment, start, authentic=authentic)
         return news
 
     def _acknowledged(self, option: Dss, number: int) -> bool:
@@ -312,7 +307,9 @@ class Inbound:
         self._window_from = position
         return position > known and una < outgoing.end
 
-    def _mapping(self, option: Dss, dsn: int, start: int, *, empty: bool, authentic: bool) -> bool:
+    def _mapping(
+        self, option: Dss, dsn: int, segment: Segment, start: int, *, authentic: bool
+    ) -> bool:
         """Record a mapping or DATA_FIN; return whether it is DATA_FIN.
 
         A checksum also covers the DATA_FIN of data. Then it counts only once that is verified.
@@ -321,14 +318,15 @@ class Inbound:
         data = self._keys.incoming.position(dsn, wide=option.wide_dsn, near=incoming.next)
         mapping = dss.received_mapping(option, data, start)
         if mapping is not None and mapping.infinite:
-            self._infinite_came(mapping, start, authentic=authentic)
+            first = start if segment.payload else start - 1  # FIN comes with the octet before it
+            self._infinite_came(mapping, first, authentic=authentic)
             return False
         if mapping is not None:
             self._keys.mapped(wide=option.wide_dsn)
             self.mappings.add(mapping)
             # Octets that came before their mapping become data.
             unread = self.position < mapping.subflow_end
-            self._ack_due |= empty and unread and mapping.subflow < start
+            self._ack_due |= not segment.payload and unread and mapping.subflow < start
         elif not dss.data_fin_is_whole(self._keys, option, data):
             return False
         self.mapped = max(self.mapped, data + option.length - option.data_fin)

@@ -311,14 +311,13 @@ class Subflow(Extension):
     def stripped(self) -> bool:
         """Whether only TCP has acknowledged our data, because the path drops options.
 
-        It is also true after the peer has closed the first subflow without options or with an
-        infinite mapping: a peer that has fallen back ends its data so.
+        It is also true after the peer has closed the first subflow without options: a peer that has
+        fallen back ends its data so.
         """
         inbound = self.inbound
         if self._stripped:
             return True
-        fallen_back = inbound.bare and (inbound.unheard or inbound.plain)
-        return fallen_back and not self.number and self.phase.retired
+        return inbound.bare and inbound.unheard and not self.number and self.phase.retired
 
     @property
     def one_segment_due(self) -> bool:

@@ -391,6 +391,22 @@ def test_fallback_that_the_peer_announces_with_fin(script: Any) -> None:
     assert world.connection.at_eof
 
 
+def test_fallback_that_a_fin_before_its_data_announces(script: Any) -> None:
+    """Section 3.7: it becomes valid when all octets before it have arrived."""
+    world = script()
+    peer = world.open()
+    second = world.joined()
+    infinite = Dss(dsn=world.keys.outgoing.number(0), subflow_seq=1, length=0)
+    peer.send(ACK | FIN, infinite, seq=4)
+    assert not world.connection.fallback
+    peer.send(ACK, world.data(0, 3, 1), payload=b"abc")
+    assert world.connection.fallback
+    assert world.connection.read(10) == b"abc"
+    assert world.connection.at_eof
+    (reset,) = second.take()
+    assert reset.flags & RST
+
+
 @pytest.mark.parametrize("options", [False, True])
 def test_data_is_not_sent_again_to_a_peer_in_plain_tcp(script: Any, *, options: bool) -> None:
     """Section 3.7: it would take the data twice. A copy of an old segment tells nothing new."""
