@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from testbed.packet.address import Address
 from testbed.packet.mptcp import Dss, MpCapable, MpFastclose
 from testbed.packet.options import SackPermitted, find
-from testbed.packet.segment import ACK, RST, SYN
+from testbed.packet.segment import ACK, RST, SYN, Segment
 from testbed.stack.connection import Closed
 from testbed.stack.mptcp.state import DataState
 from testbed.stack.mptcp.subflow import DSS_ROOM
@@ -367,3 +368,29 @@ def test_close_before_the_peer_has_answered(script: Any) -> None:
     assert world.endpoint.connections == 0
     world.wait(10)
     assert peer.take() == []
+
+
+def test_two_ends_whose_data_acks_are_lost_do_not_answer_without_end(network: Any) -> None:
+    """Section 3.3.3: both repeat DATA_FIN by their timers alone, until they give up."""
+    net = network(1)
+    net.server.endpoint.listen(Address("0.0.0.0", 80))
+    connection = net.connect()
+    net.client.send(connection, b"request", close=False)
+    net.run(1)
+    net.server.send(net.server.connections[0], b"answer", close=False)
+    net.run(1)
+    for path in net.path(0):
+        path.filter = _without_data_ack
+    for end in (connection, net.server.connections[0]):
+        end.shutdown()
+    net.run(1000, lambda: connection.closed)
+    assert connection.closed
+    assert len(net.sent) < 100
+
+
+def _without_data_ack(segment: Segment) -> tuple[Segment, ...]:
+    options = (
+        msgspec.structs.replace(one, data_ack=None) if isinstance(one, Dss) else one
+        for one in segment.options
+    )
+    return (msgspec.structs.replace(segment, options=tuple(options)),)
