@@ -26,6 +26,11 @@ class DataAcks(msgspec.Struct, frozen=True, kw_only=True):
     :param behind_fin: if the peer's DATA_FIN ends the connection, let the FIN of each subflow carry
         the Data ACK, and repeat it on an ACK after the FIN. Otherwise the ACK leaves before the
         FIN.
+    :param before_fin: acknowledge the data of a segment before its DATA_FIN and its Data ACK are
+        processed. Then DATA_FIN gets an ACK of its own.
+    :param wait_ns: how long data or DATA_FIN waits for its Data ACK, in nanoseconds, before it is
+        sent again although TCP has acknowledged everything. The time doubles with each attempt. 0
+        computes it from the retransmission time-outs of the subflows.
     """
 
     first: bool = True
@@ -33,10 +38,18 @@ class DataAcks(msgspec.Struct, frozen=True, kw_only=True):
     beside_addresses: bool = True
     in_time_wait: bool = True
     behind_fin: bool = False
+    before_fin: bool = False
+    wait_ns: int = 0
 
 
 LINUX_DATA_ACKS: Final = DataAcks(
-    first=False, wide=False, beside_addresses=False, in_time_wait=False, behind_fin=True
+    first=False,
+    wide=False,
+    beside_addresses=False,
+    in_time_wait=False,
+    behind_fin=True,
+    before_fin=True,
+    wait_ns=200_000_000,
 )
 
 

@@ -15,14 +15,16 @@ _MAX_RETRY_NS: Final = 60_000_000_000
 class DataFin:
     """Our DATA_FIN. It travels on ACKs, which TCP does not retransmit, so it has its own timer.
 
+    :param wait_ns: the first interval of the timer. 0 computes it from the time-outs of subflows.
     :ivar due: whether all data was given to subflows. Then each ACK without data carries DATA_FIN.
     :ivar retry_ns: when DATA_FIN is retransmitted.
     :ivar tries: how many times the timer has expired.
     """
 
-    __slots__ = ("_again", "_stream", "_subflows", "due", "retry_ns", "tries")
+    __slots__ = ("_again", "_stream", "_subflows", "_wait_ns", "due", "retry_ns", "tries")
 
-    def __init__(self, stream: SendStream, subflows: Sequence[Subflow]) -> None:
+    def __init__(self, stream: SendStream, subflows: Sequence[Subflow], wait_ns: int) -> None:
+        self._wait_ns = wait_ns
         self.due = False
         self.retry_ns: int | None = None
         self.tries = 0
@@ -44,7 +46,7 @@ class DataFin:
         if not usable or stream.una < stream.end:
             self.retry_ns = None
         elif self.retry_ns is None:
-            interval = max(_RETRY_NS, *(one.tcp.rto_ns for one in usable))
+            interval = self._wait_ns or max(_RETRY_NS, *(one.tcp.rto_ns for one in usable))
             self.retry_ns = now + min(interval << max(0, self.tries - 1), _MAX_RETRY_NS)
 
     def send_again(self) -> None:

@@ -14,9 +14,9 @@ def take_records(parts: Parts) -> None:
     """Process the records about the whole connection: Data ACKs, windows, DATA_FIN, fallback."""
     outgoing = parts.outgoing
     for subflow in parts.subflows.there:
-        if not subflow.stirred:
-            continue
         inbound = subflow.inbound
+        if not subflow.stirred or (inbound.fin_waits and subflow.usable):
+            continue
         acked = subflow.data_acked()
         if acked > outgoing.una:
             outgoing.acked(acked)
@@ -78,6 +78,8 @@ def _answer(parts: Parts, subflow: Subflow) -> None:
     """Send the answers that the end of a subflow or of the data requires."""
     if subflow.inbound.take_ack_due():
         subflow.answer()
+    elif subflow.inbound.fin_waits:
+        subflow.tcp.request_ack()
     if subflow.phase.retired and parts.incoming.fin is None and not subflow.fallback:
         # The peer gives this subflow up, not the connection (section 3.3.3). The last one stays
         # open for data that is outstanding.

@@ -55,6 +55,8 @@ class Inbound:
         class change it.
     :ivar unproven: an infinite mapping that a stranger may have sent, and where its segment starts.
     :ivar acks_data: whether the peer may still wait for Data ACKs after a fallback.
+    :ivar fin_waits: whether the Data ACK and the DATA_FIN of a segment wait until an ACK of its
+        data was sent (``before_fin`` of :class:`testbed.stack.mptcp.config.DataAcks`).
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Inbound:
         *,
         first: bool,
         initiated: bool,
+        before_fin: bool = False,
     ) -> None:
         self.data_ack = NOTHING
         self.edge = NOTHING
@@ -81,6 +84,8 @@ class Inbound:
         self.unheard = True
         self.heard_dss = False
         self.acks_data = False
+        self.fin_waits = False
+        self._before_fin = before_fin
         self._keys = keys
         self._outgoing = outgoing
         self._incoming = incoming
@@ -167,6 +172,11 @@ class Inbound:
         """Return once the position of a received DATA_FIN."""
         position, self._data_fin = self._data_fin, None
         return position
+
+    def take_fin_waits(self) -> bool:
+        """Return once whether a DATA_FIN waits for an ACK."""
+        waits, self.fin_waits = self.fin_waits, False
+        return waits
 
     def take_fail(self) -> bool:
         """Return once whether MP_FAIL was received, which requests plain TCP."""
@@ -331,6 +341,7 @@ class Inbound:
             return False
         self.mapped = max(self.mapped, data + option.length - option.data_fin)
         if option.data_fin:
+            self.fin_waits |= self._before_fin and mapping is not None
             end = data + option.length - 1
             self._ack_due |= incoming.finished and end == incoming.fin
             if self._data_fin is None and (mapping is None or mapping.checksum is None):

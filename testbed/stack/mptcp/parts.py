@@ -64,7 +64,7 @@ class Parts:
         self.sender = Sender(outgoing, there, config)
         self.receiver = Receiver(incoming, keys, config.receive_buffer, count)
         self.window = window = SharedWindow(config, incoming, subflows, memory)
-        self.fin = DataFin(outgoing, there)
+        self.fin = DataFin(outgoing, there, config.data_acks.wait_ns)
         self.mp_fail = Fail(keys, outgoing, incoming, there, count)
         self.plain = Plain(outgoing, incoming, subflows, count)
         self.patience = Patience(config.tcp, outgoing, there)

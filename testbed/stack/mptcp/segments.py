@@ -44,10 +44,11 @@ def on_reset(
 ) -> Sequence[Option]:
     """Return the options of a RST: MP_FASTCLOSE if the whole connection ends (section 3.5).
 
-    Otherwise they say why the subflow ends, as far as they fit.
+    The others say why the subflow ends, as far as they fit. As in Linux, MP_TCPRST is sent beside
+    MP_FASTCLOSE.
     """
     if aborting and keys.remote is not None:
-        parting = (MpFastclose(receiver_key=keys.remote),)
+        parting = (MpFastclose(receiver_key=keys.remote), *parting)
     return tuple(_fitting(parting, room))
 
 

@@ -38,6 +38,7 @@ class Sender:
         self._scheduler: Scheduler = SCHEDULERS[config.scheduler]()
         self._opportunistic = config.opportunistic_retransmission
         self._penalising = config.penalisation
+        self._wait_ns = config.data_acks.wait_ns
         self._corked = config.tcp.cork  # TCP_CORK: less than a segment waits for more data
         self._pushed = 0  # data before this position does not wait
         self._hurried = 0  # the data before this position was reinjected for blocking the window
@@ -160,7 +161,7 @@ class Sender:
         corked = self._corked and self._stream.next == self._stream.una
         if rto and (corked or self._stream.edge <= self._stream.una):
             return rto
-        return max(2 * rto, _RETRY_NS)
+        return self._wait_ns or max(2 * rto, _RETRY_NS)
 
     def _drop_acknowledged(self) -> None:
         for subflow in self._subflows:

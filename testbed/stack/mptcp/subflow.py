@@ -75,7 +75,12 @@ class Subflow(Extension):
         self.announced_up = False
         self.opening = Opening(handshake)
         self.inbound = Inbound(
-            owner.keys, owner.outgoing, owner.incoming, first=not number, initiated=initiated
+            owner.keys,
+            owner.outgoing,
+            owner.incoming,
+            first=not number,
+            initiated=initiated,
+            before_fin=owner.config.data_acks.before_fin,
         )
         self.carried = Carried()
         self._pace = Pace()
@@ -364,6 +369,8 @@ class Subflow(Extension):
             return ()
         ack = self._owner.incoming.ack
         answers, self._answers = self._answers, False
+        if self.inbound.take_fin_waits():
+            self.stir()
         if ext is not None:
             return segments.on_data(keys, ext, ack)
         fin = self._owner.outgoing.end if self._owner.fin_due and not answers else None

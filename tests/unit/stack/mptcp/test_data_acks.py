@@ -97,6 +97,51 @@ def test_one_may_follow_the_fin_of_the_subflow(script: Any, behind: bool, togeth
     assert [dss.data_ack for dss in all_dss(out)] == [number, number]
 
 
+@pytest.mark.parametrize("before", [True, False])
+def test_data_may_have_one_before_the_data_fin_of_its_segment(script: Any, before: bool) -> None:
+    """Section 3.3.3 demands that DATA_FIN is acknowledged once all data has arrived."""
+    world = script(data_acks=DataAcks(before_fin=before))
+    peer = world.open()
+    world.connection.shutdown()
+    world.pump()
+    peer.take()
+    last = world.data(0, 5, 1, acked=1, data_fin=True)
+    out = all_dss(peer.send(ACK, last, payload=b"data"))
+    assert [(one.data_ack, one.data_fin) for one in out[:2]] == [
+        *[(world.keys.outgoing.number(4), True)] * before,
+        *[(world.keys.outgoing.number(5), False)] * (2 - before),
+    ]
+    assert world.connection.closed
+    assert world.connection.read(10) == b"data"
+
+
+def test_data_of_ours_may_carry_the_one_before_the_data_fin(script: Any) -> None:
+    world = script(data_acks=DataAcks(before_fin=True))
+    peer = world.open()
+    world.connection.send(b"data")  # leaves beside the ACK
+    out = all_dss(peer.send(ACK, world.data(0, 3, 1, data_fin=True), payload=b"ab"))
+    assert out[-1].data_ack == world.keys.outgoing.number(3)
+    assert world.connection.at_eof is False
+    assert world.connection.read(10) == b"ab"
+    assert world.connection.at_eof
+
+
+@pytest.mark.parametrize(("wait_ns", "due_ms"), [(0, 2000), (100_000_000, 1100)])
+def test_the_wait_for_one_may_not_depend_on_round_trips(
+    script: Any, wait_ns: int, due_ms: int
+) -> None:
+    """Section 3.3.6: data without a Data ACK is sent again. DATA_FIN has its own timer."""
+    world = script(data_acks=DataAcks(wait_ns=wait_ns))
+    peer = world.open()
+    world.write(b"data")
+    peer.take()
+    world.wait(0.05)
+    peer.send(ACK, world.ack(0))
+    while not any(one.payload for one in peer.take()):
+        world.wait(0.001)
+    assert world.now // 1_000_000 == due_ms
+
+
 @pytest.mark.parametrize("acks", [DataAcks(), LINUX_DATA_ACKS])
 def test_time_wait_may_have_none(script: Any, acks: DataAcks) -> None:
     """Section 3.3.3: the peer's FIN comes after our Data ACK of its DATA_FIN."""
