@@ -78,6 +78,9 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     :param fast_open_cookies: whether cookies are required. ``False`` sends and accepts data on each
         SYN without a cookie, for networks of trusted hosts (bits 0x4 and 0x200 of
         ``tcp_fastopen``).
+    :param fast_open_keys: the keys of cookies, as in TCP_FASTOPEN_KEY and ``tcp_fastopen_key``: 16
+        octets, and those of the previous key, whose cookies stay valid. Without them the endpoint's
+        secret is the key.
     :param syn_cookies: answer SYNs by SYN cookies (RFC 4987) while the backlog is full.
     """
 
@@ -124,6 +127,7 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     fast_open: bool = False
     fast_open_pending: int = 256
     fast_open_cookies: bool = True
+    fast_open_keys: tuple[bytes, ...] = ()
     syn_cookies: bool = True
 
     @property

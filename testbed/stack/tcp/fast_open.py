@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import enum
-import hashlib
 import hmac
 from typing import Any, Final
 
 import msgspec
 
-from testbed.packet.address import Flow
+from testbed.packet.address import Flow, pack
 from testbed.packet.option_list import options_size
 from testbed.packet.options import MAX_LENGTH, FastOpen, Option
 from testbed.stack.tcp.config import SECOND
+from testbed.stack.tcp.siphash import KEY, siphash
 
-COOKIE: Final = 8  # octets, as in Linux
 _MOST_KNOWN: Final = 1024  # servers whose cookies are kept
 # As in Linux: after a SYN with data had no answer, none is sent for this time.  Each further loss
 # doubles the time.
@@ -73,17 +72,19 @@ class Verdict(enum.Enum):
 class Grants:
     """The cookies of a server: a keyed function of both addresses (section 4.1.2).
 
-    :param secret: the key, at least 16 octets.
+    It is that of Linux: with the same keys, several servers accept each other's cookies.
+
+    :param keys: the current key, and the previous one if there is one. Their first 16 octets count.
     """
 
     __slots__ = ("_keys",)
 
-    def __init__(self, secret: bytes) -> None:
-        self._keys = [secret[:32]]  # the current one comes first
+    def __init__(self, *keys: bytes) -> None:
+        self._keys = [key[:KEY] for key in keys]
 
     def rotate(self, secret: bytes) -> None:
         """Change the key. Cookies of the previous key stay valid."""
-        self._keys = [secret[:32], self._keys[0]]
+        self._keys = [secret[:KEY], self._keys[0]]
 
     def grant(self, flow: Flow) -> FastOpen:
         """Return a cookie for a client."""
@@ -97,8 +98,7 @@ class Grants:
         return Verdict.WRONG
 
     def _cookie(self, key: bytes, flow: Flow) -> bytes:
-        text = f"{flow.local.host} {flow.remote.host}".encode()
-        return hashlib.blake2s(text, digest_size=COOKIE, key=key, person=b"fastopen").digest()
+        return siphash(key, pack(flow.remote.host) + pack(flow.local.host))
 
 
 class _Server(msgspec.Struct, frozen=True):

@@ -78,7 +78,7 @@ class OpenPorts:
         self._secret = secret
         self._tracer = tracer
         self._cookies = SynCookies(config, secret)
-        self._grants = Grants(secret)
+        self._grants = Grants(*(config.fast_open_keys or (secret,)))
         self._stray = TcpListener(Address(_ANY_IPV4, 0), stray, DEFAULT_BACKLOG, {})
         self._listeners: dict[Address, TcpListener] = {}
         self._handshakes: dict[TcpConnection, TcpListener] = {}  # half-open connections

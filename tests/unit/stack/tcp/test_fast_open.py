@@ -52,7 +52,7 @@ class Client(Script):
 class Server(Script):
     """An endpoint that listens, and a peer that has a cookie."""
 
-    def __init__(self, **settings: bool | int) -> None:
+    def __init__(self, **settings: object) -> None:
         super().__init__(bare(fast_open=True, **settings))
         self.endpoint.listen(self.flow.local)
         self.cookie = Grants(b"k" * 16).grant(self.flow)
@@ -88,6 +88,30 @@ def test_cookies_are_of_both_addresses_and_the_key() -> None:
     assert grants.judge(other_host, grants.grant(Flow(SERVER, CLIENT))) is Verdict.WRONG
     assert Grants(b"b" * 16).judge(FLOW, cookie) is Verdict.WRONG
     assert grants.judge(FLOW, FastOpen()) is Verdict.WRONG
+
+
+@pytest.mark.parametrize(
+    ("server", "client", "cookie"),
+    [
+        ("192.168.0.1", "192.0.2.1", "3021b9d889017eeb"),
+        ("fd3d:a0b:17d6::1", "fd3d:fa7b:d17d::1", "c1d1e9742a47a9bc"),
+    ],
+)
+def test_cookies_are_those_of_linux(server: str, client: str, cookie: str) -> None:
+    """The kernel's own tests have them for the key a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4."""
+    flow = Flow(Address(server, 8080), Address(client, 49_000))
+    grants = Grants(bytes.fromhex("a1a1a1a1b2b2b2b2c3c3c3c3d4d4d4d4"))
+    assert grants.grant(flow).cookie.hex() == cookie
+
+
+def test_keys_may_be_given() -> None:
+    """So that several servers accept each other's cookies."""
+    server = Server(fast_open_keys=(b"a" * 16, b"b" * 16))
+    server.ask(payload=b"", cookie=FastOpen())
+    assert find(server.last[0].options, FastOpen) == Grants(b"a" * 16).grant(server.flow)
+    server.meet(7)
+    answers = server.ask(cookie=Grants(b"b" * 16).grant(server.flow))
+    assert answers == ["S. 0:0 9"]
 
 
 def test_keys_are_rotated() -> None:
