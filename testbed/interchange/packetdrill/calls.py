@@ -24,7 +24,7 @@ from testbed.interchange.packetdrill.model import (
 from testbed.interchange.packetdrill.notation import of_value
 from testbed.interchange.packetdrill.option_calls import fcntl, getsockopt, ioctl, poll, setsockopt
 from testbed.interchange.packetdrill.pipes import Pipe
-from testbed.interchange.packetdrill.sockets import PORT, Socket, with_options
+from testbed.interchange.packetdrill.sockets import PORT, Socket, readable, with_options
 from testbed.packet.address import Address
 from testbed.stack.mptcp.config import MptcpConfig
 
@@ -76,7 +76,7 @@ def _listen(frame: Frame) -> Returned:
 
 
 def _config(frame: Frame, sock: Socket) -> MptcpConfig:
-    return with_options(frame.world.settings.current, sock.options)
+    return with_options(frame.world.settings.current, sock)
 
 
 def _accept(frame: Frame) -> Returned:
@@ -90,12 +90,14 @@ def _accept(frame: Frame) -> Returned:
 
 def _connect(frame: Frame) -> Returned:
     family = frame.argument(1)
+    sock, world = frame.socket(), frame.world
+    config, remote = _config(frame, sock), Address(world.remote, PORT)
     if isinstance(family, Word) and family.names not in (("AF_INET",), ("AF_INET6",)):
+        if sock.speaks_mptcp:
+            world.host.refused(config, remote.host)
         return Returned(-1, "EAFNOSUPPORT")
     _own_address(frame, 1)
-    sock = frame.socket()
-    world = frame.world
-    sock.connect(_config(frame, sock), world.local, Address(world.remote, PORT))
+    sock.connect(config, world.local, remote)
     return Returned(0)
 
 
@@ -120,21 +122,27 @@ def _shutdown(frame: Frame) -> Returned:
 
 
 def _read(frame: Frame) -> Returned:
-    frame.memory(1)
     pipe = frame.world.pipes.get(frame.number(0))
     if pipe is not None:
+        frame.memory(1)
         return Returned(pipe.read(frame.number(2)))
-    return Returned(frame.socket().read(frame.number(2)))
+    return _receive(frame)
 
 
 def _recv(frame: Frame) -> Returned:
-    frame.message_flags(3)
-    return _read(frame)
+    return _receive(frame, frame.message_flags(3))
+
+
+def _receive(frame: Frame, flags: frozenset[str] = frozenset()) -> Returned:
+    sock = frame.socket()
+    if sock.connection is not None and readable(sock.connection):
+        frame.memory(1)
+    return Returned(sock.read(frame.number(2), flags))
 
 
 def _recvmsg(frame: Frame) -> Returned:
-    frame.message_flags(2)
-    return Returned(frame.socket().read(_octets(frame)))
+    flags = frame.message_flags(2)
+    return Returned(frame.socket().read(_octets(frame), flags))
 
 
 def _write(frame: Frame) -> Returned:
@@ -253,6 +261,8 @@ def differs(call: Call, got: Returned) -> str | None:
 
 def _agrees(wanted: Value, said: object) -> bool:
     """Return whether the output of a call is as the script expects."""
+    if isinstance(said, str):
+        return isinstance(wanted, Anything) or wanted == said
     if isinstance(said, int):
         numbers = wanted.items if isinstance(wanted, Items) else (wanted,)
         return isinstance(wanted, Anything) or said in [_as_number(one) for one in numbers]

@@ -15,11 +15,15 @@ from testbed.stack.mptcp.state import DataState
 
 
 class History:
-    """All connections so far, and the SYNs of those that we opened."""
+    """All connections so far, and the SYNs of those that we opened.
+
+    :ivar without_mptcp: how many attempts to open one failed before a SYN without MPTCP.
+    """
 
     def __init__(self) -> None:
         self._connections: list[Connection] = []
         self._syns: dict[Flow, list[bool]] = {}  # whether each SYN requested MPTCP
+        self.without_mptcp = 0
 
     @property
     def connections(self) -> Sequence[Connection]:
@@ -29,6 +33,10 @@ class History:
     def began(self, connection: Connection) -> None:
         """Record a connection."""
         self._connections.append(connection)
+
+    def began_without_mptcp(self) -> None:
+        """Record an attempt to open a connection, which would have left MPTCP out."""
+        self.without_mptcp += 1
 
     def sent(self, segment: Segment) -> None:
         """Record a sent segment."""
@@ -75,7 +83,10 @@ COUNTERS: Final[dict[str, Callable[[History], int]]] = {
     "MPTcpExtDssFallback": lambda history: _fallbacks(history, handshake=False),
     "MPTcpExtMPCapableSYNTXDrop": _dropped,
     "MPTcpExtBlackhole": _black_holes,
-    "MPTcpExtMPCapableSYNTXDisabled": lambda history: sum(
-        syns[:1] == [False] for _, syns in history.opened()
+    "MPTcpExtMPCapableSYNTXDisabled": lambda history: (
+        history.without_mptcp + sum(syns[:1] == [False] for _, syns in history.opened())
+    ),
+    "MPTcpExtMPCapableDataFallback": lambda history: sum(
+        one.fallback and one.keys.remote is not None for one, _ in history.opened()
     ),
 }

@@ -15,7 +15,9 @@ from testbed.interchange.packetdrill.pipes import Pipe
 from testbed.interchange.packetdrill.settings import Settings
 from testbed.interchange.packetdrill.sockets import Socket, WouldBlock, taken_before
 
-_MESSAGE_FLAGS: Final = frozenset({"MSG_NOSIGNAL", "MSG_DONTWAIT", "MSG_OOB", "MSG_FASTOPEN"})
+_MESSAGE_FLAGS: Final = frozenset(
+    {"MSG_NOSIGNAL", "MSG_DONTWAIT", "MSG_OOB", "MSG_FASTOPEN", "MSG_PEEK", "MSG_WAITALL"}
+)
 
 
 class Returned(msgspec.Struct, frozen=True):
@@ -115,12 +117,9 @@ class Frame:
         return found
 
     def memory(self, at: int) -> None:
-        """Check a pointer to data.
-
-        :raises UnsupportedError: the pointer is NULL; process memory is not simulated.
-        """
+        """Check a pointer to data. Raises OSError with EFAULT if it is NULL."""
         if self.argument(at) == Word(("NULL",)):
-            raise UnsupportedError("pointers that are not valid")
+            raise OSError(errno.EFAULT, "")
 
     def message_flags(self, at: int) -> frozenset[str]:
         """Return the message flags of a call with data."""

@@ -100,6 +100,14 @@ class Host:
         """Return the connections that wait for accept(2)."""
         return self._accepted.setdefault(port, deque())
 
+    def refused(self, config: MptcpConfig, remote_host: str) -> None:
+        """Record an attempt to open a connection that fails before its SYN.
+
+        As Linux does, this counts whether it would have left MPTCP out.
+        """
+        if self._endpoint(config).avoids_mptcp(remote_host, self.now):
+            self.history.began_without_mptcp()
+
     @property
     def opened(self) -> int:
         """How many connections the host has opened."""

@@ -6,7 +6,13 @@ import errno
 from typing import Final
 
 from testbed.interchange.packetdrill.frame import Frame, Returned
-from testbed.interchange.packetdrill.model import Fields, Items, UnsupportedError, Word
+from testbed.interchange.packetdrill.model import (
+    Fields,
+    Items,
+    UnsupportedError,
+    Value,
+    Word,
+)
 from testbed.interchange.packetdrill.sockets import (
     CONFIGURED,
     DEFAULTS,
@@ -17,6 +23,7 @@ from testbed.interchange.packetdrill.sockets import (
     with_options,
 )
 from testbed.packet.address import Address
+from testbed.stack.tcp.siphash import KEY
 
 _NONBLOCK: Final = 0o4000
 _RDWR: Final = 2
@@ -40,7 +47,9 @@ def setsockopt(frame: Frame) -> Returned:
     """Set an option."""
     name, sock = _option(frame), frame.socket()
     value = frame.argument(3)
-    if name == "SO_LINGER" and isinstance(value, Fields):
+    if name == "TCP_FASTOPEN_KEY":
+        sock.cookie_keys = _keys(value)
+    elif name == "SO_LINGER" and isinstance(value, Fields):
         sock.set_option(name, _linger(value))
     elif name in _WITHOUT_EFFECT:
         sock.options[name] = frame.number(3)
@@ -48,6 +57,8 @@ def setsockopt(frame: Frame) -> Returned:
         _open_fast(frame, sock, name)
     elif name == "TCP_FASTOPEN":
         _allow_data_on_syn(frame, sock)
+    elif name == "TCP_MAXSEG" and sock.connection is not None:
+        pass  # Linux uses it for the handshake
     elif name in CONFIGURED:
         sock.set_option(name, frame.number(3))
     elif name == "TCP_SYNCNT":
@@ -72,8 +83,16 @@ def _allow_data_on_syn(frame: Frame, sock: Socket) -> None:
     world = frame.world
     sock.options["TCP_FASTOPEN"] = frame.number(3)
     if sock.listens:
-        config = with_options(world.settings.current, sock.options)
+        config = with_options(world.settings.current, sock)
         sock.listen(config, Address(world.local, PORT))
+
+
+def _keys(value: Value) -> tuple[bytes, ...]:
+    """Return the keys of cookies: the octets of a text, 16 for each of one or two keys."""
+    octets = value.encode() if isinstance(value, str) else b""
+    if len(octets) not in (KEY, 2 * KEY):
+        raise OSError(errno.EINVAL, "")
+    return tuple(octets[at : at + KEY] for at in range(0, len(octets), KEY))
 
 
 def _linger(value: Fields) -> int:
@@ -84,6 +103,8 @@ def _linger(value: Fields) -> int:
 def getsockopt(frame: Frame) -> Returned:
     """Get an option."""
     name, sock = _option(frame), frame.socket()
+    if name == "TCP_FASTOPEN_KEY":
+        return Returned(0, said={3: b"".join(sock.cookie_keys).decode()})
     if name == "SO_ERROR":
         number = sock.take_error()
     elif name == "TCP_IS_MPTCP":

@@ -138,6 +138,12 @@ class Settings:
                 self.endpoints = ()
             case ("endpoint", "add", host, *said):
                 self.add(host, said)
+            case ("endpoint", "change", "id", number, flag) if flag.removeprefix("no") in _FLAGS:
+                changed = {flag.removeprefix("no"): not flag.startswith("no")}
+                self.endpoints = tuple(
+                    msgspec.structs.replace(one, **changed) if one.id == int(number) else one
+                    for one in self.endpoints
+                )
             case ("endpoint", "delete" | "del", "id", number, *_):
                 self.endpoints = tuple(one for one in self.endpoints if one.id != int(number))
             case _:
@@ -206,6 +212,12 @@ def _probing(value: str) -> bool:
     return value == "1"
 
 
+def _keys(value: str) -> tuple[bytes, ...]:
+    """Return the keys of cookies of TCP Fast Open, each of four words in hexadecimal notation."""
+    keys = [[int(word, 16) for word in key.split("-")] for key in value.split(",")]
+    return tuple(b"".join(word.to_bytes(4, "little") for word in key) for key in keys)
+
+
 def _seconds(value: str) -> int:
     return int(value) * _S
 
@@ -220,6 +232,7 @@ def _control(value: str) -> str:
 
 _TCP: Final[dict[str, tuple[str, Callable[[str], object]]]] = {
     "net.ipv4.tcp_wmem": ("send_buffer", lambda value: int(value.split()[1])),
+    "net.ipv4.tcp_fastopen_key": ("fast_open_keys", _keys),
     "net.ipv4.tcp_timestamps": ("timestamps", _flag),
     "net.ipv4.tcp_sack": ("sack", _flag),
     "net.ipv4.tcp_window_scaling": ("window_scaling", _flag),
@@ -277,7 +290,7 @@ def _idle(words: tuple[str, ...]) -> bool:
     """Return whether a command has no effect here: on devices, caches or counter resets."""
     if words[0] == "tc":
         return "limit" not in words  # scripts use a limit to drop all packets
-    if words[0] in ("true", "ethtool"):
+    if words[0] in ("true", "ethtool") or (words[0] == "ip" and {"addr", "add"} <= set(words)):
         return True
     if words[0] == "nstat":
         return not {"|"} & set(words)

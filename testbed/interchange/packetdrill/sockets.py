@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, Final, cast
 
 import msgspec
@@ -17,8 +17,9 @@ from testbed.stack.connection import Connection, Listener
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.connection import MptcpConnection
 from testbed.stack.options import NO_OPTIONS, SocketOptions
+from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.connection import TcpConnection
-from testbed.stack.tcp.state import HANDSHAKE, State
+from testbed.stack.tcp.state import HANDSHAKE, RECEIVING, State
 from testbed.streams.transport import error_of
 
 PORT: Final = 8080  # the port of servers in packetdrill, ours or the script's
@@ -36,12 +37,14 @@ class Socket:
 
     :param mptcp: whether the protocol is IPPROTO_MPTCP.
     :ivar nonblocking: whether O_NONBLOCK is set.
-    :ivar options: the values that ``setsockopt`` has set, by the option's name.
+    :ivar options: the numbers that ``setsockopt`` has set, by the option's name.
+    :ivar cookie_keys: the keys of TCP_FASTOPEN_KEY.
     """
 
     def __init__(self, host: Host, *, mptcp: bool, nonblocking: bool) -> None:
         self.nonblocking = nonblocking
         self.options: dict[str, int] = {}
+        self.cookie_keys: tuple[bytes, ...] = ()
         self._host = host
         self._mptcp = mptcp
         self._given = NO_OPTIONS
@@ -145,18 +148,29 @@ class Socket:
         if not waiting:
             self._wait()
         accepted = Socket(self._host, mptcp=self._mptcp, nonblocking=False)
-        accepted._connection = waiting.popleft()
+        accepted._connection = connection = waiting.popleft()
         accepted.options.update(self.options)
+        if isinstance(connection, MptcpConnection) and not connection.subflows:
+            connection.abort()  # as in Linux, which lets no join replace its subflow before
+            accepted._reported = True
+            self._host.settle()
         return accepted
 
     # Data
 
-    def read(self, limit: int) -> int:
-        """Read, and return the number of octets."""
+    def read(self, limit: int, flags: Collection[str] = ()) -> int:
+        """Read, and return the number of octets.
+
+        :param flags: MSG_PEEK leaves them; MSG_WAITALL waits until all can be read.
+        """
         connection = self._connected()
         if not limit:
             return 0
-        octets = len(connection.read(limit))
+        ready = min(readable(connection), limit)
+        waits = "MSG_WAITALL" in flags and not (self.nonblocking or "MSG_DONTWAIT" in flags)
+        if waits and ready < limit and not _complete(connection):
+            raise WouldBlock
+        octets = ready if "MSG_PEEK" in flags else len(connection.read(limit))
         self._host.settle()
         if octets or connection.at_eof:
             return octets
@@ -317,8 +331,16 @@ def readable(connection: Connection) -> int:
     return cast("TcpConnection", connection).readable
 
 
-def with_options(config: MptcpConfig, options: dict[str, int]) -> MptcpConfig:
+def _complete(connection: Connection) -> bool:
+    """Return whether no more data can arrive."""
+    if isinstance(connection, MptcpConnection):
+        return connection.closed or connection.incoming.finished
+    return cast("TcpConnection", connection).state not in RECEIVING
+
+
+def with_options(config: MptcpConfig, sock: Socket) -> MptcpConfig:
     """Return the configuration of a socket's connections."""
+    options = sock.options
     changes: dict[str, Any] = {
         field: read(options[name])
         for name, (field, read) in _OF_ENDPOINTS.items()
@@ -326,6 +348,8 @@ def with_options(config: MptcpConfig, options: dict[str, int]) -> MptcpConfig:
     }
     if any(map(options.get, _OPENING_FAST)):
         changes["fast_open"] = True
+    if sock.cookie_keys:
+        changes["fast_open_keys"] = sock.cookie_keys
     return msgspec.structs.replace(config, tcp=msgspec.structs.replace(config.tcp, **changes))
 
 
@@ -358,7 +382,15 @@ CONFIGURED: Final[dict[str, tuple[str, Callable[[int], Any]]]] = {
     "IPV6_UNICAST_HOPS": ("hop_limit", int),
 }
 _ECN: Final = 3  # bits that only TCP sets
-DEFAULTS: Final = {"IP_TTL": HOP_LIMIT, "IPV6_UNICAST_HOPS": HOP_LIMIT}
+_OF_LINUX: Final = TcpConfig()
+DEFAULTS: Final = {
+    "IP_TTL": HOP_LIMIT,
+    "IPV6_UNICAST_HOPS": HOP_LIMIT,
+    "TCP_MAXSEG": 536,  # of RFC 9293, until the peer has sent its own
+    "TCP_KEEPIDLE": _OF_LINUX.keepalive_idle_ns // _S,
+    "TCP_KEEPINTVL": _OF_LINUX.keepalive_interval_ns // _S,
+    "TCP_KEEPCNT": _OF_LINUX.keepalive_probes,
+}
 
 
 def _option(name: str, value: int) -> SocketOptions:

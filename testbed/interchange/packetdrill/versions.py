@@ -1,4 +1,7 @@
-"""The versions of IP that a script runs over, with packetdrill's usual addresses."""
+"""The versions of IP that a script runs over, with the addresses of the published suites.
+
+Cookies of TCP Fast Open depend on them.
+"""
 
 from __future__ import annotations
 
@@ -34,10 +37,10 @@ def _config(mtu: int) -> MptcpConfig:
     )
 
 
-_IPV4: Final = ("192.168.0.2", "192.0.2.1", _config(1500), "v4.pkt")
+_IPV4: Final = ("192.168.0.1", "192.0.2.1", _config(1500), "v4.pkt")
 # Mapped addresses are IPv4 on the wire. Only the socket is an IPv6 socket.
 VERSIONS: Final = {
     "ipv4": Version("ipv4", *_IPV4),
     "ipv4-mapped-ipv6": Version("ipv4-mapped-ipv6", *_IPV4),
-    "ipv6": Version("ipv6", "fd3d:fa7b:d17d::2", "2001:db8::1", _config(1520), "v6.pkt"),
+    "ipv6": Version("ipv6", "fd3d:a0b:17d6::1", "fd3d:fa7b:d17d::1", _config(1520), "v6.pkt"),
 }

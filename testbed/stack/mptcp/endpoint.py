@@ -116,7 +116,7 @@ class MptcpEndpoint:
         :raises OSError: EADDRINUSE if the connection exists already.
         """
         config, keys = self.config, self._tokens.new_keys()
-        swallowed = self._black_holes.swallow(flow.remote.host, now)
+        swallowed = self.avoids_mptcp(flow.remote.host, now)
         tries = 0 if swallowed else config.syn_retrans_before_tcp_fallback + 1
         handshake = CapableInitiator(keys, deny_join=config.deny_join_initial, tries=tries)
         half_open = self.begin(keys, flow, options)
@@ -177,6 +177,10 @@ class MptcpEndpoint:
         tcp = self.tcp.connection(flow)
         subflow = tcp.extension if tcp is not None else None
         return subflow.peer_key if isinstance(subflow, Subflow) else None
+
+    def avoids_mptcp(self, host: str, now: int) -> bool:
+        """Return whether a connection to a host would begin without MPTCP (section 3.9.3)."""
+        return self._black_holes.swallow(host, now)
 
     def uses(self, port: int) -> bool:
         """Return whether a subflow has this local port."""

@@ -23,6 +23,14 @@ def settings() -> Settings:
         ('sysctl -q net.ipv4.tcp_rmem="4096 5000 6000"', "receive_buffer", 6000),
         ('sysctl -q net.ipv4.tcp_rmem="4096 5000 $((32*1024))"', "receive_buffer", 32768),
         ("sysctl -q net.ipv4.tcp_syn_retries=2", "syn_retries", 2),
+        (
+            "sysctl -q net.ipv4.tcp_fastopen_key=0-1-2-3,a1b2c3d4-0-0-0",
+            "fast_open_keys",
+            (
+                bytes.fromhex("00000000010000000200000003000000"),
+                bytes.fromhex("d4c3b2a1000000000000000000000000"),
+            ),
+        ),
         ("sysctl -q net.ipv4.tcp_congestion_control=reno", "congestion", "reno"),
         ("./set_sysctls.py /proc/sys/net/ipv4/tcp_fin_timeout=5", "fin_timeout_ns", 5 * 10**9),
         ("ip link set dev tun0 mtu 9000", "mtu", 9000),
@@ -65,6 +73,14 @@ def test_endpoints(settings: Settings) -> None:
     assert [one.id for one in settings.endpoints] == [2]
     settings.run("ip mptcp endpoint flush", 1)
     assert settings.current.endpoints == ()
+
+
+def test_endpoints_change_their_priority(settings: Settings) -> None:
+    settings.run("ip mptcp endpoint add 10.0.0.1 subflow; ip mptcp endpoint add 10.0.0.2", 1)
+    settings.run("ip mptcp endpoint change id 1 backup", 1)
+    assert [one.backup for one in settings.endpoints] == [True, False]
+    settings.run("ip mptcp endpoint change id 1 nobackup", 1)
+    assert [one.backup for one in settings.endpoints] == [False, False]
 
 
 def test_multi_ep_adds_the_next_addresses(settings: Settings) -> None:

@@ -9,6 +9,8 @@ import pytest
 from testbed.errors import InputError
 from testbed.interchange import packetdrill
 from testbed.interchange.packetdrill import Outcome, Verdict
+from testbed.packet.address import pack
+from testbed.stack.tcp.siphash import siphash
 
 TCP = """0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
 +0 bind(3, ..., ...) = 0
@@ -209,6 +211,67 @@ def test_results_of_calls_are_compared(run, call: str, expected: str, got: str) 
     assert (outcome.expected, outcome.got) == (expected, got)
 
 
+def test_call_that_is_as_in_linux(run) -> None:
+    data = "+0 < P. 1:11(10) ack 1 win 1000\n+0 > . 1:1(0) ack 11\n"
+    calls = (
+        "getsockopt(4, SOL_TCP, TCP_KEEPIDLE, [7200], [4]) = 0",
+        "getsockopt(4, SOL_TCP, TCP_KEEPINTVL, [75], [4]) = 0",
+        "getsockopt(4, SOL_TCP, TCP_KEEPCNT, [9], [4]) = 0",
+        "setsockopt(4, SOL_TCP, TCP_MAXSEG, [100], 4) = 0",
+        "write(4, NULL, 10) = -1 EFAULT",
+        "read(4, NULL, 10) = -1 EFAULT",
+        "recv(4, ..., 4, MSG_PEEK) = 4",
+        "recv(4, ..., 10, MSG_PEEK | MSG_WAITALL) = 10",
+        "recv(4, ..., 20, MSG_WAITALL | MSG_DONTWAIT) = 10",
+    )
+    for protocol in (TCP, MPTCP):
+        sent = (
+            data
+            if protocol is TCP
+            else data.replace("1000", "1000 <dss dack4=1 dsn4=1 ssn=1 dll=10 nocs>", 1).replace(
+                "ack 11", "ack 11 <...>"
+            )
+        )
+        outcome = run(protocol + sent + "".join(f"+0 {call}\n" for call in calls))
+        assert outcome.verdict is Verdict.PASS, outcome
+
+
+def test_peek_that_waits_for_everything_waits(run) -> None:
+    outcome = run(
+        f"{TCP}+0...0.5 recv(4, ..., 20, MSG_PEEK | MSG_WAITALL) = 20\n"
+        "+.1 < P. 1:11(10) ack 1 win 1000\n+0 > . 1:1(0) ack 11\n"
+        "+.4 < P. 11:21(10) ack 1 win 1000\n+0 > . 1:1(0) ack 21\n"
+        "+0 read(4, ..., 30) = 20"
+    )
+    assert outcome.verdict is Verdict.PASS, outcome
+
+
+def test_keys_of_fast_open_are_those_of_a_program(run) -> None:
+    outcome = run(
+        "0 `sysctl -q net.ipv4.tcp_fastopen=3`\n"
+        "+0 socket(..., SOCK_STREAM, IPPROTO_MPTCP) = 3\n"
+        '+0 setsockopt(3, SOL_TCP, TCP_FASTOPEN_KEY, "0123456789abcdef", 15) = 0\n'
+        '+0 getsockopt(3, SOL_TCP, TCP_FASTOPEN_KEY, "0123456789abcdef", [16]) = 0\n'
+        '+0 setsockopt(3, SOL_TCP, TCP_FASTOPEN_KEY, "too short", 9) = -1 EINVAL\n'
+        "+0 setsockopt(3, SOL_TCP, TCP_FASTOPEN, [2], 4) = 0\n"
+        "+0 bind(3, ..., ...) = 0\n+0 listen(3, 1) = 0\n"
+        "+0 < S 0:0(0) win 1000 <mss 1000, FO, nop, nop>\n"
+        "+0 > S. 0:0(0) ack 1 <mss 1460, FO COOKIE, nop, nop>\n",
+        COOKIE=siphash(b"0123456789abcdef", pack("192.0.2.1") + pack("192.168.0.1")).hex(),
+    )
+    assert outcome.verdict is Verdict.PASS, outcome
+
+
+def test_connection_that_lost_its_subflow_before_accept_is_closed(run) -> None:
+    opened, accept = MPTCP.rsplit("+0 accept", 1)
+    outcome = run(
+        f"{opened}+0 < P. 1:3(2) ack 1 win 9 <dss dack4=1 dsn4=1 ssn=1 dll=2 nocs>\n"
+        f"+0 > . 1:1(0) ack 3 <...>\n+0 < R. 3:3(0) ack 1 win 9\n+0 accept{accept}"
+        "+0 write(4, ..., 10) = -1 EPIPE"
+    )
+    assert outcome.verdict is Verdict.PASS, outcome
+
+
 def test_call_that_waits_and_must_not(run) -> None:
     outcome = run(f"{TCP}+0 read(4, ..., 100) = 10")
     assert (outcome.verdict, outcome.reason) == (Verdict.FAIL, "read waits")
@@ -237,10 +300,6 @@ def test_wrong_assertion(run) -> None:
         ("+0 socket(..., SOCK_DGRAM, IPPROTO_UDP) = 5", "sockets of IPPROTO_UDP, SOCK_DGRAM"),
         ("+0 setsockopt(4, SOL_TCP, TCP_ULP, [1], 4) = 0", "the socket option TCP_ULP"),
         (
-            "+0 setsockopt(4, SOL_TCP, TCP_MAXSEG, [100], 4) = 0",
-            "TCP_MAXSEG: mss cannot be changed after a connection has begun",
-        ),
-        (
             "+0 setsockopt(4, SOL_TCP, TCP_SYNCNT, [1], 4) = 0",
             "TCP_SYNCNT of a connection that has begun",
         ),
@@ -248,7 +307,6 @@ def test_wrong_assertion(run) -> None:
             "+0 `tc qdisc add dev tun0 root pfifo limit 0`",
             "the command 'tc qdisc add dev tun0 root pfifo limit 0'",
         ),
-        ("+0 read(4, NULL, 10) = -1 EFAULT", "pointers that are not valid"),
         ("+0 send(4, ..., 10, MSG_ZEROCOPY) = 10", "MSG_ZEROCOPY"),
         (
             "+0 epoll_create(1) = 5\n+0 epoll_ctl(5, EPOLL_CTL_ADD, 4, {events=EPOLLET, fd=4}) = 0",
