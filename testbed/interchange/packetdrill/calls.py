@@ -24,7 +24,7 @@ from testbed.interchange.packetdrill.model import (
 from testbed.interchange.packetdrill.notation import of_value
 from testbed.interchange.packetdrill.option_calls import fcntl, getsockopt, ioctl, poll, setsockopt
 from testbed.interchange.packetdrill.pipes import Pipe
-from testbed.interchange.packetdrill.sockets import PORT, Socket, readable, with_options
+from testbed.interchange.packetdrill.sockets import PORT, Socket, readable
 from testbed.packet.address import Address
 from testbed.stack.mptcp.config import MptcpConfig
 
@@ -76,7 +76,7 @@ def _listen(frame: Frame) -> Returned:
 
 
 def _config(frame: Frame, sock: Socket) -> MptcpConfig:
-    return with_options(frame.world.settings.current, sock)
+    return sock.configured(frame.world.settings.current)
 
 
 def _accept(frame: Frame) -> Returned:

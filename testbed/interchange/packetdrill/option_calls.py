@@ -13,15 +13,8 @@ from testbed.interchange.packetdrill.model import (
     Value,
     Word,
 )
-from testbed.interchange.packetdrill.sockets import (
-    CONFIGURED,
-    DEFAULTS,
-    PORT,
-    Socket,
-    WouldBlock,
-    readable,
-    with_options,
-)
+from testbed.interchange.packetdrill.socket_options import CONFIGURED, DEFAULTS
+from testbed.interchange.packetdrill.sockets import PORT, Socket, WouldBlock, readable
 from testbed.packet.address import Address
 from testbed.stack.tcp.siphash import KEY
 
@@ -83,7 +76,7 @@ def _allow_data_on_syn(frame: Frame, sock: Socket) -> None:
     world = frame.world
     sock.options["TCP_FASTOPEN"] = frame.number(3)
     if sock.listens:
-        config = with_options(world.settings.current, sock)
+        config = sock.configured(world.settings.current)
         sock.listen(config, Address(world.local, PORT))
 
 

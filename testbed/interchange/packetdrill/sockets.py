@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from collections.abc import Callable, Collection, Iterator
-from typing import Any, Final, cast
-
-import msgspec
+from collections.abc import Collection, Iterator
+from typing import Final, cast
 
 from testbed.interchange.packetdrill.host import Host
 from testbed.interchange.packetdrill.model import UnsupportedError
+from testbed.interchange.packetdrill.socket_options import option, with_options
 from testbed.packet.address import Address, Flow
-from testbed.packet.segment import HOP_LIMIT
-from testbed.stack.connection import Connection, Listener
+from testbed.stack.connection import Connection, ConnectionFailure, Listener
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.connection import MptcpConnection
-from testbed.stack.options import NO_OPTIONS, SocketOptions
-from testbed.stack.tcp.config import TcpConfig
+from testbed.stack.mptcp.drain import FASTCLOSED
+from testbed.stack.options import NO_OPTIONS
 from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.state import HANDSHAKE, RECEIVING, State
 from testbed.streams.transport import error_of
@@ -63,17 +61,21 @@ class Socket:
 
         :raises UnsupportedError: the stack does not support the option on this socket.
         """
-        option = _option(name, value)
+        changed = option(name, value)
         try:
-            option.check()
+            changed.check()
             if self._connection is None:
-                self._given = self._given.changed_by(option)
+                self._given = self._given.changed_by(changed)
             else:
-                self._connection.set_options(option)
+                self._connection.set_options(changed)
         except ValueError as error:
             raise UnsupportedError(f"{name}: {error}") from error
         self.options[name] = value
         self._host.settle()
+
+    def configured(self, config: MptcpConfig) -> MptcpConfig:
+        """Return the configuration of its connections."""
+        return with_options(config, self.options, self.cookie_keys)
 
     # Opening
 
@@ -152,7 +154,6 @@ class Socket:
         accepted.options.update(self.options)
         if isinstance(connection, MptcpConnection) and not connection.subflows:
             connection.abort()  # as in Linux, which lets no join replace its subflow before
-            accepted._reported = True
             self._host.settle()
         return accepted
 
@@ -176,7 +177,7 @@ class Socket:
             return octets
         self._raise_failure()
         if connection.closed:
-            if self._reported and isinstance(connection, MptcpConnection):
+            if isinstance(connection, MptcpConnection) and connection.failure is not None:
                 raise OSError(errno.ENOTCONN, "")
             return 0
         return self._wait()
@@ -245,11 +246,11 @@ class Socket:
 
     def take_error(self) -> int:
         """Return the error number of the connection, once (SO_ERROR)."""
-        failure = None if self._connection is None else self._connection.failure
-        if failure is None or self._reported:
+        error = self._error
+        if error is None:
             return 0
         self._reported = True
-        return error_of(failure).errno or 0
+        return error_of(error).errno or 0
 
     @property
     def speaks_mptcp(self) -> bool:
@@ -271,13 +272,27 @@ class Socket:
         found = {"POLLOUT"}
         if connection.closed:
             found |= {"POLLIN", "POLLHUP"}
-        if connection.failure is not None and not self._reported:
+        if self._error is not None:
             found.add("POLLERR")
         if connection.at_eof or readable(connection):
             found.add("POLLIN")
         if connection.at_eof:
             found.add("POLLRDHUP")
         return found
+
+    @property
+    def _error(self) -> ConnectionFailure | None:
+        """The error of the connection, unless it was reported.
+
+        As in Linux, the loss of all subflows is no error of an MPTCP connection.
+        """
+        connection = self._connection
+        failure = None if connection is None or self._reported else connection.failure
+        if isinstance(connection, MptcpConnection) and failure is not None:
+            opened = connection.keys.remote is not None and not connection.fallback
+            if opened and failure.detail != FASTCLOSED:
+                return None
+        return failure
 
     @property
     def _opening(self) -> bool:
@@ -336,65 +351,3 @@ def _complete(connection: Connection) -> bool:
     if isinstance(connection, MptcpConnection):
         return connection.closed or connection.incoming.finished
     return cast("TcpConnection", connection).state not in RECEIVING
-
-
-def with_options(config: MptcpConfig, sock: Socket) -> MptcpConfig:
-    """Return the configuration of a socket's connections."""
-    options = sock.options
-    changes: dict[str, Any] = {
-        field: read(options[name])
-        for name, (field, read) in _OF_ENDPOINTS.items()
-        if name in options
-    }
-    if any(map(options.get, _OPENING_FAST)):
-        changes["fast_open"] = True
-    if sock.cookie_keys:
-        changes["fast_open_keys"] = sock.cookie_keys
-    return msgspec.structs.replace(config, tcp=msgspec.structs.replace(config.tcp, **changes))
-
-
-_OPENING_FAST: Final = ("TCP_FASTOPEN", "TCP_FASTOPEN_CONNECT", "MSG_FASTOPEN")
-_S: Final = 1_000_000_000
-_MS: Final = 1_000_000
-# Socket options that here apply to all connections of an endpoint, as fields of its configuration.
-_OF_ENDPOINTS: Final[dict[str, tuple[str, Callable[[int], Any]]]] = {
-    "TCP_SYNCNT": ("syn_retries", int),
-    "TCP_FASTOPEN": ("fast_open_pending", int),
-    "TCP_FASTOPEN_NO_COOKIE": ("fast_open_cookies", lambda value: not value),
-}
-# Socket options: their names and values in the stack.
-CONFIGURED: Final[dict[str, tuple[str, Callable[[int], Any]]]] = {
-    "TCP_NODELAY": ("nodelay", bool),
-    "TCP_CORK": ("cork", bool),
-    "TCP_MAXSEG": ("mss", int),
-    "SO_SNDBUF": ("send_buffer", lambda value: 2 * value),
-    "SO_RCVBUF": ("receive_buffer", int),  # Linux doubles it for the overhead of buffers
-    "SO_KEEPALIVE": ("keepalive", bool),
-    "TCP_KEEPIDLE": ("keepalive_idle_ns", lambda value: value * _S),
-    "TCP_KEEPINTVL": ("keepalive_interval_ns", lambda value: value * _S),
-    "TCP_KEEPCNT": ("keepalive_probes", int),
-    "TCP_USER_TIMEOUT": ("user_timeout_ns", lambda value: value * _MS),
-    "TCP_NOTSENT_LOWAT": ("notsent_lowat", int),
-    "SO_LINGER": ("linger", lambda seconds: seconds >= 0),
-    "IP_TOS": ("traffic_class", lambda value: value & ~_ECN),
-    "IPV6_TCLASS": ("traffic_class", lambda value: value & ~_ECN),
-    "IP_TTL": ("hop_limit", int),
-    "IPV6_UNICAST_HOPS": ("hop_limit", int),
-}
-_ECN: Final = 3  # bits that only TCP sets
-_OF_LINUX: Final = TcpConfig()
-DEFAULTS: Final = {
-    "IP_TTL": HOP_LIMIT,
-    "IPV6_UNICAST_HOPS": HOP_LIMIT,
-    "TCP_MAXSEG": 536,  # of RFC 9293, until the peer has sent its own
-    "TCP_KEEPIDLE": _OF_LINUX.keepalive_idle_ns // _S,
-    "TCP_KEEPINTVL": _OF_LINUX.keepalive_interval_ns // _S,
-    "TCP_KEEPCNT": _OF_LINUX.keepalive_probes,
-}
-
-
-def _option(name: str, value: int) -> SocketOptions:
-    field, read = CONFIGURED[name]
-    seconds = max(0, value) if name == "SO_LINGER" else None
-    time = None if seconds is None else seconds * _S
-    return SocketOptions(**{field: read(value)}, linger_ns=time)

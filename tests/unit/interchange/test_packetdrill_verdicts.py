@@ -272,6 +272,25 @@ def test_connection_that_lost_its_subflow_before_accept_is_closed(run) -> None:
     assert outcome.verdict is Verdict.PASS, outcome
 
 
+def test_loss_of_all_subflows_is_no_error(run) -> None:
+    """As in Linux: the connection waits for a join until ``close_timeout``."""
+    outcome = run(
+        f"0 `sysctl -q net.mptcp.close_timeout=1`\n{MPTCP}+0 < R. 1:1(0) ack 1 win 9\n"
+        "+0...1 read(4, ..., 10) = -1 ENOTCONN\n"
+        "+1.1 getsockopt(4, SOL_SOCKET, SO_ERROR, [0], [4]) = 0\n"
+        "+0 write(4, ..., 10) = -1 EPIPE\n+0 read(4, ..., 10) = -1 ENOTCONN"
+    )
+    assert outcome.verdict is Verdict.PASS, outcome
+
+
+def test_fastclose_is_an_error(run) -> None:
+    outcome = run(
+        f"{MPTCP}+0 < R. 1:1(0) ack 1 win 9 <mp_fastclose>\n"
+        "+0 read(4, ..., 10) = -1 ECONNRESET\n+0 read(4, ..., 10) = -1 ENOTCONN"
+    )
+    assert outcome.verdict is Verdict.PASS, outcome
+
+
 def test_call_that_waits_and_must_not(run) -> None:
     outcome = run(f"{TCP}+0 read(4, ..., 100) = 10")
     assert (outcome.verdict, outcome.reason) == (Verdict.FAIL, "read waits")
