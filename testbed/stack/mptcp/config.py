@@ -74,8 +74,9 @@ class MptcpConfig(msgspec.Struct, frozen=True, kw_only=True):
         them.
     :param data_acks: the choices about Data ACKs. ``LINUX_DATA_ACKS`` are those of Linux.
     :param join_retries: how many times the third ACK of a join is retransmitted.
-    :param announce_ns: nanoseconds until an ADD_ADDR without echo is retransmitted; doubled each
-        time.
+    :param announce_ns: nanoseconds until an ADD_ADDR without echo is retransmitted, at most. It is
+        the greatest retransmission time-out of the subflows if that is less, as in Linux since
+        6.18. The time doubles each time.
     :param close_timeout_ns: how long a connection without a subflow is kept, in nanoseconds.
     :param syn_retrans_before_tcp_fallback: how many times a SYN with MP_CAPABLE is retransmitted
         before the option is left out (the ``net.mptcp`` sysctl of that name).

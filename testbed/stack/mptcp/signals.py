@@ -22,50 +22,50 @@ from testbed.stack.mptcp.subflow import Subflow
 _MOST_IDS: Final = 8  # limit of ids in one REMOVE_ADDR, as in Linux
 _MOST_ECHOES: Final = 32  # limit of echoes that wait for an ACK; the peer repeats others
 _MAX_INTERVAL_NS: Final = 120 * 10**9
+_MOST_DOUBLINGS: Final = 20
 
 
 class _Pending:
-    """An ADD_ADDR without echo.
+    """An ADD_ADDR without echo."""
 
-    :param interval_ns: after which it is sent again at first.
-    """
+    __slots__ = ("due_ns", "option", "sent")
 
-    __slots__ = ("due_ns", "interval_ns", "option", "sent")
-
-    def __init__(self, option: AddAddr, due_ns: int, interval_ns: int) -> None:
+    def __init__(self, option: AddAddr, due_ns: int) -> None:
         self.option = option
         self.due_ns = due_ns
-        self.interval_ns = interval_ns
         self.sent = 0
 
-    def leave(self, now: int) -> None:
-        """Record a transmission, and set the time of the next one."""
+    def leave(self, now: int, interval_ns: int) -> None:
+        """Record a transmission, and set the time of the next one.
+
+        :param interval_ns: after which the first one is repeated.
+        """
+        self.due_ns = now + min(interval_ns << min(self.sent, _MOST_DOUBLINGS), _MAX_INTERVAL_NS)
         self.sent += 1
-        self.due_ns = now + self.interval_ns
-        self.interval_ns = min(2 * self.interval_ns, _MAX_INTERVAL_NS)
 
 
 class Signals:
     """The address signals that the peer has not confirmed.
 
-    :param interval_ns: the first interval between retransmissions of an ADD_ADDR, in nanoseconds.
+    :param most_ns: the longest first interval between retransmissions of an ADD_ADDR, in
+        nanoseconds. Usually it is the greatest retransmission time-out of the subflows.
     :param count: increments a MIB counter.
     """
 
-    __slots__ = ("_awaited", "_awaited_until_ns", "_count", "_interval_ns", "_keys", "_pending",
+    __slots__ = ("_awaited", "_awaited_until_ns", "_count", "_keys", "_most_ns", "_pending",
                  "_subflows", "_turn", "_withdrawn")  # fmt: skip
 
     def __init__(
         self,
         keys: Keys,
         subflows: Sequence[Subflow],
-        interval_ns: int,
+        most_ns: int,
         count: Callable[[str], None],
     ) -> None:
         self._count = count
         self._keys = keys
         self._subflows = subflows
-        self._interval_ns = interval_ns
+        self._most_ns = most_ns
         self._pending: dict[int, _Pending] = {}
         self._awaited: int | None = None  # the signal whose echo the others wait for
         self._awaited_until_ns = 0  # the end of that wait
@@ -77,7 +77,7 @@ class Signals:
         local, remote = self._keys.pair()
         hmac = crypto.add_addr_hmac(local, remote, address_id, host, port)
         option = AddAddr(address_id=address_id, address=host, port=port, hmac=hmac)
-        self._pending[address_id] = _Pending(option, now, self._interval_ns)
+        self._pending[address_id] = _Pending(option, now)
 
     def withdraw(self, address_id: int) -> None:
         """Send REMOVE_ADDR on each subflow that can send, as soon as there is one."""
@@ -147,8 +147,9 @@ class Signals:
         _signal(subflow, pending.option)
         self._turn += 1
         self._awaited = pending.option.address_id
-        self._awaited_until_ns = now + self._interval_ns
-        pending.leave(now)
+        interval_ns = min(self._most_ns, max(one.tcp.rto_ns for one in self._able()))
+        self._awaited_until_ns = now + interval_ns
+        pending.leave(now, interval_ns)
 
     def _able(self) -> list[Subflow]:
         return [one for one in self._subflows if _able(one)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 from unittest import mock
@@ -169,12 +170,28 @@ def test_one_address_is_announced_after_the_other(announcer: Any) -> None:
 
 def test_an_address_that_is_never_echoed_does_not_hold_up_the_others(announcer: Any) -> None:
     peer = announcer.open()
-    announcer.wait(3.5)
+    announcer.wait(0.7)
     assert announced(peer.take()) == [4, 5, 3]
     for number in (4, 5):
         peer.send(ACK, announcer.ack(), AddAddr(address_id=number, address=LOCAL_2.host))
     announcer.wait(200)
     assert set(announced(peer.take())) == {3}
+
+
+@pytest.mark.parametrize(("most_ms", "intervals"), [(1000, [200, 400, 800]), (50, [50, 100, 200])])
+def test_it_is_repeated_after_the_time_out_of_the_subflows(
+    script: Any, most_ms: int, intervals: list[int]
+) -> None:
+    """Section 3.4.1 names no interval. Linux (6.18) uses the greatest RTO, with a limit."""
+    endpoint = PathEndpoint(host=LOCAL_2.host, id=3, signal=True)
+    world = script(endpoints=(endpoint,), announce_ns=most_ms * 1_000_000)
+    peer = world.open()
+    peer.send(ACK, world.ack())
+    times = [world.now]
+    while len(times) < 4:
+        world.wait(0.001)
+        times += [world.now for _ in announced(peer.take())]
+    assert [(b - a) // 10_000_000 * 10 for a, b in itertools.pairwise(times)] == intervals
 
 
 def test_each_signal_has_an_ack_of_its_own(script: Any) -> None:
