@@ -145,9 +145,9 @@ def _recvmsg(frame: Frame) -> Returned:
     return Returned(frame.socket().read(_octets(frame), flags))
 
 
-def _write(frame: Frame) -> Returned:
+def _write(frame: Frame, *, eor: bool = False) -> Returned:
     frame.memory(1)
-    return Returned(frame.socket().write(frame.number(2), frame.taken))
+    return Returned(frame.socket().write(frame.number(2), frame.taken, eor=eor))
 
 
 def _send(frame: Frame) -> Returned:
@@ -166,12 +166,12 @@ def _send(frame: Frame) -> Returned:
         config, wait = _config(frame, sock), "MSG_DONTWAIT" not in flags
         octets = frame.number(2)
         return Returned(sock.send_fast(config, frame.world.local, remote, octets, wait=wait))
-    return _write(frame)
+    return _write(frame, eor="MSG_EOR" in flags)
 
 
 def _sendmsg(frame: Frame) -> Returned:
-    frame.message_flags(2)
-    return Returned(frame.socket().write(_octets(frame), frame.taken))
+    eor = "MSG_EOR" in frame.message_flags(2)
+    return Returned(frame.socket().write(_octets(frame), frame.taken, eor=eor))
 
 
 def _writev(frame: Frame) -> Returned:

@@ -16,7 +16,15 @@ from testbed.interchange.packetdrill.settings import Settings
 from testbed.interchange.packetdrill.sockets import Socket, WouldBlock, taken_before
 
 _MESSAGE_FLAGS: Final = frozenset(
-    {"MSG_NOSIGNAL", "MSG_DONTWAIT", "MSG_OOB", "MSG_FASTOPEN", "MSG_PEEK", "MSG_WAITALL"}
+    {
+        "MSG_NOSIGNAL",
+        "MSG_DONTWAIT",
+        "MSG_OOB",
+        "MSG_FASTOPEN",
+        "MSG_EOR",
+        "MSG_PEEK",
+        "MSG_WAITALL",
+    }
 )
 
 

@@ -182,8 +182,11 @@ class Socket:
             return 0
         return self._wait()
 
-    def write(self, octets: int, taken: int = 0) -> int:
-        """Write zeros, and return how many octets were taken, including ``taken`` earlier ones."""
+    def write(self, octets: int, taken: int = 0, *, eor: bool = False) -> int:
+        """Write zeros, and return how many octets were taken, including ``taken`` earlier ones.
+
+        :param eor: whether the last octet ends a record (MSG_EOR).
+        """
         if self._deferred is not None:
             (config, flow), self._deferred = self._deferred, None
             return self._open_by_data(config, flow, octets, wait=not self.nonblocking)
@@ -194,7 +197,7 @@ class Socket:
                 raise OSError(errno.EAGAIN, "")
             raise _Partly(taken)
         try:
-            taken += connection.send(bytes(octets - taken))
+            taken += connection.send(bytes(octets - taken), eor=eor)
         except BrokenPipeError as error:
             raise OSError(errno.EPIPE, "") from error
         self._host.settle()

@@ -246,6 +246,25 @@ def test_peek_that_waits_for_everything_waits(run) -> None:
     assert outcome.verdict is Verdict.PASS, outcome
 
 
+@pytest.mark.parametrize(
+    ("flags", "sent"),
+    [
+        ("0", "+0 > P. 1:31(30) ack 1"),
+        (
+            "MSG_EOR",
+            "+0 > P. 1:11(10) ack 1\n+0 < . 1:1(0) ack 11 win 1000\n+0 > P. 11:31(20) ack 1",
+        ),
+    ],
+)
+def test_records_end_at_their_flag(run, flags: str, sent: str) -> None:
+    outcome = run(
+        f"{TCP}+0 setsockopt(4, SOL_TCP, TCP_CORK, [1], 4) = 0\n"
+        f"+0 send(4, ..., 10, {flags}) = 10\n+0 send(4, ..., 20, 0) = 20\n"
+        f"+0 setsockopt(4, SOL_TCP, TCP_CORK, [0], 4) = 0\n{sent}"
+    )
+    assert outcome.verdict is Verdict.PASS, outcome
+
+
 def test_keys_of_fast_open_are_those_of_a_program(run) -> None:
     outcome = run(
         "0 `sysctl -q net.ipv4.tcp_fastopen=3`\n"
