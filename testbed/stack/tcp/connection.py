@@ -298,7 +298,7 @@ class TcpConnection(Tcb):
 
     @property
     def backoffs(self) -> int:
-        """How many times in a row the retransmission timer has expired without an answer."""
+        """How many times the timeout was doubled since the last sample of the round-trip time."""
         return self.sender.timer.backoffs
 
     @property

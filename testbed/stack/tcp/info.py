@@ -66,7 +66,7 @@ def _state(tcb: Tcb) -> dict[str, Any]:
     return {
         "state": _STATES[tcb.state],
         "ca_state": int(phase),
-        "retransmits": sender.timer.backoffs if sender.board.records else 0,
+        "retransmits": sender.timer.unanswered if sender.board.records else 0,
         "probes": tcb.keepalive.probes,
         "backoff": sender.timer.backoffs,
         "options": _TIMESTAMPS * tcb.timestamps.used

@@ -282,7 +282,7 @@ def _count_retransmission(tcb: Tcb, record: Sent) -> None:
     sender = tcb.sender
     if sender.recovery.phase != Phase.LOSS:
         tcb.owner.count("TcpExtTCPFastRetrans")
-    elif not sender.timer.backoffs or record.start > sender.una:
+    elif not sender.timer.unanswered or record.start > sender.una:
         tcb.owner.count("TcpExtTCPSlowStartRetrans")
 
 

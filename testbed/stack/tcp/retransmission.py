@@ -12,17 +12,20 @@ class RetransmissionTimer:
 
     :ivar at: when the retransmission timer expires. ``persist_at`` is the time of the next window
         probe.
-    :ivar backoffs: the number of expiries or window probes without an answer.
+    :ivar unanswered: the number of expiries or window probes without an answer.
+    :ivar backoffs: how many of them have doubled the timeout since the last sample of the
+        round-trip time. An ACK of retransmitted data is an answer, but no sample (Karn's
+        algorithm).
     :ivar timeouts: the number of all expiries.
     """
 
-    __slots__ = ("_even", "_rtt", "at", "backoffs", "persist_at", "timeouts")
+    __slots__ = ("_even", "_rtt", "at", "backoffs", "persist_at", "timeouts", "unanswered")
 
     def __init__(self, rtt: RttEstimator) -> None:
         self._rtt = rtt
         self.at = NEVER
         self.persist_at = NEVER
-        self.backoffs = 0
+        self.backoffs = self.unanswered = 0
         self.timeouts = 0
         self._even = 0  # number of first expiries that do not back off
 
@@ -51,10 +54,15 @@ class RetransmissionTimer:
     def expire(self) -> None:
         """Count an expiry (section 5.5)."""
         self.timeouts += 1
+        self.unanswered += 1
         self.backoffs += 1
 
     def answered(self) -> None:
-        """Record an answer, which resets the backoff."""
+        """Record an answer. The timeout stays as it is."""
+        self.unanswered = 0
+
+    def collapse(self) -> None:
+        """End the backoff, as the timeout was computed again (section 5, last paragraph)."""
         self.backoffs = self._even = 0
 
     def await_window(self, now: int) -> None:
@@ -63,6 +71,7 @@ class RetransmissionTimer:
 
     def window_probed(self, now: int) -> None:
         """Record a window probe, and set the time of the next one."""
+        self.unanswered += 1
         self.backoffs += 1
         self.await_window(now)
 
@@ -74,7 +83,7 @@ class RetransmissionTimer:
         """Record that the window is open."""
         if self.persist_at != NEVER:
             self.persist_at = NEVER
-            self.backoffs = 0
+            self.backoffs = self.unanswered = 0
 
 
 class TailProbe:

@@ -251,6 +251,7 @@ class Sender:
         if self.timer.backoffs and self.rtt.smoothed is None:
             self.rtt.handshake_timed_out()
         self.timer.answered()
+        self.timer.collapse()
         self.rearm(now)
 
     def acknowledge(
@@ -300,6 +301,8 @@ class Sender:
                 latest = longest = now - echo_sent_ns
                 break
         self.rtt.sample(max(longest, 1), max(latest, 1), now, self.una, self.next)
+        if self.timer.backoffs:
+            self.timer.collapse()
 
     def rearm(self, now: int) -> None:
         """Set the timers after an ACK of new data (RFC 6298, 5.2 and 5.3; RFC 8985, 7.2)."""

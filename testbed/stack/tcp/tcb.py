@@ -419,7 +419,7 @@ class Tcb:
         mtu = sender.segment_limit + headers
         packet = min(len(record.payload), record.piece) + headers
         version = ip_version(self.flow)
-        smaller = self.black_hole.shrink(mtu, packet, version, sender.timer.backoffs + 1, now)
+        smaller = self.black_hole.shrink(mtu, packet, version, sender.timer.unanswered + 1, now)
         if smaller < mtu:
             self.limit_segments(smaller - headers)
             sender.path_changed()

@@ -80,12 +80,12 @@ def _retransmission_timeout(tcb: Tcb, now: int) -> None:
     sender.timer.stop()
     if not sender.board.records:
         return
-    backoffs = sender.timer.backoffs
-    if backoffs >= retry_limit(tcb) and not _keeps_its_window_closed(tcb):
-        tcb.give_up(f"no answer to {backoffs} retransmissions")
+    unanswered = sender.timer.unanswered
+    if unanswered >= retry_limit(tcb) and not _keeps_its_window_closed(tcb):
+        tcb.give_up(f"no answer to {unanswered} retransmissions")
         return
-    if backoffs == _REPORTED:
-        detail = f"no answer to {backoffs} retransmissions so far"
+    if unanswered == _REPORTED:
+        detail = f"no answer to {unanswered} retransmissions so far"
         tcb.report_error(ConnectionFailure(ErrorKind.TIMED_OUT, detail))
     _silent(tcb)
     if tcb.black_hole is not None:
@@ -124,7 +124,7 @@ def _persist_timeout(tcb: Tcb, now: int, out: list[Segment]) -> None:
     sender.timer.stop_persisting()
     if not sender.blocked:
         return
-    unanswered = sender.timer.backoffs if tcb.orphaned else tcb.keepalive.probes
+    unanswered = sender.timer.unanswered if tcb.orphaned else tcb.keepalive.probes
     if unanswered >= retry_limit(tcb):
         tcb.give_up(f"no answer to {unanswered} probes of a closed window")
         return

@@ -73,7 +73,7 @@ def test_the_first_sample_sets_the_timeout() -> None:
 
 @pytest.mark.requirement("RFC 9293", "MUST-18")
 def test_what_was_sent_twice_gives_no_sample() -> None:
-    """RFC 6298, section 3 (Karn); the back-off ends with new data acknowledged."""
+    """RFC 6298, section 3 (Karn)."""
     script = Script()
     connection = script.connect()
     connection.send(b"x")
@@ -81,7 +81,41 @@ def test_what_was_sent_twice_gives_no_sample() -> None:
     script.wait(780 * MS)
     script.inject(".", 1, 2)
     assert connection.smoothed_rtt_ns == 50 * MS
+
+
+@pytest.mark.requirement("RFC 9293", "MUST-18", "MUST-19")
+def test_the_back_off_ends_with_a_sample() -> None:
+    """RFC 6298, section 5, rule 5.5 and the last paragraph: the RTO stays doubled until then."""
+    script = Script()
+    connection = script.connect()
+    connection.send(b"x")
+    script.out()
+    assert script.times(780 * MS) == [(250, "P. 1:2 1"), (750, "P. 1:2 1")]
+    script.inject(".", 1, 2)  # of which transmission?
+    assert connection.backoffs == 2
+    assert connection.info()["retransmits"] == 0
+    connection.send(b"y")
+    script.out()
+    assert script.times(1100 * MS) == [(1000, "P. 2:3 1")]
+    script.inject(".", 1, 3)
+    connection.send(b"z")
+    script.out()
+    script.now += 50 * MS
+    script.inject(".", 1, 4)
     assert connection.backoffs == 0
+    assert connection.rto_ns < 260 * MS
+
+
+def test_data_that_is_answered_late_each_time_is_not_given_up() -> None:
+    """R2 (RFC 9293, section 3.8.3) counts the retransmissions of one segment."""
+    script = Script(bare(retries=3))
+    connection = script.connect()
+    for sent in range(1, 8):
+        connection.send(b"x")
+        script.out()
+        script.wait(connection.rto_ns + MS)
+        script.inject(".", 1, 1 + sent)
+    assert connection.state is State.ESTABLISHED
 
 
 def test_what_waited_for_a_retransmission_gives_no_sample() -> None:
