@@ -12,6 +12,7 @@ from testbed.stack.options import SocketOptions
 from testbed.stack.tcp import info, output, timers
 from testbed.stack.tcp.congestion.control import CongestionControl
 from testbed.stack.tcp.input import segment_arrives
+from testbed.stack.tcp.segment_size import ip_version
 from testbed.stack.tcp.state import HANDSHAKE, OVER, RESETTABLE, State, Trigger
 from testbed.stack.tcp.tcb import Tcb
 
@@ -399,8 +400,10 @@ class TcpConnection(Tcb):
 
     def _packet_too_big(self, mtu: int) -> None:
         """Use smaller segments, and retransmit what was too large (RFC 1191, RFC 8201)."""
-        sender = self.sender
-        least = _LEAST_MTU[6 if ":" in self.flow.local.host else 4]
+        sender, version = self.sender, ip_version(self.flow)
+        least = _LEAST_MTU[version]
+        if version == 6 and mtu < least:
+            return  # RFC 8201, section 4: no link of IPv6 has this MTU
         if not mtu:
             now = sender.segment_limit + self.headers
             mtu = next((plateau for plateau in _PLATEAUS if plateau < now), least)

@@ -247,14 +247,15 @@ def test_a_router_that_does_not_say_its_mtu() -> None:
         assert connection.mss == mtu - 40
 
 
-def test_ipv6_has_a_larger_least_mtu() -> None:
-    """RFC 8201, section 4: a smaller one is no reason to send less than 1280 octets."""
+def test_an_mtu_that_no_link_of_ipv6_has_is_not_believed() -> None:
+    """RFC 8201, section 4: a report of less than 1280 octets is discarded."""
     flow = Flow(Address("2001:db8::1", 1000), Address("2001:db8::2", 2000))
     script = Script(flow=flow)
     connection = script.connect()
     connection.send(b"x")
     script.out()
     assert script.base is not None
-    error = IcmpError(kind=IcmpKind.TOO_BIG, flow=flow, seq=script.base + 1, mtu=600)
-    script.endpoint.receive_icmp(error, script.now)
-    assert connection.mss == 1220
+    for mtu, mss in ((0, 1440), (600, 1440), (1279, 1440), (1280, 1220)):
+        error = IcmpError(kind=IcmpKind.TOO_BIG, flow=flow, seq=script.base + 1, mtu=mtu)
+        script.endpoint.receive_icmp(error, script.now)
+        assert connection.mss == mss
