@@ -65,7 +65,7 @@ def _positions(tcb: Tcb, option: Sack, una: int) -> list[tuple[int, int]]:
 def _is_duplicate_report(option: Sack, start: int, end: int, una: int) -> bool:
     """Return whether the first block reports a duplicate (RFC 2883, section 4)."""
     if end <= una:
-        return True
+        return start < end
     if len(option.blocks) < 2:
         return False
     left, right = option.blocks[0]

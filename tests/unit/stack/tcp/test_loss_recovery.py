@@ -398,6 +398,16 @@ def test_what_the_network_doubles_takes_nothing_back() -> None:
     assert connection.recovering
 
 
+def test_a_block_without_octets_takes_nothing_back() -> None:
+    """RFC 2883, section 4: a DSACK block reports the octets that arrived twice."""
+    script = sending(Script(SACK), 10)
+    connection = script.connection
+    assert script.inject(".", 1, 1, options=script.sack((at(1), at(4)))) == [repeated(0)]
+    script.inject(".", 1, at(4), options=script.sack((at(1), at(1))))
+    assert connection.recovering
+    assert connection.info()["dsack_dups"] == 0
+
+
 def test_one_late_segment_takes_nothing_back_while_others_are_lost() -> None:
     """As Linux does it; RFC 3522 would."""
     script = Script(TcpConfig(window_scaling=False))
