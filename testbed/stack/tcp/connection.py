@@ -404,16 +404,20 @@ class TcpConnection(Tcb):
         least = _LEAST_MTU[version]
         if version == 6 and mtu < least:
             return  # RFC 8201, section 4: no link of IPv6 has this MTU
+        before = sender.segment_limit or self.advertised_mss
         if not mtu:
-            now = sender.segment_limit + self.headers
+            now = before + self.headers
             mtu = next((plateau for plateau in _PLATEAUS if plateau < now), least)
         limit = max(mtu, least) - self.headers
-        if self.state in HANDSHAKE or limit >= sender.segment_limit:
+        if limit >= before:
             return
-        if self.black_hole is not None:
-            self.black_hole.forget()
-        self.limit_segments(limit)
-        sender.path_changed()
+        if self.state not in HANDSHAKE:
+            if self.black_hole is not None:
+                self.black_hole.forget()
+            self.limit_segments(limit)
+            sender.path_changed()
+        elif self.state is State.SYN_SENT and sender.syn_too_big():
+            self.limit_segments(limit)
         self.owner.wake(self)
 
 

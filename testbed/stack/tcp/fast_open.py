@@ -139,11 +139,10 @@ class CookieCache:
         return Early(FastOpen(server.cookie), limit=limit if server.cookie else 0)
 
     def answered(self, flow: Flow, option: FastOpen | None, mss: int) -> None:
-        """Record the cookie and the MSS of a server's SYN/ACK."""
-        if not self._cookies:
-            self._know(flow, mss=mss)
-        elif option is not None and option.cookie:
-            self._know(flow, cookie=option.cookie, mss=mss)
+        """Record the MSS of a server's SYN/ACK, and its cookie if there is one (section 4.2.1)."""
+        if self._cookies and option is not None and option.cookie:
+            self._know(flow, cookie=option.cookie)
+        self._know(flow, mss=mss)
 
     def accepted(self, flow: Flow) -> None:
         """Record that the data of a SYN was acknowledged."""

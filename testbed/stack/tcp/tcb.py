@@ -403,8 +403,12 @@ class Tcb:
         return advertised_mss(self.flow, self.config)
 
     def negotiated_mss(self, peers: int | None) -> None:
-        """Process the peer's MSS option; ``None`` if it sent none (RFC 9293, section 3.7.1)."""
-        self.limit_segments(min(peers_mss(self.flow, peers), self.advertised_mss))
+        """Process the peer's MSS option; ``None`` if it sent none (RFC 9293, section 3.7.1).
+
+        A router may already have limited the path, if SYN had data.
+        """
+        path = self.sender.segment_limit or self.advertised_mss
+        self.limit_segments(min(peers_mss(self.flow, peers), path))
 
     def limit_segments(self, limit: int) -> None:
         """Limit the payload and options of segments."""

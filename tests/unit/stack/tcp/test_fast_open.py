@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from testbed.packet.address import Address, Flow
+from testbed.packet.icmp import IcmpError, IcmpKind
 from testbed.packet.options import FastOpen, MaximumSegmentSize, Option, Timestamps, find
 from testbed.packet.segment import SYN
 from testbed.stack.connection import Closed, Connected, Readable
@@ -166,6 +167,44 @@ def test_more_than_fits_follows_after_the_handshake() -> None:
     client.learn()
     assert client.dial(bytes(2500)) == ["S 0:960"]
     assert client.inject("S.", 0, 961, options=(MSS,)) == [". 961:1961 1", "P. 1961:2501 1"]
+
+
+def test_mss_of_each_answer_is_kept() -> None:
+    """Section 4.2.1, step 1: also of a SYN/ACK without a cookie."""
+    client = Client()
+    client.learn()
+    client.dial()
+    client.inject("S.", 0, 9, options=(MaximumSegmentSize(600),))
+    assert client.dial(bytes(2500)) == ["S 0:560"]
+    assert client.asked == FastOpen(COOKIE)
+
+
+def test_syn_too_big_for_the_path_leaves_again_at_once_without_data() -> None:
+    """RFC 1191, section 6.4.  The connection keeps to the size that the router reported."""
+    client = Client()
+    client.learn()
+    client.dial(bytes(960))
+    assert client.base is not None
+    outside = IcmpError(kind=IcmpKind.TOO_BIG, flow=client.flow, seq=client.base + 961, mtu=600)
+    error = IcmpError(kind=IcmpKind.TOO_BIG, flow=client.flow, seq=client.base, mtu=600)
+    client.endpoint.receive_icmp(outside, client.now)
+    assert client.out() == []
+    client.endpoint.receive_icmp(error, client.now)
+    assert client.out() == ["S 0:0"]
+    client.endpoint.receive_icmp(error, client.now)  # about the same packet
+    assert client.out() == []
+    assert client.inject("S.", 0, 1, options=(MSS,)) == [". 1:561 1", "P. 561:961 1"]
+
+
+def test_no_router_drops_a_syn_without_data_for_its_size() -> None:
+    client = Client()
+    client.dial()
+    assert client.base is not None
+    error = IcmpError(kind=IcmpKind.TOO_BIG, flow=client.flow, seq=client.base, mtu=600)
+    client.endpoint.receive_icmp(error, client.now)
+    assert client.out() == []
+    assert client.inject("S.", 0, 1, options=(MSS,)) == ["P. 1:9 1"]
+    assert client.connection.mss == 1000
 
 
 def test_new_cookie_takes_the_place_of_the_old_one() -> None:
