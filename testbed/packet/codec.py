@@ -12,6 +12,7 @@ import msgspec
 from testbed.errors import PacketError
 from testbed.packet.address import Address, address_of, pack
 from testbed.packet.checksum import Octets, checksum, total
+from testbed.packet.extension_headers import without_extension_headers
 from testbed.packet.option_list import emit_options, options_size, parse_options
 from testbed.packet.segment import CWR, FIN, PSH, URG, Segment
 
@@ -112,8 +113,11 @@ def parse(packet: Octets, *, verify: bool = True, gso_size: int = 0) -> Segment:
     """
     try:
         first = packet[0]
-        if first >> 4 == 4 and first != _NO_OPTIONS:
-            packet, first = _without_ip_options(packet), _NO_OPTIONS
+        if first != _NO_OPTIONS:
+            if first >> 4 == 4:
+                packet, first = _without_ip_options(packet), _NO_OPTIONS
+            elif first >> 4 == 6 and packet[6] != TCP:
+                packet = without_extension_headers(packet)
         (
             start, end, octet, hops, source, destination, addresses,
             seq, ack, offset, flags, window, urgent,

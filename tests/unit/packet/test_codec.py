@@ -88,16 +88,67 @@ def test_an_odd_payload_is_summed_as_if_a_zero_followed() -> None:
 
 
 @pytest.mark.requirement("RFC 9293", "MUST-50")
-@pytest.mark.parametrize("segment", [V4, V6])
-def test_options_of_ip_are_skipped_in_ipv4_and_refused_in_ipv6(segment: Segment) -> None:
-    packet = emit(segment)
-    if segment is V4:
-        longer = bytes((0x46,)) + packet[1:20] + bytes((1, 1, 1, 0)) + packet[20:]
-        longer = longer[:2] + len(longer).to_bytes(2, "big") + longer[4:]
-        assert parse(with_ipv4_checksum(longer)) == segment
-    else:
-        with pytest.raises(PacketError, match="next header is 0"):
-            parse(changed(packet, 6, 0))
+def test_options_of_ip_are_skipped() -> None:
+    packet = emit(V4)
+    longer = bytes((0x46,)) + packet[1:20] + bytes((1, 1, 1, 0)) + packet[20:]
+    longer = longer[:2] + len(longer).to_bytes(2, "big") + longer[4:]
+    assert parse(with_ipv4_checksum(longer)) == V4
+
+
+def extended(*headers: tuple[int, bytes], last: int = 6) -> bytes:
+    """Return the packet of V6 with extension headers, each with its kind and its other octets."""
+    packet = emit(V6)
+    kinds = [kind for kind, _ in headers] + [last]
+    added = b"".join(bytes((kinds[index + 1],)) + rest for index, (_, rest) in enumerate(headers))
+    length = (len(packet) - 40 + len(added)).to_bytes(2, "big")
+    return packet[:4] + length + bytes((kinds[0],)) + packet[7:40] + added + packet[40:]
+
+
+PADDING = bytes((0, 1, 4, 0, 0, 0, 0))
+PAD_1 = bytes(7)
+UNKNOWN = bytes((0, 0x1E, 4, 0, 0, 0, 0))  # to be skipped
+
+
+@pytest.mark.requirement("RFC 9293", "MUST-50")
+@pytest.mark.parametrize("headers", [
+    [],
+    [(0, PADDING)],
+    [(60, PAD_1)],
+    [(0, PADDING), (60, UNKNOWN), (43, bytes((0, 0, 0, 0, 0, 0, 0))), (60, PADDING)],
+    [(60, bytes((1, 1, 12)) + bytes(12))],  # 16 octets
+    [(44, bytes((0, 0, 0, 1, 2, 3, 4)))],  # a fragment that is whole
+])  # fmt: skip
+def test_extension_headers_are_skipped(headers: list[tuple[int, bytes]]) -> None:
+    """RFC 8200, section 4."""
+    assert parse(extended(*headers)) == V6
+    assert parse(memoryview(extended(*headers) + b"padding of Ethernet")) == V6
+
+
+@pytest.mark.parametrize(("headers", "last", "why"), [
+    ([(44, bytes((0, 0, 1, 1, 2, 3, 4)))], 6, "fragment"),  # more fragments
+    ([(44, bytes((0, 0, 8, 1, 2, 3, 4)))], 6, "fragment"),  # not the first
+    ([(43, bytes((0, 0, 1, 0, 0, 0, 0)))], 6, "1 segments left"),
+    ([(60, bytes((0, 0x41, 4, 0, 0, 0, 0)))], 6, "option 65"),
+    ([(60, PADDING), (0, PADDING)], 6, "not the first"),
+    ([(0, PADDING)], 17, "next header is 17"),
+    ([], 58, "next header is 58"),
+    ([(60, bytes((9, 1, 4, 0, 0, 0, 0)))], 6, "ends in its"),
+    ([(60, bytes((255, 1, 4, 0, 0, 0, 0)))], 6, "ends in its"),
+])  # fmt: skip
+def test_packets_that_a_host_discards(
+    headers: list[tuple[int, bytes]], last: int, why: str
+) -> None:
+    """RFC 8200, sections 4.1, 4.2, 4.4 and 4.5."""
+    with pytest.raises(PacketError, match=why):
+        parse(extended(*headers, last=last))
+
+
+@given(st.binary(max_size=64), st.sampled_from([0, 43, 44, 60]))
+def test_extension_headers_of_any_octets_are_read(octets: bytes, kind: int) -> None:
+    packet = emit(V6)
+    length = len(octets).to_bytes(2, "big")
+    with pytest.raises(PacketError):
+        parse(packet[:4] + length + bytes((kind,)) + packet[7:40] + octets)
 
 
 @pytest.mark.parametrize(
