@@ -37,7 +37,7 @@ from testbed.interchange.packetdrill.queries import holds
 from testbed.interchange.packetdrill.settings import Settings
 from testbed.interchange.packetdrill.translate import translated
 from testbed.interchange.packetdrill.versions import Version
-from testbed.packet.segment import SYN, Segment
+from testbed.packet.segment import PSH, SYN, Segment
 from testbed.packet.sequence import BITS_32
 from testbed.stack.mptcp.connection import MptcpConnection
 
@@ -173,7 +173,8 @@ class Executor:
             len(found.segment.payload) < packet.range.length
             and (more := self._take(packet, found.segment)) is not None
         ):
-            found = Sent(found.at, _joined(found.segment, more.segment))
+            joined = _joined(found.segment, more.segment, pushed="P" in packet.flags)
+            found = Sent(found.at, joined)
         return found
 
     def _take(self, packet: Packet, after: Segment | None = None) -> Sent | None:
@@ -301,8 +302,11 @@ def _follows(first: Segment | None, second: Segment) -> bool:
     return ends[0] == ends[1] and second.seq == begins
 
 
-def _joined(first: Segment, second: Segment) -> Segment:
-    """Join two segments."""
-    return msgspec.structs.replace(
-        first, payload=first.payload + second.payload, flags=first.flags | second.flags
-    )
+def _joined(first: Segment, second: Segment, *, pushed: bool) -> Segment:
+    """Join two segments.
+
+    :param pushed: whether the script expects PSH. Linux sets it on each packet that is segmented
+        late, and which packets are is its own choice.
+    """
+    flags = first.flags | second.flags | PSH * pushed
+    return msgspec.structs.replace(first, payload=first.payload + second.payload, flags=flags)

@@ -395,6 +395,11 @@ def test_segments_that_follow_one_another_are_one_packet(run) -> None:
     assert run(f"{whole}+0 > . 1:501(500) ack 1\n+0 > P. 501:2001(1500) ack 1").verdict is (
         Verdict.PASS
     )
+    # In Linux, a packet that is segmented late has PSH.
+    assert run(f"{whole}+0 > P. 1:1001(1000) ack 1\n+0 > P. 1001:2001(1000) ack 1").verdict is (
+        Verdict.PASS
+    )
+    assert run(f"{whole}+0 > P. 1:501(500) ack 1").reason == "another packet: flags"
 
 
 def test_bad_input_is_an_error_with_its_line(run, tmp_path: Path) -> None:
