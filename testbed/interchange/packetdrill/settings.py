@@ -243,6 +243,8 @@ _TCP: Final[dict[str, tuple[str, Callable[[str], object]]]] = {
     "net.ipv4.tcp_syn_linear_timeouts": ("syn_linear_timeouts", int),
     "net.ipv4.tcp_synack_retries": ("syn_ack_retries", int),
     "net.ipv4.tcp_retries2": ("retries", int),
+    "net.ipv4.tcp_rto_min_us": ("rto_min_ns", lambda value: int(value) * 1000),
+    "net.ipv4.tcp_rto_max_ms": ("rto_max_ns", lambda value: int(value) * 1_000_000),
     "net.ipv4.tcp_orphan_retries": ("orphan_retries", int),
     "net.ipv4.tcp_fin_timeout": ("fin_timeout_ns", _seconds),
     "net.ipv4.tcp_keepalive_time": ("keepalive_idle_ns", _seconds),

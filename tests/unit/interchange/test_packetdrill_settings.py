@@ -33,6 +33,8 @@ def settings() -> Settings:
         ),
         ("sysctl -q net.ipv4.tcp_congestion_control=reno", "congestion", "reno"),
         ("./set_sysctls.py /proc/sys/net/ipv4/tcp_fin_timeout=5", "fin_timeout_ns", 5 * 10**9),
+        ("sysctl net.ipv4.tcp_rto_min_us=50000", "rto_min_ns", 50 * 10**6),
+        ("sysctl net.ipv4.tcp_rto_max_ms=1000", "rto_max_ns", 10**9),
         ("ip link set dev tun0 mtu 9000", "mtu", 9000),
     ],
 )
