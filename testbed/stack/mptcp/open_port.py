@@ -142,11 +142,14 @@ def syn_alone(syn: Segment, config: TcpConfig) -> Segment:
     """Drop the data of a SYN with MP_CAPABLE, as if it had been lost.
 
     No mapping covers such data, and only TCP Fast Open gives it a place in the stream (appendix B).
-    So it must not be acknowledged, and the peer sends it again after the handshake.
+    So it must not be acknowledged, and the peer sends it again after the handshake. A join never opens
+    fast (section 3.2).
     """
     if find(syn.options, MptcpOption) is None:
         return syn
     opens_fast = find(syn.options, FastOpen) or not config.fast_open_cookies
     if config.fast_open and find(syn.options, MpCapable) and opens_fast:
         return syn  # TCP checks the cookie
-    return msgspec.structs.replace(syn, payload=b"", gso_size=0, flags=syn.flags & ~FIN)
+    options = tuple(option for option in syn.options if type(option) is not FastOpen)
+    flags = syn.flags & ~FIN
+    return msgspec.structs.replace(syn, payload=b"", gso_size=0, flags=flags, options=options)

@@ -25,6 +25,7 @@ class Early:
     """The TCP Fast Open state of one connection.
 
     :param option: the option of its first SYN or SYN/ACK.
+    :param data: whether the peer's SYN has data.
     :ivar limit: how many octets of data the first SYN may carry.
     :ivar accepted: whether the peer's SYN had a valid cookie, so that data flows before the
         handshake is complete.
@@ -33,10 +34,18 @@ class Early:
 
     __slots__ = ("_option", "accepted", "acknowledged", "limit")
 
-    def __init__(self, option: FastOpen | None, *, limit: int = 0, accepted: bool = False) -> None:
+    def __init__(
+        self,
+        option: FastOpen | None,
+        *,
+        limit: int = 0,
+        accepted: bool = False,
+        data: bool = False,
+    ) -> None:
         self._option = option
         self.limit = limit
-        self.accepted = self.acknowledged = accepted
+        self.accepted = accepted
+        self.acknowledged = accepted and data
 
     @property
     def grants(self) -> bool:

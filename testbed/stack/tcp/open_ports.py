@@ -238,11 +238,12 @@ class OpenPorts:
         trusting = bool(syn.payload) and not config.fast_open_cookies
         if option is None and not trusting:
             return None
-        admitted = bool(syn.payload) and listener.admits_early(config.fast_open_pending, now)
-        if syn.payload and not admitted:
+        asks = bool(syn.payload) or (option is not None and bool(option.cookie))
+        admitted = asks and listener.admits_early(config.fast_open_pending, now)
+        if asks and not admitted:
             self._host.count("TcpExtTCPFastOpenListenOverflow")
         if option is None or trusting:
-            return Early(None, accepted=admitted)
+            return Early(None, accepted=admitted, data=True)
         verdict = self._grants.judge(flow, option)
         if not option.cookie:
             self._host.count("TcpExtTCPFastOpenCookieReqd")
@@ -251,6 +252,7 @@ class OpenPorts:
         return Early(
             None if verdict is Verdict.CURRENT else self._grants.grant(flow),
             accepted=admitted and verdict is not Verdict.WRONG,
+            data=bool(syn.payload),
         )
 
     def _begin(

@@ -64,6 +64,24 @@ def test_data_of_the_syn_is_before_the_data_stream(script: Any) -> None:
     assert not world.connection.fallback
 
 
+def test_cookie_without_data_leaves_the_data_stream_as_it_is(script: Any) -> None:
+    """As in Linux, the connection begins early; the first octets follow the third ACK."""
+    world = script(tcp=FAST)
+    peer = world.subpeer()
+    peer.seq = 0
+    cookie = Grants(b"sixteen octets..").grant(Flow(LOCAL, REMOTE))
+    (answer,) = peer.send(SYN, MaximumSegmentSize(1460), MpCapable(), cookie)
+    world.keys.learn(find(answer.options, MpCapable).sender_key)
+    peer.seq = 1
+    assert [type(event) for event in world.events] == [Connected]
+    world.write(b"welcome")
+    sent = _third(world, peer)
+    assert [one.payload for one in sent if one.payload] == [b"welcome"]
+    peer.send(ACK, world.data(0, 5, 1), payload=b"hello")
+    assert world.connection.read(100) == b"hello"
+    assert not world.connection.fallback
+
+
 def test_connection_that_begins_early_is_told_of_as_others_are(script: Any) -> None:
     """The event ``created`` and a counter report it after the answer of the peer."""
     world, peer, _ = _asked(script)

@@ -365,6 +365,18 @@ def test_cookie_lets_data_in_before_the_handshake_ends() -> None:
     assert sum(isinstance(event, Connected) for event in server.events) == 1
 
 
+def test_cookie_without_data_lets_the_answer_out_before_the_handshake_ends() -> None:
+    """As in Linux: a server may speak first."""
+    server = Server()
+    assert server.ask(payload=b"") == ["S. 0:0 1"]
+    assert [type(event) for event in server.events] == [Connected]
+    server.connection.send(b"welcome")
+    assert server.out() == ["P. 1:8 1"]
+    assert not server.connection.info()["options"] & SYN_DATA
+    assert server.inject("P.", 1, 8, b"question") == [". 8:8 9"]
+    assert server.connection.state is State.ESTABLISHED
+
+
 def test_answer_keeps_to_the_windows() -> None:
     """The initial one, of which SYN takes an octet, and what the client's SYN allows."""
     server = Server()
