@@ -142,8 +142,8 @@ def syn_alone(syn: Segment, config: TcpConfig) -> Segment:
     """Drop the data of a SYN with MP_CAPABLE, as if it had been lost.
 
     No mapping covers such data, and only TCP Fast Open gives it a place in the stream (appendix B).
-    So it must not be acknowledged, and the peer sends it again after the handshake. A join never opens
-    fast (section 3.2).
+    So it must not be acknowledged, and the peer sends it again after the handshake. A join never
+    opens fast (section 3.2).
     """
     if find(syn.options, MptcpOption) is None:
         return syn
