@@ -12,13 +12,11 @@ from testbed.stack.options import SocketOptions
 from testbed.stack.tcp import info, output, timers
 from testbed.stack.tcp.congestion.control import CongestionControl
 from testbed.stack.tcp.input import segment_arrives
+from testbed.stack.tcp.path_mtu import reported_mtu
 from testbed.stack.tcp.segment_size import ip_version
 from testbed.stack.tcp.state import HANDSHAKE, OVER, RESETTABLE, State, Trigger
 from testbed.stack.tcp.tcb import Tcb
 
-_LEAST_MTU: Final = {4: 68, 6: 1280}  # RFC 1191, section 3; RFC 8201, section 4
-# RFC 1191, section 7.1: MTUs to try if a router does not report its own.
-_PLATEAUS: Final = (32_000, 17_914, 8166, 4352, 2002, 1492, 1006, 508, 296, 68)
 _FAILURES: Final = {
     IcmpKind.NO_ROUTE: ErrorKind.UNREACHABLE,
     IcmpKind.UNREACHABLE: ErrorKind.UNREACHABLE,
@@ -318,6 +316,11 @@ class TcpConnection(Tcb):
         return self.sender.mss
 
     @property
+    def path_mtu(self) -> int:
+        """The largest IP packet to send in octets."""
+        return (self.sender.segment_limit or self.advertised_mss) + self.headers
+
+    @property
     def window_shift(self) -> int:
         """The window scale of this side. Advertised windows are rounded down to it."""
         return self.receiver.shift
@@ -389,7 +392,9 @@ class TcpConnection(Tcb):
         if not sender.una <= position < max(sender.next, sender.una + 1):
             return
         if error.kind is IcmpKind.TOO_BIG:
-            self._packet_too_big(error.mtu)
+            # No path drops a SYN without data for its size.
+            if self.state is not State.SYN_SENT or sender.next > 0:
+                self.path_shrinks(reported_mtu(error.mtu, self.path_mtu, ip_version(self.flow)))
             return
         failure = ConnectionFailure(_FAILURES[error.kind], f"ICMP: {error.kind.value}")
         if self.state in HANDSHAKE and error.kind not in SOFT:
@@ -398,26 +403,17 @@ class TcpConnection(Tcb):
             self.soft_error = failure
             self.report_error(failure)
 
-    def _packet_too_big(self, mtu: int) -> None:
-        """Use smaller segments, and retransmit what was too large (RFC 1191, RFC 8201)."""
-        sender, version = self.sender, ip_version(self.flow)
-        least = _LEAST_MTU[version]
-        if version == 6 and mtu < least:
-            return  # RFC 8201, section 4: no link of IPv6 has this MTU
-        before = sender.segment_limit or self.advertised_mss
-        if not mtu:
-            now = before + self.headers
-            mtu = next((plateau for plateau in _PLATEAUS if plateau < now), least)
-        limit = max(mtu, least) - self.headers
-        if limit >= before:
+    def path_shrinks(self, mtu: int) -> None:
+        """Use smaller segments, and retransmit what was too large (RFC 1191, section 6.4)."""
+        if mtu >= self.path_mtu or self.state is State.CLOSED:
             return
+        self.limit_segments(mtu - self.headers)
         if self.state not in HANDSHAKE:
             if self.black_hole is not None:
                 self.black_hole.forget()
-            self.limit_segments(limit)
-            sender.path_changed()
-        elif self.state is State.SYN_SENT and sender.syn_too_big():
-            self.limit_segments(limit)
+            self.sender.path_changed()
+        elif self.state is State.SYN_SENT:
+            self.sender.syn_too_big()
         self.owner.wake(self)
 
 

@@ -29,6 +29,7 @@ from testbed.stack.tcp.isn import initial_sequence_number, timestamp_offset
 from testbed.stack.tcp.listener import DEFAULT_BACKLOG, TcpListener
 from testbed.stack.tcp.open_ports import OpenPorts
 from testbed.stack.tcp.output import farewell
+from testbed.stack.tcp.path_mtu import PathMtus
 from testbed.stack.tcp.right_sizing import WindowMemory
 from testbed.stack.tcp.segment_size import headers_of
 from testbed.stack.tcp.state import OPEN, RESETTABLE, State, Trigger
@@ -68,6 +69,7 @@ class TcpEndpoint:
         self.config = config
         self.memory = WindowMemory(config.receive_memory)
         self._ridden = ridden or config
+        self._paths = PathMtus()
         self._servers = CookieCache(cookies=config.fast_open_cookies)
         self._secret = secret
         self._counted = Counters()
@@ -111,7 +113,7 @@ class TcpEndpoint:
             raise OSError(errno.EADDRINUSE, f"the connection {flow} exists already")
         isn = initial_sequence_number(flow, self._secret, now)
         self.count("TcpActiveOpens")
-        connection = self._make(flow, isn, extension, options, accepted=False)
+        connection = self._make(flow, isn, extension, options, now, accepted=False)
         try:
             early = self._early_of(flow, now) if data or ask_cookie else None
             connection.open(now, early)
@@ -218,14 +220,25 @@ class TcpEndpoint:
 
     def receive_icmp(self, error: IcmpError, now: int) -> None:
         """Process an ICMP error about a segment of this host (RFC 5927)."""
-        del now
         connection = self._connections.get(error.flow)
         if connection is None:
             return
         try:
+            before = connection.path_mtu
             connection.receive_icmp(error)
+            if connection.path_mtu < before:
+                self._path_shrank(error.flow, connection.path_mtu, now)
         except Exception as fault:
             self.crash(connection, fault)
+
+    def _path_shrank(self, flow: Flow, mtu: int, now: int) -> None:
+        """Let the other connections of a path keep to its MTU (RFC 8201, section 4)."""
+        self._paths.learn(flow, mtu, now)
+        for other in self._connections.values():
+            if other.flow.local.host == flow.local.host and (
+                other.flow.remote.host == flow.remote.host
+            ):
+                other.path_shrinks(mtu)
 
     def _is_new_incarnation(self, connection: TcpConnection, segment: Segment) -> bool:
         """Return whether a SYN may reopen a connection in TIME-WAIT (RFC 6191)."""
@@ -263,6 +276,7 @@ class TcpEndpoint:
         isn: int,
         extension: Extension | None,
         options: SocketOptions,
+        now: int,
         *,
         accepted: bool,
     ) -> TcpConnection:
@@ -278,6 +292,9 @@ class TcpEndpoint:
         connection = TcpConnection(
             flow, config, self, control, extension, numbers, accepted=accepted
         )
+        mtu = self._paths.known(flow, now)
+        if mtu is not None:
+            connection.limit_segments(mtu - connection.headers)
         old = self._connections.get(flow)
         if old is not None:  # the old connection has ended with its last segment still queued
             self._forget(old)
@@ -412,10 +429,10 @@ class TcpEndpoint:
     # Methods for open ports
 
     def begin(
-        self, flow: Flow, isn: int, extension: Extension | None, options: SocketOptions
+        self, flow: Flow, isn: int, extension: Extension | None, options: SocketOptions, now: int
     ) -> TcpConnection:
         """Create a connection for a SYN."""
-        return self._make(flow, isn, extension, options, accepted=True)
+        return self._make(flow, isn, extension, options, now, accepted=True)
 
     def deliver(self, connection: TcpConnection, segment: Segment, now: int) -> None:
         """Pass a segment to a connection."""

@@ -39,7 +39,7 @@ class Host(Protocol):
     """The services of the endpoint that open ports need."""
 
     def begin(
-        self, flow: Flow, isn: int, extension: Extension | None, options: SocketOptions
+        self, flow: Flow, isn: int, extension: Extension | None, options: SocketOptions, now: int
     ) -> TcpConnection:
         """Create a connection for a SYN."""
 
@@ -266,7 +266,7 @@ class OpenPorts:
         early: Early | None = None,
     ) -> TcpConnection:
         """Create the connection for a SYN."""
-        connection = self._host.begin(flow, isn, extension, listener.options)
+        connection = self._host.begin(flow, isn, extension, listener.options, now)
         listener.hold()
         self._handshakes[connection] = listener
         if early is not None and early.accepted:

@@ -139,12 +139,10 @@ class Sender:
         self._add(0, self.next, payload, ext, PSH, now, self.next)
         return payload
 
-    def syn_too_big(self) -> bool:
-        """Retransmit SYN without its data; return whether that data was in flight."""
-        if self.next <= 0 or self.board.records[-1].fate is not Fate.IN_FLIGHT:
-            return False
-        self.board.mark_all_lost()
-        return True
+    def syn_too_big(self) -> None:
+        """Retransmit SYN without its data if that is in flight."""
+        if self.next > 0 and self.board.records[-1].fate is Fate.IN_FLIGHT:
+            self.board.mark_all_lost()
 
     def syns_cross(self, *, keep: bool) -> None:
         """Retransmit SYN as SYN/ACK. Its data is sent again after the handshake.

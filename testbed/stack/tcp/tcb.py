@@ -405,7 +405,7 @@ class Tcb:
     def negotiated_mss(self, peers: int | None) -> None:
         """Process the peer's MSS option; ``None`` if it sent none (RFC 9293, section 3.7.1).
 
-        A router may already have limited the path, if SYN had data.
+        A router may already have limited the path.
         """
         path = self.sender.segment_limit or self.advertised_mss
         self.limit_segments(min(peers_mss(self.flow, peers), path))
