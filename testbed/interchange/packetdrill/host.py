@@ -81,9 +81,9 @@ class Host:
         self.settle()
         return opened
 
-    def early_limit(self, config: MptcpConfig, flow: Flow) -> int:
+    def early_limit(self, config: MptcpConfig, flow: Flow, options: SocketOptions) -> int:
         """Return how many octets SYN may carry."""
-        return self._endpoint(config).tcp.early_limit(flow, self.now)
+        return self._endpoint(config).tcp.early_limit(flow, self.now, options)
 
     def listen(
         self, config: MptcpConfig, local: Address, options: SocketOptions, *, mptcp: bool

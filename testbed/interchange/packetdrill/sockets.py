@@ -101,7 +101,7 @@ class Socket:
         if self._connection is None:
             flow, data = self._flow(local, remote), None
             if self.options.get("TCP_FASTOPEN_CONNECT"):
-                if self._host.early_limit(config, flow):
+                if self._host.early_limit(config, flow, self._given):
                     self._deferred = config, flow
                     return
                 data = b""
@@ -119,7 +119,7 @@ class Socket:
 
         Without a cookie of TCP Fast Open, SYN requests a cookie and carries no data.
         """
-        data = bytes(min(octets, self._host.early_limit(config, flow)))
+        data = bytes(min(octets, self._host.early_limit(config, flow, self._given)))
         self._begin(config, flow, data)
         if wait:
             raise _Partly(len(data))

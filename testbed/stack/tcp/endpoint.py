@@ -11,7 +11,7 @@ from typing import Final
 from testbed.errors import InputError
 from testbed.packet.address import Address, Flow, is_unicast
 from testbed.packet.icmp import IcmpError
-from testbed.packet.options import FastOpen, Timestamps, find
+from testbed.packet.options import FastOpen, MaximumSegmentSize, Timestamps, find
 from testbed.packet.segment import ACK, RST, SYN, Segment
 from testbed.packet.sequence import BITS_32, expand
 from testbed.stack.connection import Closed, Connected, Connection, Event
@@ -31,7 +31,7 @@ from testbed.stack.tcp.open_ports import OpenPorts
 from testbed.stack.tcp.output import farewell
 from testbed.stack.tcp.path_mtu import PathMtus
 from testbed.stack.tcp.right_sizing import WindowMemory
-from testbed.stack.tcp.segment_size import headers_of
+from testbed.stack.tcp.segment_size import advertised_mss, headers_of, peers_mss
 from testbed.stack.tcp.state import OPEN, RESETTABLE, State, Trigger
 from testbed.stack.tcp.tcb import Numbers
 from testbed.trace import NullTracer, Tracer
@@ -115,7 +115,7 @@ class TcpEndpoint:
         self.count("TcpActiveOpens")
         connection = self._make(flow, isn, extension, options, now, accepted=False)
         try:
-            early = self._early_of(flow, now) if data or ask_cookie else None
+            early = self._early_of(flow, now, options) if data or ask_cookie else None
             connection.open(now, early)
             if data:
                 connection.send(data)
@@ -123,16 +123,20 @@ class TcpEndpoint:
             self.crash(connection, error)
         return connection
 
-    def early_limit(self, flow: Flow, now: int) -> int:
+    def early_limit(self, flow: Flow, now: int, options: SocketOptions = NO_OPTIONS) -> int:
         """Return how many octets the SYN of a new connection could carry (RFC 7413)."""
-        early = self._early_of(flow, now)
+        early = self._early_of(flow, now, options)
         return early.limit if early is not None else 0
 
-    def _early_of(self, flow: Flow, now: int) -> Early | None:
+    def _early_of(self, flow: Flow, now: int, options: SocketOptions) -> Early | None:
         config = self.config
         if not config.fast_open:
             return None
-        return self._servers.early(flow, now, config.mtu - headers_of(flow))
+        mss = advertised_mss(flow, config.with_options(options))
+        mtu = self._paths.known(flow, now)
+        if mtu is not None:
+            mss = min(mss, mtu - headers_of(flow))
+        return self._servers.early(flow, now, mss)
 
     def rotate_fast_open_key(self, secret: bytes) -> None:
         """Change the key of TCP Fast Open cookies. Those of the previous key stay valid.
@@ -408,7 +412,8 @@ class TcpEndpoint:
         """Record what the answer to a SYN says about the server's TCP Fast Open."""
         sender, servers, flow = connection.sender, self._servers, connection.flow
         option: FastOpen | None = find(syn_ack.options, FastOpen)
-        servers.answered(flow, option, sender.segment_limit)
+        mss: MaximumSegmentSize | None = find(syn_ack.options, MaximumSegmentSize)
+        servers.answered(flow, option, peers_mss(flow, None if mss is None else mss.mss))
         if not sender.next:
             return  # the SYN carried no data
         if not sender.una:

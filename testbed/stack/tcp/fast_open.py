@@ -137,12 +137,12 @@ class CookieCache:
 
         Without a cookie, it requests one.
 
-        :param mss: the MSS to assume for a server whose MSS is unknown.
+        :param mss: the greatest MSS, which is assumed for a server whose MSS is unknown.
         """
         server = self._servers.get(_key(flow), _Server())
         if now < server.avoid_until_ns:
             return None
-        limit = max(0, (server.mss or mss) - MAX_LENGTH)
+        limit = max(0, min(server.mss or mss, mss) - MAX_LENGTH)
         if not self._cookies:
             return Early(None, limit=limit)
         return Early(FastOpen(server.cookie), limit=limit if server.cookie else 0)

@@ -9,6 +9,7 @@ from testbed.packet.icmp import IcmpError, IcmpKind
 from testbed.packet.options import FastOpen, MaximumSegmentSize, Option, Timestamps, find
 from testbed.packet.segment import SYN
 from testbed.stack.connection import Closed, Connected, Readable
+from testbed.stack.options import SocketOptions
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.fast_open import CookieCache, Grants, Verdict
@@ -170,13 +171,39 @@ def test_more_than_fits_follows_after_the_handshake() -> None:
 
 
 def test_mss_of_each_answer_is_kept() -> None:
-    """Section 4.2.1, step 1: also of a SYN/ACK without a cookie."""
+    """Section 4.2.1, step 1: also of a SYN/ACK without a cookie, whatever this side's own is."""
     client = Client()
     client.learn()
     client.dial()
     client.inject("S.", 0, 9, options=(MaximumSegmentSize(600),))
     assert client.dial(bytes(2500)) == ["S 0:560"]
     assert client.asked == FastOpen(COOKIE)
+    client.inject("S.", 0, 561, options=(MaximumSegmentSize(9000),))
+    assert client.dial(bytes(2500)) == ["S 0:1420"]
+    client.base = None
+    client.flow = Flow(Address("10.0.0.1", 7), client.flow.remote)
+    options = SocketOptions(mss=700)
+    client.endpoint.connect(client.flow, client.now, data=bytes(900), options=options)
+    assert client.out() == ["S 0:660"]
+    client.inject("S.", 0, 661, options=(MSS,))
+    assert client.dial(bytes(2500)) == ["S 0:960"]
+
+
+def test_data_of_a_syn_keeps_to_the_mss_of_this_side() -> None:
+    """TCP_MAXSEG, and the reported MTU of the path, as in Linux."""
+    client = Client()
+    client.learn()
+    limit = client.endpoint.early_limit
+    assert limit(client.flow, client.now) == 960
+    assert limit(client.flow, client.now, SocketOptions(mss=700)) == 660
+    client.dial(bytes(960))
+    assert client.base is not None
+    error = IcmpError(kind=IcmpKind.TOO_BIG, flow=client.flow, seq=client.base, mtu=600)
+    client.endpoint.receive_icmp(error, client.now)
+    assert client.out() == ["S 0:0"]
+    assert limit(client.flow, client.now) == 520
+    client.now += 600 * SECOND
+    assert limit(client.flow, client.now) == 960
 
 
 def test_syn_too_big_for_the_path_leaves_again_at_once_without_data() -> None:
@@ -332,7 +359,7 @@ def test_cache_is_bounded() -> None:
     for flow in flows:
         cache.answered(flow, FastOpen(COOKIE), 1000)
     assert len(cache) == 1024
-    first, last = cache.early(flows[0], 0, 536), cache.early(flows[-1], 0, 536)
+    first, last = cache.early(flows[0], 0, 1460), cache.early(flows[-1], 0, 1460)
     assert first is not None
     assert last is not None
     assert (first.limit, last.limit) == (0, 960)
