@@ -277,7 +277,8 @@ _AS_IT_IS: Final[dict[str, tuple[str, ...]]] = {
     "net.ipv4.tcp_reordering": ("3",),
     "net.ipv4.tcp_recovery": ("1",),
     "net.ipv4.tcp_early_retrans": ("3", "4"),
-    "net.ipv4.tcp_slow_start_after_idle": ("0",),
+    "net.ipv4.tcp_slow_start_after_idle": ("0", "1"),
+    "net.ipv4.tcp_fastopen_blackhole_timeout_sec": ("0",),
     "net.ipv4.tcp_no_metrics_save": ("1",),
     "net.ipv4.tcp_moderate_rcvbuf": ("0", "1"),
     # Parameters of pacing and TSO in Linux. The stack has no pacing, and segments data itself.

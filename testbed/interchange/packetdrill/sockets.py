@@ -20,6 +20,7 @@ from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.state import HANDSHAKE, RECEIVING, State
 from testbed.streams.transport import error_of
 
+_PEER_CLOSED: Final = frozenset({State.CLOSE_WAIT, State.CLOSING, State.LAST_ACK})
 PORT: Final = 8080  # the port of servers in packetdrill, ours or the script's
 
 
@@ -274,12 +275,12 @@ class Socket:
             return set()
         found = {"POLLOUT"}
         if connection.closed:
-            found |= {"POLLIN", "POLLHUP"}
+            found |= {"POLLIN", "POLLHUP", "POLLRDHUP"}
         if self._error is not None:
             found.add("POLLERR")
         if connection.at_eof or readable(connection):
             found.add("POLLIN")
-        if connection.at_eof:
+        if connection.at_eof or self._half_closed:
             found.add("POLLRDHUP")
         return found
 
@@ -296,6 +297,12 @@ class Socket:
             if opened and failure.detail != FASTCLOSED:
                 return None
         return failure
+
+    @property
+    def _half_closed(self) -> bool:
+        """Whether the peer has closed its side, although data may be unread."""
+        connection = self._connection
+        return isinstance(connection, TcpConnection) and connection.state in _PEER_CLOSED
 
     @property
     def _opening(self) -> bool:
