@@ -392,8 +392,8 @@ class TcpConnection(Tcb):
         if not sender.una <= position < max(sender.next, sender.una + 1):
             return
         if error.kind is IcmpKind.TOO_BIG:
-            # No path drops a SYN without data for its size.
-            if self.state is not State.SYN_SENT or sender.next > 0:
+            # No path drops a segment without data for its size.
+            if sender.next > max(sender.una, 0):
                 self.path_shrinks(reported_mtu(error.mtu, self.path_mtu, ip_version(self.flow)))
             return
         failure = ConnectionFailure(_FAILURES[error.kind], f"ICMP: {error.kind.value}")

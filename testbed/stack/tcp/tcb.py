@@ -283,8 +283,11 @@ class Tcb:
         self.end(failure)
 
     def report_error(self, error: ConnectionFailure) -> None:
-        """Report a delivery problem to the application, if it knows the connection (MUST-47)."""
-        if not (self.accepted and self.state in HANDSHAKE):
+        """Report a delivery problem to the application, if it knows the connection (MUST-47).
+
+        Nothing follows the report of the end.
+        """
+        if not self.told and not (self.accepted and self.state in HANDSHAKE):
             self.owner.report(self, ErrorReport(error))
 
     def give_up(self, detail: str) -> None:

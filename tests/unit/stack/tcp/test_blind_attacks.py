@@ -6,7 +6,7 @@ import pytest
 
 from testbed.packet.address import Address, Flow
 from testbed.packet.icmp import SOFT, IcmpError, IcmpKind
-from testbed.packet.options import SackPermitted, Timestamps, find
+from testbed.packet.options import MaximumSegmentSize, SackPermitted, Timestamps, find
 from testbed.packet.segment import ACK, SYN, Segment
 from testbed.stack.connection import Closed, ErrorKind
 from testbed.stack.tcp.config import TcpConfig
@@ -194,6 +194,18 @@ def test_an_error_about_what_is_not_outstanding_is_not_believed() -> None:
     icmp(script, IcmpKind.TOO_BIG, 0, mtu=600)
     assert connection.mss == 1460
     assert script.out() == []
+
+
+def test_no_segment_without_data_is_too_big() -> None:
+    """RFC 5927, section 4.1: nothing is outstanding, or only SYN."""
+    script = Script()
+    script.open()
+    script.out()
+    icmp(script, IcmpKind.TOO_BIG, 0, mtu=600)
+    assert script.out() == []
+    script.inject("S.", 0, 1, options=(MaximumSegmentSize(1460),))
+    icmp(script, IcmpKind.TOO_BIG, 1, mtu=600)
+    assert script.connection.mss == 1460
 
 
 @pytest.mark.requirement("RFC 9293", "MUST-16")

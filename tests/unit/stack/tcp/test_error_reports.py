@@ -55,6 +55,20 @@ def test_an_error_that_has_passed_is_no_reason() -> None:
     assert end.failure.kind is ErrorKind.TIMED_OUT
 
 
+def test_nothing_is_reported_after_the_end() -> None:
+    """The last ACK, in TIME-WAIT, may meet a router that cannot deliver it."""
+    script = Script()
+    connection = script.connect()
+    connection.shutdown()
+    script.out()
+    assert script.inject("F.", 1, 2) == [". 2:2 2"]
+    assert script.ending() is not None
+    unreachable(script, 2)
+    script.out()
+    assert isinstance(script.events[-1], Closed)
+    assert reported(script) == []
+
+
 @pytest.mark.requirement("RFC 9293", "SHLD-9", "SHLD-10")
 def test_trouble_is_reported_after_three_retransmissions() -> None:
     """Section 3.8.3: at R1, and before the connection ends at R2."""
