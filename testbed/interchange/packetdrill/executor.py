@@ -39,7 +39,7 @@ from testbed.interchange.packetdrill.translate import translated
 from testbed.interchange.packetdrill.versions import Version
 from testbed.packet.segment import PSH, SYN, Segment
 from testbed.packet.sequence import BITS_32
-from testbed.stack.mptcp.connection import MptcpConnection
+from testbed.stack.tcp.connection import TcpConnection
 
 _US: Final = 1_000
 _TOLERANCE_US: Final = 4_000  # the default of packetdrill, in microseconds
@@ -282,8 +282,9 @@ class Executor:
         connection = None if socket is None else socket.connection
         if connection is None:
             raise UnsupportedError("TCP_INFO without a connection", assertion.line)
-        if isinstance(connection, MptcpConnection):
+        if not isinstance(connection, TcpConnection):
             raise UnsupportedError("TCP_INFO of MPTCP", assertion.line)
+        self._host.look(connection)
         wrong = first_wrong(assertion.text, connection.info(), assertion.line)
         if wrong is not None:
             expected, _, got = wrong.partition(", but ")

@@ -22,6 +22,7 @@ from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.endpoint import MptcpEndpoint
 from testbed.stack.mptcp.path_manager.base import PathEndpoint
 from testbed.stack.options import SocketOptions
+from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.listener import TcpListener
 
 _FIRST_PORT: Final = 40_001
@@ -149,6 +150,11 @@ class Host:
             endpoint.handle_timer(self.now)
         self.settle()
         return True
+
+    def look(self, connection: TcpConnection) -> None:
+        """Let a connection count its times until now."""
+        connection.owner.wake(connection)
+        self.settle()
 
     def settle(self) -> None:
         """Send all possible segments, and handle all events."""

@@ -325,6 +325,12 @@ def test_fields_of_the_ip_header_are_compared(run, wrong: str) -> None:
     assert f"{wrong} {right[wrong]}" in outcome.got
 
 
+def test_times_of_tcp_info_count_until_the_assertion(run) -> None:
+    closed = TCP.replace("ack 1 win 1000", "ack 1 win 0")
+    text = f"{closed}+0 write(4, ..., 10) = 10\n+.1 %{{ assert tcpi_rwnd_limited == 100000 }}%"
+    assert run(text).verdict is Verdict.PASS
+
+
 def test_wrong_assertion(run) -> None:
     outcome = run(f"{TCP}+0 %{{ assert tcpi_snd_cwnd == 11, tcpi_snd_cwnd }}%")
     assert (outcome.verdict, outcome.line) == (Verdict.FAIL, LAST)
