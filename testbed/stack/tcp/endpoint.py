@@ -253,7 +253,9 @@ class TcpEndpoint:
         ):
             return False
         timestamps = find(segment.options, Timestamps)
-        if timestamps is not None and connection.timestamps.used:
+        if timestamps is not None and self.config.timestamps:
+            if not connection.timestamps.used:
+                return True
             age = (timestamps.value - connection.timestamps.recent) & BITS_32
             if age:
                 return bool(age < 1 << 31)

@@ -165,6 +165,21 @@ def test_a_syn_with_a_later_timestamp_ends_time_wait() -> None:
     assert 0 < (script.last[0].seq - old) & 0xFFFF_FFFF < 1 << 31
 
 
+@pytest.mark.requirement("RFC 9293", "SHLD-4")
+@pytest.mark.parametrize("offered", [True, False])
+def test_timestamps_tell_a_new_connection_from_one_without_them(*, offered: bool) -> None:
+    """RFC 6191, section 2: if the new connection uses them, its SYN may have any number."""
+    script, old = in_time_wait(TcpConfig(sack=False, timestamps=offered))
+    script.base = None
+    answer = script.inject("S", -500, options=(Timestamps(5, 0),))
+    if offered:
+        assert answer == ["S. 0:0 4294966797"]
+        assert 0 < (script.last[0].seq - old) & 0xFFFF_FFFF < 1 << 31
+    else:
+        assert answer[0].startswith(". ")
+        assert script.connection.state is State.TIME_WAIT
+
+
 def test_without_a_listener_a_new_syn_does_not_end_time_wait() -> None:
     script = Script()
     connection = script.connect()
