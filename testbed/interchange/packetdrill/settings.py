@@ -94,6 +94,8 @@ class Settings:
         elif name == "net.ipv4.tcp_rmem":
             _, first, most = map(int, value.split())
             self._receive(receive_buffer=most, receive_buffer_initial=first)
+        elif name == "net.ipv4.tcp_ecn":
+            self.change_tcp(ecn=value not in ("0", "2"), ecn_granted=value != "0")
         elif name in _TCP:
             field, read = _TCP[name]
             self.change_tcp(**{field: read(value)})
@@ -236,7 +238,6 @@ _TCP: Final[dict[str, tuple[str, Callable[[str], object]]]] = {
     "net.ipv4.tcp_timestamps": ("timestamps", _flag),
     "net.ipv4.tcp_sack": ("sack", _flag),
     "net.ipv4.tcp_window_scaling": ("window_scaling", _flag),
-    "net.ipv4.tcp_ecn": ("ecn", _flag),
     "net.ipv4.tcp_syncookies": ("syn_cookies", _cookies),
     "net.ipv4.tcp_mtu_probing": ("mtu_probing", _probing),
     "net.ipv4.tcp_syn_retries": ("syn_retries", int),

@@ -31,6 +31,8 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
         its other option.
     :param sack: whether SACK (RFC 2018), and with it RACK-TLP (RFC 8985), is offered.
     :param ecn: whether ECN (RFC 3168) is requested, and granted to a peer that requests it.
+    :param ecn_granted: whether it is granted to a peer that requests it, even if this side does not
+        request it.
     :param nagle: hold back small segments while one is unacknowledged (RFC 9293, section 3.7.4).
     :param cork: hold back all segments that are not full, at most for a retransmission timeout
         while nothing is in flight.
@@ -95,6 +97,7 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     timestamps: bool = True
     sack: bool = True
     ecn: bool = False
+    ecn_granted: bool = True
     nagle: bool = True
     cork: bool = False
     eor: bool = False
@@ -134,6 +137,11 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     def first_window(self) -> int:
         """The initial size of the window in octets."""
         return first_window(self.receive_buffer, self.receive_buffer_initial)
+
+    @property
+    def grants_ecn(self) -> bool:
+        """Whether a peer that requests ECN may use it."""
+        return self.ecn or self.ecn_granted
 
     @property
     def window_shift(self) -> int:

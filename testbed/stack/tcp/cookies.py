@@ -74,7 +74,7 @@ class SynCookies:
         if config.sack and find(syn.options, SackPermitted) is not None:
             stamp |= _SACK
             found.append(SackPermitted())
-        if config.ecn and syn.flags & (ECE | CWR) == ECE | CWR:
+        if config.grants_ecn and syn.flags & (ECE | CWR) == ECE | CWR:
             stamp |= _ECN
         value = clock & ~((1 << _STAMP_BITS) - 1) | stamp
         if value > clock:

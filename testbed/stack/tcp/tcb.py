@@ -143,7 +143,8 @@ class Tcb:
         self.state = State.LISTEN if accepted else State.CLOSED
         self.failure: ConnectionFailure | None = None
         self.soft_error: ConnectionFailure | None = None
-        self.ecn = Ecn(wanted=config.ecn, accurate=getattr(control, "needs_ecn", False))
+        wanted = config.grants_ecn if accepted else config.ecn
+        self.ecn = Ecn(wanted=wanted, accurate=getattr(control, "needs_ecn", False))
         self.sender = Sender((numbers.isn + 1) & BITS_32, config, control, self.ecn)
         self.receiver = Receiver(config)
         self.chronograph = Chronograph()

@@ -48,6 +48,7 @@ _MEANING: Final[tuple[tuple[str, str, Callable[[str], Scalar]], ...]] = (
     ("net.ipv4.tcp_timestamps", "timestamps", _not_off),
     ("net.ipv4.tcp_window_scaling", "window_scaling", _on),
     ("net.ipv4.tcp_ecn", "ecn", _on),
+    ("net.ipv4.tcp_ecn", "ecn_granted", _not_off),
     ("net.ipv4.tcp_mtu_probing", "mtu_probing", _not_off),
     ("net.ipv4.tcp_syn_linear_timeouts", "syn_linear_timeouts", int),
     ("net.mptcp.checksum_enabled", "checksum", _on),

@@ -20,6 +20,9 @@ def settings() -> Settings:
     [
         ("sysctl -q net.ipv4.tcp_timestamps=0", "timestamps", False),
         ("sysctl -w net.ipv4.tcp_sack=0 net.ipv4.tcp_ecn=1", "ecn", True),
+        ("sysctl -w net.ipv4.tcp_ecn=2", "ecn", False),
+        ("sysctl -w net.ipv4.tcp_ecn=2", "ecn_granted", True),
+        ("sysctl -w net.ipv4.tcp_ecn=0", "ecn_granted", False),
         ('sysctl -q net.ipv4.tcp_rmem="4096 5000 6000"', "receive_buffer", 6000),
         ('sysctl -q net.ipv4.tcp_rmem="4096 5000 $((32*1024))"', "receive_buffer", 32768),
         ("sysctl -q net.ipv4.tcp_syn_retries=2", "syn_retries", 2),

@@ -49,8 +49,9 @@ def test_what_is_not_a_stack_is_refused(name):
     [
         ("tcp_timestamps", "0", {"timestamps": False}),
         ("tcp_timestamps", "2", {"timestamps": True}),  # on, without a random offset
-        ("tcp_ecn", "1", {"ecn": True}),
-        ("tcp_ecn", "2", {"ecn": False}),  # only granted, as ours always does
+        ("tcp_ecn", "0", {"ecn": False, "ecn_granted": False}),
+        ("tcp_ecn", "1", {"ecn": True, "ecn_granted": True}),
+        ("tcp_ecn", "2", {"ecn": False, "ecn_granted": True}),
         ("tcp_wmem", "4096 16384 99999", {"send_buffer": 99999}),
         ("tcp_mtu_probing", "1", {"mtu_probing": True}),
         ("tcp_syn_linear_timeouts", "4", {"syn_linear_timeouts": 4}),

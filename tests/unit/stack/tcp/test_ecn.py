@@ -36,9 +36,23 @@ def test_it_is_not_granted_unless_asked_for_properly() -> None:
         script = Script(ECN)
         script.listen()
         assert script.inject(flags, 0) == ["S. 0:0 1"]
-    script = Script()
+    script = Script(bare(ecn_granted=False))
     script.listen()
     assert script.inject("SEW", 0) == ["S. 0:0 1"]
+
+
+def test_it_is_granted_without_being_asked_for() -> None:
+    """By default, as in Linux (tcp_ecn=2)."""
+    script = Script()
+    script.open()
+    assert script.out() == ["S 0:0"]
+    assert script.inject("S.E", 0, 1) == [". 1:1 1"]
+    assert not script.connection.ecn.used
+    script = Script()
+    script.listen()
+    assert script.inject("SEW", 0) == ["S.E 0:0 1"]
+    script.inject(".", 1, 1)
+    assert script.connection.ecn.used
 
 
 def test_a_repeated_syn_does_without() -> None:
