@@ -411,8 +411,8 @@ class Tcb:
 
         A router may already have limited the path.
         """
-        path = self.sender.segment_limit or self.advertised_mss
-        self.limit_segments(min(peers_mss(self.flow, peers), path))
+        limit = min(peers_mss(self.flow, peers), self.advertised_mss)
+        self.limit_segments(min(limit, self.sender.segment_limit or limit))
 
     def limit_segments(self, limit: int) -> None:
         """Limit the payload and options of segments."""

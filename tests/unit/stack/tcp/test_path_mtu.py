@@ -6,6 +6,7 @@ from testbed.packet.address import Address, Flow
 from testbed.packet.icmp import IcmpError, IcmpKind
 from testbed.packet.options import MaximumSegmentSize
 from testbed.stack.connection import Closed
+from testbed.stack.options import SocketOptions
 from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.path_mtu import PathMtus
 
@@ -69,6 +70,19 @@ def test_the_peers_mss_may_be_smaller() -> None:
     script.out()
     script.inject("S.", 0, 1, options=(MaximumSegmentSize(500),))
     assert connection.mss == 500
+
+
+def test_this_sides_mss_may_be_smaller() -> None:
+    """TCP_MAXSEG of tcp(7)."""
+    script = Paths()
+    script.learn(1200)
+    script.base = None
+    script.flow = Flow(FLOW.local, port(1))
+    options = SocketOptions(mss=700)
+    connection = script.endpoint.connect(script.flow, script.now, options=options)
+    script.out()
+    script.inject("S.", 0, 1, options=(MaximumSegmentSize(MSS),))
+    assert connection.mss == 700
 
 
 def test_a_larger_mtu_is_tried_after_ten_minutes() -> None:
