@@ -58,6 +58,7 @@ async def main(role, name, chosen, address, port, who):
         reader, writer = await stack.connect((address, int(port)))
     writer.write(bytes(OCTETS))
     await reader.readexactly(OCTETS)
+    # A poll: no event of a kernel's socket tells of its subflows.
     while established(stack.inspect(writer)) < 2:
         await asyncio.sleep(0.01)
     print("open", flush=True)

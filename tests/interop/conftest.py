@@ -46,12 +46,14 @@ class Lab:
         """Start a Python program in a node."""
         return await self.launcher.spawn(node, (sys.executable, *argv))
 
-    async def transfer(self, client, server, octets, subflows=0, during=None):
+    async def transfer(self, client, server, octets, subflows=0, during=None, at_half=0):
         """Send octets both ways at once; return what client and server have seen.
 
+        :param subflows: wait for so many at the end.
+        :param at_half: wait for so many when half of it has arrived.
         :param during: called with the sandbox when half of it has arrived.
         """
-        common = (str(PORT), str(octets), str(subflows))
+        common = (str(PORT), str(octets), str(subflows), str(at_half))
         serving = await self.start("server", PEER, "server", server, ANY[self.family], *common)
         assert await said(serving) == "ready"
         dialling = await self.start("client", PEER, "client", client, self.address, *common)

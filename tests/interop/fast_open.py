@@ -15,6 +15,7 @@ import sys
 import time
 
 import msgspec
+from path_events import KernelEvents
 
 from testbed.host import endpoints
 from testbed.host.driver import Host
@@ -24,7 +25,6 @@ CONNECTIONS = 2
 QUESTION, ANSWER = bytes(500), bytes(800)
 MSG_FASTOPEN = 0x20000000
 TCP_FASTOPEN = 23
-TCP_ESTABLISHED = 1
 PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "mptcp": 262}
 
 
@@ -43,25 +43,21 @@ def receive(connection, octets):
     assert len(data) == octets, len(data)
 
 
-def await_handshake(connection):
-    """Wait for the third ACK: what is written before that, Linux 6.18 with MPTCP never sends."""
-    while connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != TCP_ESTABLISHED:
-        time.sleep(0.001)
-
-
 def kernel_server(stack, address, port):
     listener = open_socket(stack)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setsockopt(socket.IPPROTO_TCP, TCP_FASTOPEN, 16)
     listener.bind((address, port))
     listener.listen()
+    events = KernelEvents() if stack == "mptcp" else None
     print("ready", flush=True)
     for _ in range(CONNECTIONS):
         with listener.accept()[0] as connection:
             receive(connection, len(QUESTION))
             say(time.monotonic())
-            if stack == "mptcp":
-                await_handshake(connection)
+            if events is not None:
+                # The third ACK.  Linux 6.18 with MPTCP never sends what is written before it.
+                events.await_one("established")
             connection.sendall(ANSWER)
             assert connection.recv(1) == b""
 

@@ -32,7 +32,7 @@ async def send(writer, octets, role):
     return digest.hexdigest()
 
 
-async def receive(reader, octets):
+async def receive(reader, octets, at_half):
     half = octets // 2
     digest, longest_gap = hashlib.sha256(), 0.0
     clock = asyncio.get_running_loop().time
@@ -43,6 +43,7 @@ async def receive(reader, octets):
             raise ConnectionError(f"the peer ended the connection {octets} octets too early")
         longest_gap, last = max(longest_gap, clock() - (last or clock())), clock()
         if octets > half >= octets - len(data):
+            await at_half()
             print("half", flush=True)
         octets -= len(data)
         digest.update(data)
@@ -57,12 +58,22 @@ async def told_to_go_on():
     loop.remove_reader(sys.stdin)
 
 
+async def subflows_are(count, stack, writer):
+    """Wait until a connection has so many subflows; return what the stack says of it then.
+
+    A poll: no event of a kernel's socket tells of its subflows.
+    """
+    while established(view := stack.inspect(writer)) < count:
+        await asyncio.sleep(0.01)
+    return view
+
+
 def established(view):
     flows = view.get("mptcp_info", {}).get("subflows", ())
     return sum(flow["tcp"]["state"] not in NOT_ESTABLISHED for flow in flows)
 
 
-async def main(role, name, address, port, octets, subflows):
+async def main(role, name, address, port, octets, subflows, at_half):
     stack = stacks.stack(name)
     server = None
     if role == "server":
@@ -73,10 +84,10 @@ async def main(role, name, address, port, octets, subflows):
     else:
         reader, writer = await stack.connect((address, int(port)))
     sent, (received, gap) = await asyncio.gather(
-        send(writer, int(octets), role), receive(reader, int(octets))
+        send(writer, int(octets), role),
+        receive(reader, int(octets), lambda: subflows_are(int(at_half), stack, writer)),
     )
-    while established(view := stack.inspect(writer)) < int(subflows):
-        await asyncio.sleep(0.01)
+    view = await subflows_are(int(subflows), stack, writer)
     print(json.dumps({"sent": sent, "received": received, "gap": gap, "view": view}), flush=True)
     await told_to_go_on()
     writer.write_eof()

@@ -9,6 +9,8 @@ import asyncio
 import json
 import sys
 
+from path_events import Traced
+
 from testbed.host import endpoints
 from testbed.host.driver import Host
 from testbed.packet.address import Address
@@ -19,14 +21,16 @@ OCTETS = 500_000
 
 
 async def main(address, port):
-    host = Host(endpoints.mptcp(endpoints.like_the_kernel(endpoints.MPTCP), follow=True))
+    traced = Traced()
+    config = endpoints.like_the_kernel(endpoints.MPTCP)
+    host = Host(endpoints.mptcp(config, traced, follow=True))
     reader, writer = await host.open_connection(Address(address, int(port)))
     connection = writer.get_extra_info("connection")
     mptcp = host.endpoint
     assert isinstance(mptcp, MptcpEndpoint)
     writer.write(bytes(1))  # no join before the peer has confirmed data
-    while len(flows := [one.path.flow for one in connection.subflows if one.usable]) < 2:
-        await asyncio.sleep(0.01)
+    await traced.until(lambda: sum(one.usable for one in connection.subflows) == 2)
+    flows = [one.path.flow for one in connection.subflows]
     for backup in (True, False, True):
         command = SetBackup(flow=flows[1], backup=backup)
         mptcp.paths.execute(connection.keys.token, command, host.now())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 
 import pytest
@@ -95,10 +94,9 @@ def test_a_removed_endpoint_ends_its_subflow(lab, pair):
 
     async def test(lab):
         async def during(sandbox):
-            await asyncio.sleep(0.2)
             await sandbox.change(TakeEndpoint(node="server", which="path1"))
 
-        client, server = await lab.transfer(*pair, 8 * MIB, subflows=0, during=during)
+        client, server = await lab.transfer(*pair, 8 * MIB, at_half=2, during=during)
         assert client["received"] == server["sent"]
         alive = [flow for flow in client["view"]["mptcp_info"]["subflows"]
                  if flow["tcp"]["state"] == 1]  # fmt: skip
@@ -172,9 +170,8 @@ def test_an_endpoint_becomes_a_backup(lab, pair):
     async def test(lab):
         async def during(sandbox):
             await sandbox.change(SetEndpoint(node="server", which="path1", backup=True))
-            await asyncio.sleep(0.2)
 
-        client, server = await lab.transfer(*pair, 16 * MIB, subflows=2, during=during)
+        client, server = await lab.transfer(*pair, 16 * MIB, at_half=2, during=during)
         assert client["received"] == server["sent"]
         for node, stack, seen in zip(("client", "server"), pair, (client, server), strict=True):
             if stack == "mptcp":

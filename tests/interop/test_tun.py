@@ -31,6 +31,7 @@ from testbed.sandbox import syscalls
 from testbed.sandbox.netlink.links import read_links
 from testbed.sockinfo import IPPROTO_MPTCP
 from testbed.stack.mptcp.path_manager.base import PathLimits
+from tests.interop.path_events import Traced
 from tests.isolation import isolated
 
 CONTROL: Final = Path("/dev/net/tun")
@@ -74,14 +75,16 @@ def make_tuns(count: int, options: str = "") -> tuple[str, ...]:
     return tuple(f"tun{number}" for number in range(count))
 
 
-def make(protocol: str, version: int, count: int, *, signal: bool = False) -> endpoints.Make:
+def make(
+    protocol: str, version: int, count: int, traced: Traced, *, signal: bool = False
+) -> endpoints.Make:
     if protocol == "tcp":
         return endpoints.tcp()
     further = [ours(version, number) for number in range(1, count)]
     config = endpoints.using(endpoints.MPTCP, further, signal=signal)
     limits = PathLimits(subflows=8, add_addr_accepted=8)
     both = msgspec.structs.replace(config, limits=limits, scheduler="roundrobin")
-    return endpoints.mptcp(both)
+    return endpoints.mptcp(both, traced)
 
 
 def kernel_socket(protocol: str, version: int) -> socket.socket:
@@ -109,11 +112,11 @@ def run(main: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(asyncio.wait_for(main(), 30))  # type: ignore[arg-type]
 
 
-async def paths_are(count: int, writer: asyncio.StreamWriter) -> None:
+async def paths_are(count: int, writer: asyncio.StreamWriter, traced: Traced) -> None:
     """Wait until so many subflows carry data."""
     connection = writer.get_extra_info("connection")
-    while "subflows" in connection.info() and sum(s.usable for s in connection.subflows) < count:
-        await asyncio.sleep(0.005)
+    if "subflows" in connection.info():
+        await traced.until(lambda: sum(each.usable for each in connection.subflows) >= count)
 
 
 def check_subflows(writer: asyncio.StreamWriter, protocol: str) -> None:
@@ -146,10 +149,12 @@ def test_our_client_and_the_kernels_server(version: int, protocol: str) -> None:
                 writer.close()
 
             async with await asyncio.start_server(serve, sock=listening):
-                host = Host(make(protocol, version, count), device=TunDevice(interfaces, RNG))
+                traced = Traced()
+                endpoint = make(protocol, version, count, traced)
+                host = Host(endpoint, device=TunDevice(interfaces, RNG))
                 remote = Address(kernels(version, 0), PORT)
                 reader, writer = await host.open_connection(remote)
-                await paths_are(count, writer)
+                await paths_are(count, writer, traced)
                 assert await both_ways(reader, writer) == DATA
                 assert await served == DATA
                 check_subflows(writer, protocol)
@@ -167,16 +172,17 @@ def test_the_kernels_client_and_our_server(version: int, protocol: str) -> None:
     interfaces = make_tuns(count)
 
     async def main() -> None:
+        traced = Traced()
         writers: list[asyncio.StreamWriter] = []
         served: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writers.append(writer)
-            await paths_are(count, writer)
+            await paths_are(count, writer, traced)
             served.set_result(await both_ways(reader, writer))
             writer.close()
 
-        endpoint = make(protocol, version, count, signal=True)
+        endpoint = make(protocol, version, count, traced, signal=True)
         host = Host(endpoint, device=TunDevice(interfaces, RNG))
         any_host = {4: "0.0.0.0", 6: "::"}[version]
         server = await host.start_server(serve, Address(any_host, PORT))
@@ -260,6 +266,7 @@ def test_addresses_come_and_go_with_the_interfaces() -> None:
         host = Host(endpoints.tcp(), device=device)
 
         async def until(*wanted: str) -> None:
+            # A poll: a device tells nobody but the driver that its addresses have changed.
             while set(host.hosts) != set(wanted):
                 await asyncio.sleep(0.005)
 

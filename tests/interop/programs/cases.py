@@ -6,6 +6,7 @@ A case checks that what one end has sent is what the other one has received.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import os
@@ -88,6 +89,17 @@ def same(received: bytes | Path, folder: Path) -> None:
     data = received.read_bytes() if isinstance(received, Path) else received
     sent = (folder / "content").read_bytes()
     assert hashlib.sha256(data).digest() == hashlib.sha256(sent).digest(), len(data)
+
+
+async def everything(fifo: Path) -> bytes:
+    """Return what one writer writes into a FIFO."""
+    reader = asyncio.StreamReader()
+    # Without O_NONBLOCK opening would wait for the writer.
+    opened = os.fdopen(os.open(fifo, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0)
+    protocol = asyncio.StreamReaderProtocol(reader)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, opened)
+    with contextlib.closing(transport):
+        return await reader.read()
 
 
 def nginx(ends: Ends, folder: Path) -> tuple[str, ...]:
@@ -195,15 +207,15 @@ _iperf3(" --bidir", "--bidir")
 async def socat(ends: Ends) -> None:
     folder = content(ends)
     received = ends.folder / "received"
+    os.mkfifo(received)
     # With fork the port stays open, which the kernel needs for further subflows; without -u the
     # server does not shut its side at once.
     server = ("socat", "TCP-LISTEN:5001,reuseaddr,fork", f"SYSTEM:cat > {received}")
     async with ends.serving(*server, port=5001):
+        arriving = asyncio.create_task(everything(received))  # its client ends before all arrived
         await ends.run("socat", "-u", f"FILE:{folder / 'content'}", f"TCP:{ends.address}:5001")
-        async with asyncio.timeout(20):  # its client ends before all has arrived
-            while not received.exists() or received.stat().st_size < OCTETS:
-                await asyncio.sleep(0.02)
-    same(received, folder)
+        async with asyncio.timeout(20):
+            same(await arriving, folder)
 
 
 class _Ssh:

@@ -309,7 +309,10 @@ def shut_both_ways(host: str, port: int) -> None:
     sock = connected(host, port)
     name = sock.getsockname()
     sock.shutdown(socket.SHUT_RDWR)
+    # A poll: to a program that has shut both ways, no event tells that the peer knows.
+    deadline = time.monotonic() + 20
     while sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == ESTABLISHED:
+        assert time.monotonic() < deadline
         time.sleep(0.001)
     assert sock.getsockname() == name
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
