@@ -14,8 +14,9 @@
     ├── WorkloadError            1  a workload process failed, timed out or delivered wrong bytes
     └── StoreError               1  a result, capture or trace cannot be written or read
 
-Only ``testbed.cli`` turns errors into one line and an exit code. Two more exit codes are no errors:
-3, an expectation of an experiment was not met, and 130, the user pressed Ctrl-C.
+Only ``testbed.cli`` turns errors into one line and an exit code. Three more exit codes are no
+errors: 3, an expectation of an experiment was not met, 130, the user pressed Ctrl-C, and 141,
+nothing reads the output any more.
 """
 
 from __future__ import annotations

@@ -12,7 +12,9 @@ from typer.core import TyperCommand, TyperGroup
 from testbed import __version__, compiled
 from testbed.cli.ending import told
 from testbed.cli.helptext import of as help_of
-from testbed.errors import PlatformError
+from testbed.cli.usage import usage_told
+from testbed.errors import InputError, PlatformError
+from testbed.hints import nearest
 
 # In the order of ``testbed --help``: describe, use, measure and diagnose networks.
 COMMANDS: Final = (
@@ -85,12 +87,21 @@ class Commands(TyperGroup):
 
     def make_context(self, *arguments: Any, **extra: Any) -> Any:
         """Parse the command line; ``--help`` and ``--version`` are handled here."""
-        with told():
+        with told(), usage_told():
             return super().make_context(*arguments, **extra)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that the first word names.
+
+        :raises InputError: there is no such command.
+        """
+        if args[0] not in COMMANDS and not ctx.resilient_parsing:
+            raise InputError(f"no such command {args[0]!r}", hint=nearest(args[0], COMMANDS))
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command. An error becomes one line on stderr and an exit code."""
-        with told():
+        with told(), usage_told(ctx):
             return super().invoke(ctx)
 
 
@@ -148,6 +159,6 @@ def _testbed(
     with MPTCP. Each result has a proof of the protocol that ran.
 
     Exit codes: 0 ok, 1 failed, 2 bad input, 3 an expectation is not met or something regressed, 4
-    this machine cannot do it, 130 interrupted.
+    this machine cannot do it, 130 interrupted, 141 the program that read the output has ended.
     """
     _look_at_build()

@@ -18,10 +18,14 @@ def conclude(store: Store, *, quiet: bool) -> Outcome:
     from testbed.cli.tables import print_outcome
 
     outcome = runner.conclude(store, on_damage=tell)
-    if not quiet:
-        print_outcome(console(), outcome, store.path)
     if not outcome.missing:
         store.write_summary(outcome)
+    if not quiet:
+        try:
+            print_outcome(console(), outcome, store.path)
+        except BrokenPipeError:
+            console(stderr=True).print(f"Results: {store.path}", soft_wrap=True)
+            raise
     return outcome
 
 

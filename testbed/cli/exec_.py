@@ -8,6 +8,7 @@ import typer
 
 from testbed.cli import completion
 from testbed.cli.options import Argv, Node, Sandbox
+from testbed.errors import InputError
 
 CONTEXT_SETTINGS = {"allow_interspersed_args": False}
 
@@ -52,7 +53,10 @@ def _stack_of(argv: list[str]) -> tuple[str | None, list[str]]:
         return None, argv
     rest = argv[1:] if equals else argv[2:]
     if not rest:
-        raise typer.BadParameter("--stack STACK and a program are to follow the node")
+        raise InputError(
+            "--stack needs a value and a program after it",
+            hint="for example --stack userspace -- curl URL",
+        )
     return value if equals else argv[1], rest
 
 
@@ -70,7 +74,7 @@ def program(argv: list[str]) -> list[str]:
     """Return a program and its arguments, without an initial "--"."""
     found = argv[1:] if argv[0] == "--" else argv
     if not found:
-        raise typer.BadParameter("there is no program to run")
+        raise InputError("there is no program to run", hint="write it after the options")
     return found
 
 

@@ -15,6 +15,7 @@ _EXIT: Final = (
     ("3", "an expectation is not met, or something regressed"),
     ("4", "this machine cannot do it"),
     ("130", "interrupted"),
+    ("141", "the program that read the output has ended"),
 )
 _ENVIRONMENT: Final = (
     ("XDG_CACHE_HOME", "its directory testbed has the kernels that were fetched or built"),

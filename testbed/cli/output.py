@@ -84,6 +84,10 @@ def console(*, stderr: bool = False, file: IO[str] | None = None) -> Console:
             """Return the text to print for a string, also in a table."""
             return super().render_str(clean(text), **options)
 
+        def on_broken_pipe(self) -> None:
+            """Leave the error to :mod:`testbed.cli.ending`."""
+            raise  # noqa: PLE0704 - rich calls this while it handles the error
+
     plain = Plain(stderr=stderr, file=file, highlight=False, markup=False, emoji=False)
     if not plain.is_terminal:
         plain.width = 160
