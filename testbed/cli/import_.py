@@ -58,11 +58,28 @@ def mininet(
     """
     from testbed.interchange import mininet as format_
 
-    path, name = Path(script), None
-    if not path.exists():
-        file, colon, topology = script.rpartition(":")
-        path, name = (Path(file), topology or None) if colon else (path, None)
+    path, name = _named(script)
     deliver(format_.read(path, name, limit_s=limit), output, force=force, json=json)
+
+
+def _named(script: str) -> tuple[Path, str | None]:
+    """Return the file and the topology of FILE.py[:TOPO]. A file's name may contain colons.
+
+    :raises InputError: the name of one of the two is empty.
+    """
+    from testbed.errors import InputError
+
+    file, colon, topology = script.rpartition(":")
+    if not colon or Path(script).exists():
+        return Path(script), None
+    if not topology or not file:
+        lacking = "file" if topology else "topology"
+        raise InputError(
+            f"there is no name of a {lacking} at the ':'",
+            file=script,
+            hint="write FILE.py or FILE.py:TOPO",
+        )
+    return Path(file), topology
 
 
 def minitopo(
@@ -124,6 +141,7 @@ def topology_zoo(
         testbed import topology-zoo Abilene.graphml --divide 1000 -o abilene.yaml
         testbed import topology-zoo Kdl.graphml --hosts Lexington,Louisville --rate 100mbit
     """
+    from testbed.document import read_text
     from testbed.interchange import public_topologies as format_
     from testbed.units import parse_rate, parse_time
 
@@ -133,7 +151,7 @@ def topology_zoo(
         divide=divide,
         delay_ns=parse_time(delay),
     )
-    graph = format_.read_topology_zoo(_text(file), str(file))
+    graph = format_.read_topology_zoo(read_text(file), str(file))
     made = format_.imported(graph, choices, file.name, "Topology Zoo")
     deliver(made, output, force=force, json=json)
 
@@ -155,6 +173,7 @@ def rtt_matrix(
 
         testbed import rtt-matrix cities.csv --rate 50mbit -o cities.yaml
     """
+    from testbed.document import read_text
     from testbed.interchange import public_topologies as format_
     from testbed.units import parse_rate
 
@@ -162,18 +181,8 @@ def rtt_matrix(
         hosts=tuple(filter(None, (hosts or "").split(","))),
         rate=None if rate is None else parse_rate(rate),
     )
-    graph = format_.read_rtt_matrix(_text(file), str(file))
+    graph = format_.read_rtt_matrix(read_text(file), str(file))
     deliver(format_.imported(graph, choices, file.name, "RTT"), output, force=force, json=json)
-
-
-def _text(file: Path) -> str:
-    from testbed.errors import InputError
-
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise InputError(f"cannot be read: {why}", file=file) from error
 
 
 def deliver(found: Imported, output: Path | None, *, force: bool, json: bool) -> None:

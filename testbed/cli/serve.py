@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import socket
 from pathlib import Path
 from typing import Annotated
 
@@ -48,8 +49,23 @@ def command(
     settings = uvicorn.Config(
         application(directory, token), host=host, port=port, log_level="warning", access_log=False
     )
-    socket = settings.bind_socket()
+    listening = _listening(host, port)
     where = f"[{host}]" if ":" in host else host
-    address = f"http://{where}:{socket.getsockname()[1]}/" + (f"?token={token}" if token else "")
+    address = f"http://{where}:{listening.getsockname()[1]}/" + (f"?token={token}" if token else "")
     console().print(f"Serving {directory} at {address}  (Ctrl-C ends it)", soft_wrap=True)
-    uvicorn.Server(settings).run(sockets=[socket])
+    uvicorn.Server(settings).run(sockets=[listening])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """Return a listening socket.
+
+    :raises InputError: the address is not this host's, or its port is not free.
+    """
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise InputError(
+            f"cannot listen at {host}, port {port}: {error.strerror}",
+            hint="choose others with --host and --port; --port 0 takes a free one",
+        ) from error

@@ -26,6 +26,7 @@ from testbed.document.opened import (
 )
 from testbed.document.paths import Keys, Positions, join_path, split_path
 from testbed.document.reader import MAX_BYTES, Data, parse
+from testbed.document.text import read_text
 from testbed.document.writer import dump
 from testbed.errors import InputError
 
@@ -43,6 +44,7 @@ __all__ = [
     "loads",
     "open_hook",
     "parse",
+    "read_text",
     "split_path",
     "structured",
 ]

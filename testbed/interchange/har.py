@@ -128,7 +128,7 @@ def is_one(text: bytes) -> bool:
     """Return whether a file is meant as HAR: whether it is JSON with a ``log``."""
     try:
         found = msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return isinstance(found, dict) and "log" in found
 

@@ -19,6 +19,7 @@ from typing import Final
 
 import msgspec
 
+from testbed import document
 from testbed.document import Data
 from testbed.errors import InputError
 from testbed.hints import nearest
@@ -119,13 +120,8 @@ def read(topology: Path, experiment: Path | None = None) -> Imported:
 
 
 def _lines(path: Path) -> list[_Line]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise InputError(f"cannot be read: {why}", file=path) from error
     found = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(document.read_text(path).splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
         key, colon, value = line.strip().partition(":")

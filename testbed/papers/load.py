@@ -209,11 +209,7 @@ def _side(choice: StackChoice) -> Side | None:
 
 
 def _source(path: Path) -> str:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
-        raise InputError(f"cannot be read: {reason}", file=path) from error
+    text = document.read_text(path)
     heads = re.findall(r"^## (.+)$", text, flags=re.MULTILINE)
     for section in SECTIONS:
         if section not in heads:

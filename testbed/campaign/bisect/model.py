@@ -174,7 +174,7 @@ def read(directory: Path) -> State:
         state = msgspec.json.decode(path.read_bytes(), type=State)
     except OSError as error:
         raise InputError(f"{directory} is not the folder of a search: {error.strerror}") from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise StoreError(f"{path} is damaged: {error}") from error
     if state.schema > SCHEMA:
         raise StoreError(

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from testbed.document import read_text
 from testbed.errors import InputError
 from testbed.interchange.packetdrill.executor import Executor
 from testbed.interchange.packetdrill.model import UnsupportedError
@@ -76,8 +77,8 @@ def versions_of(path: Path) -> tuple[str, ...]:
     ``v6``. Without both, all versions are returned.
     """
     try:
-        said = re.search(r"^--ip_version=(\S+)", path.read_text(errors="replace"), re.MULTILINE)
-    except OSError:  # the run reports the error
+        said = re.search(r"^--ip_version=(\S+)", read_text(path), re.MULTILINE)
+    except InputError:  # the run reports the error
         said = None
     if said is not None:
         return (said.group(1),)

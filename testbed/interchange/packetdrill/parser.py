@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from testbed.document import read_text
 from testbed.errors import InputError
 from testbed.interchange.packetdrill.calls_grammar import read_call
 from testbed.interchange.packetdrill.lexer import tokens
@@ -34,12 +35,7 @@ def parse(path: Path | str, defines: dict[str, str] | None = None) -> Script:
     :raises InputError: the file cannot be read, or is no script; the error names the line.
     :raises UnsupportedError: the script has unknown events.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise InputError(f"cannot be read: {reason}", file=path, hint="name a script") from error
-    return parse_text(text, str(path), defines)
+    return parse_text(read_text(Path(path), hint="name a script"), str(path), defines)
 
 
 def parse_text(text: str, file: str, defines: dict[str, str] | None = None) -> Script:

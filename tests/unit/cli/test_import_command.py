@@ -61,16 +61,29 @@ def test_a_topology_that_cannot_be_built_is_written_all_the_same(run, tmp_path):
     assert (tmp_path / "out.yaml").exists()
 
 
-@pytest.mark.parametrize("format_", ["topology-zoo", "rtt-matrix"])
+@pytest.mark.parametrize("format_", ["topology-zoo", "rtt-matrix", "minitopo"])
 @pytest.mark.parametrize(
     ("file", "reason"),
     [
         ("nowhere", "cannot be read: No such file or directory"),
         (".", "cannot be read: Is a directory"),
         ("binary", "cannot be read: it is not UTF-8 text"),
+        ("/dev/full", "cannot be read: it is larger than 16 MiB"),
     ],
 )
 def test_the_reason_why_a_file_cannot_be_read(run, tmp_path, format_, file, reason):
     (tmp_path / "binary").write_bytes(b"\xff\0")
     result = run(format_, file)
     assert (result.exit_code, result.stderr) == (2, f"testbed: {file}: {reason}\n")
+
+
+@pytest.mark.parametrize("script", ["net.py:", "./net.py:", ":", ":Topo"])
+def test_a_script_or_a_topology_without_a_name(run, tmp_path, script):
+    (tmp_path / "net.py").write_text("raise SystemExit('it ran')")
+    result = run("mininet", script)
+    missing = "topology" if "py" in script or script == ":" else "file"
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        f"testbed: {script}: there is no name of a {missing} at the ':';"
+        " write FILE.py or FILE.py:TOPO\n"
+    )

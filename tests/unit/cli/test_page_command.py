@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from testbed.cli.application import application
@@ -91,3 +92,13 @@ def test_what_is_no_recording_is_named(tmp_path: Path) -> None:
         done = RUN.invoke(application, ["page", "convert", str(tmp_path / name)])
         assert done.exit_code == 2
         assert name in done.stderr
+
+
+@pytest.mark.parametrize("command", ["show", "convert"])
+def test_json_that_is_nested_too_deeply_is_one_line(command, tmp_path):
+    deep = tmp_path / "deep.json"
+    deep.write_text("[" * 5000 + "]" * 5000)
+    result = CliRunner().invoke(application, ["page", command, str(deep)])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("testbed: ")
+    assert result.stderr.count("\n") == 1
