@@ -23,7 +23,7 @@ import socket
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 from testbed.errors import PlatformError, TestbedError
 from testbed.programs.seccomp import Listener, install
@@ -43,6 +43,19 @@ PASSED_ON: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+class _Program(NamedTuple):
+    """What is run.
+
+    :ivar filter: see :func:`testbed.programs.calls.program`.
+    :ivar mask: its blocked signals.
+    """
+
+    argv: Sequence[str]
+    environment: Mapping[str, str]
+    filter: bytes
+    mask: set[signal.Signals | int]
+
+
 class Keeper:
     """The supervisor's side of a program over the stack. The program waits for :meth:`go`.
 
@@ -57,18 +70,21 @@ class Keeper:
         supervisor = os.pidfd_open(os.getpid())
         near, far = socket.socketpair()
         _be_subreaper()
+        # Ctrl-C is held back while this forks. After that it is for the program, or for us.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
         self.pid = os.fork()
         if self.pid == 0:
             os.close(status)
             near.close()
             ends = (supervisor, tell, far)
-            _protected(lambda: _keep(argv, environment, filter_, ends))
+            _protected(lambda: _keep(_Program(argv, environment, filter_, mask), ends))
         for fd in (supervisor, tell):
             os.close(fd)
         far.close()
         self._status = status
         self._near = near
         try:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             self.program, self.listener = introduced(near)
         except BaseException:
             self.kill()
@@ -174,12 +190,7 @@ def _protected(run: Callable[[], NoReturn]) -> NoReturn:
         os._exit(1)
 
 
-def _keep(
-    argv: Sequence[str],
-    environment: Mapping[str, str],
-    filter_: bytes,
-    ends: tuple[int, int, socket.socket],
-) -> NoReturn:
+def _keep(what: _Program, ends: tuple[int, int, socket.socket]) -> NoReturn:
     """Run as the keeper.
 
     :param ends: the pidfd of the supervisor, the pipe for the program's exit status, and the socket
@@ -198,7 +209,7 @@ def _keep(
         for fd in (supervisor, tell, woken, waking):
             os.close(fd)
         here.close()
-        _protected(lambda: _become(argv, environment, filter_, keeper, (there, far)))
+        _protected(lambda: _become(what, keeper, (there, far)))
     there.close()
     far.close()
     socket.recv_fds(here, 1, 1)  # the listener: it stays open, so calls wait until they are killed
@@ -230,13 +241,7 @@ def _reap(program: int, tell: int) -> None:
                 os.write(tell, _STATUS.pack(os.waitstatus_to_exitcode(status)))
 
 
-def _become(
-    argv: Sequence[str],
-    environment: Mapping[str, str],
-    filter_: bytes,
-    keeper: int,
-    ends: tuple[socket.socket, socket.socket],
-) -> NoReturn:
+def _become(what: _Program, keeper: int, ends: tuple[socket.socket, socket.socket]) -> NoReturn:
     """Execute the program after the supervisor is ready.
 
     :param ends: the sockets to the keeper and to the supervisor.
@@ -250,7 +255,7 @@ def _become(
     for number in _DEFAULT:
         signal.signal(number, signal.SIG_DFL)
     try:
-        listener = install(filter_)
+        listener = install(what.filter)
     except OSError as error:
         far.send(str(error.errno).encode())
         os._exit(1)
@@ -261,10 +266,11 @@ def _become(
     if far.recv(1) != _READY:
         os._exit(1)
     far.close()
+    signal.pthread_sigmask(signal.SIG_SETMASK, what.mask)
     try:
-        os.execvpe(argv[0], list(argv), dict(environment))  # noqa: S606 - no shell is the point
+        os.execvpe(what.argv[0], list(what.argv), dict(what.environment))  # noqa: S606 - no shell is the point
     except OSError as error:
-        os.write(2, f"testbed: cannot run {argv[0]}: {error.strerror}\n".encode())
+        os.write(2, f"testbed: cannot run {what.argv[0]}: {error.strerror}\n".encode())
         os._exit(NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE)
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import select
 import signal
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 
@@ -18,6 +19,20 @@ import testbed.sandbox.syscalls as syscalls
 
 _NOT_FOUND: Final = 127  # the exit status that a shell returns
 _NOT_EXECUTABLE: Final = 126
+_HELD: Final = (signal.SIGINT,)  # held back while this module forks
+
+
+class _Program(NamedTuple):
+    """What is run.
+
+    :ivar terminal: whether it gets the terminal.
+    :ivar mask: its blocked signals.
+    """
+
+    argv: Sequence[str]
+    environment: dict[str, str]
+    terminal: bool
+    mask: set[signal.Signals | int]
 
 
 class Entrance(NamedTuple):
@@ -41,18 +56,37 @@ def run(entrance: Entrance, argv: Sequence[str], *, environment: dict[str, str])
     ends. Because the function forks, call it from the main thread while no other thread runs.
     """
     creator = os.getpid()
-    terminal = _has_terminal()
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)  # a fork has no place for an exception
+    program = _Program(argv, environment, _has_terminal(), mask)
     child = os.fork()
     if child == 0:
-        _enter(entrance)
-        _die_with(creator)  # after the change of credentials, which resets the signal
-        _stand_by(argv, environment, terminal=terminal)
-    entrance.close()
+        _end_after(lambda: _attend(entrance, creator, program))
+    _pass_on(child)
     previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    entrance.close()
     try:
         return _wait(child)
     finally:
         signal.signal(signal.SIGINT, previous)
+
+
+def _end_after(work: Callable[[], NoReturn]) -> NoReturn:
+    """Do the work of a fork, which never returns to the code of its parent."""
+    try:
+        work()
+    except OSError as error:  # the sandbox has ended
+        os.write(2, f"testbed: the node cannot be entered: {error.strerror}\n".encode())
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(1)
+
+
+def _pass_on(child: int) -> None:
+    """Send a Ctrl-C to a new child that came before the child was there."""
+    if signal.SIGINT in signal.sigpending():
+        os.kill(child, signal.SIGINT)
 
 
 def _has_terminal() -> bool:
@@ -63,23 +97,24 @@ def _has_terminal() -> bool:
         return False
 
 
-def _stand_by(argv: Sequence[str], environment: dict[str, str], *, terminal: bool) -> NoReturn:
-    """Fork again, because only a child is in the PID namespace; exit with its status."""
+def _attend(entrance: Entrance, creator: int, program: _Program) -> NoReturn:
+    """Enter the node and fork again, as only a child is in the PID namespace; exit as it does."""
+    _enter(entrance)
+    _die_with(creator)  # after the change of credentials, which resets the signal
     lifeline, held = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(held)
-        _become(argv, environment, lifeline, terminal=terminal)
+        _become(program, lifeline)
+    _pass_on(child)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.close(lifeline)
-    status = _wait(child, terminal=terminal)
+    status = _wait(child, terminal=program.terminal)
     os.close(held)
     os._exit(status)
 
 
-def _become(
-    argv: Sequence[str], environment: dict[str, str], lifeline: int, *, terminal: bool
-) -> NoReturn:
+def _become(program: _Program, lifeline: int) -> NoReturn:
     """Execute the program, in a process group of its own that has the terminal.
 
     A shell whose process group is from outside its PID namespace could not return the terminal.
@@ -87,15 +122,17 @@ def _become(
     syscalls.set_parent_death_signal(signal.SIGKILL)
     if select.select([lifeline], [], [], 0)[0]:
         os._exit(1)  # the parent ended before the signal was set; getppid() is always 0
-    if terminal:
+    if program.terminal:
         os.setpgid(0, 0)
         _give_terminal(os.getpid())
     for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
+    # If a Ctrl-C is pending, it ends the program here.
+    signal.pthread_sigmask(signal.SIG_SETMASK, program.mask)
     try:
-        os.execvpe(argv[0], list(argv), environment)  # noqa: S606 - no shell is the point
+        os.execvpe(program.argv[0], list(program.argv), program.environment)  # noqa: S606 - no shell is the point
     except OSError as error:
-        os.write(2, f"testbed: cannot run {argv[0]}: {error.strerror}\n".encode())
+        os.write(2, f"testbed: cannot run {program.argv[0]}: {error.strerror}\n".encode())
         os._exit(_NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_EXECUTABLE)
 
 
