@@ -2,8 +2,9 @@
 
 Each command is a module of this package with a function ``command``. Its docstring is the help, in
 which indented paragraphs (examples) keep their lines. A module with an ``application`` is a group
-of commands instead. The optional ``CONTEXT_SETTINGS`` are click's, for commands that pass options
-on to another program.
+of commands instead. Long declarations of options are named types above the function; those of
+several commands are in :mod:`testbed.cli.options`. The optional ``CONTEXT_SETTINGS`` are click's,
+for commands that pass options on to another program.
 
 A module is imported when its command is used, and imports large libraries inside its function.
 Commands raise errors; only :mod:`testbed.cli.ending` converts them to exit codes (see

@@ -13,57 +13,62 @@ from testbed.cli.compare import Across, Force, Metrics, Threshold
 from testbed.cli.options import Json
 from testbed.errors import InputError
 
+Arguments = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="-- EXPERIMENT [OPTIONS]", help="Arguments of `testbed run`."),
+]
+Good = Annotated[str | None, typer.Option(metavar="A", help="A commit before the change.")]
+Bad = Annotated[
+    str | None, typer.Option(metavar="B", help="A commit with the change [default: HEAD].")
+]
+Tree = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="A checkout of testbed or of Linux [default: this one]."),
+]
+Kernels = Annotated[
+    str | None,
+    typer.Option(
+        metavar="M,M,...",
+        help="Search these machines, the good end first.",
+        autocompletion=completion.lists_of_machines,
+    ),
+]
+NewIsBetter = Annotated[bool, typer.Option("--new-is-better", help="Search for an improvement.")]
+Where = Annotated[
+    str | None, typer.Option(metavar="SELECTOR", help="Only these cells, e.g. stack=mptcp.")
+]
+MaxRepetitions = Annotated[
+    int | None,
+    typer.Option(min=2, help="Limit for one step [default: 4 times as many]."),
+]
+FirstParent = Annotated[
+    bool, typer.Option("--first-parent", help="Follow the first parent of each merge.")
+]
+Interpreter = Annotated[
+    str | None,
+    typer.Option(metavar="PATH", help="The Python of the steps [default: this one]."),
+]
+Searches = Annotated[Path, typer.Option(help="The parent folder of searches.")]
+Resume = Annotated[Path | None, typer.Option(metavar="DIR", help="Continue an interrupted search.")]
+
 
 def command(
-    arguments: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="-- EXPERIMENT [OPTIONS]", help="Arguments of `testbed run`."),
-    ] = None,
-    good: Annotated[
-        str | None, typer.Option(metavar="A", help="A commit before the change.")
-    ] = None,
-    bad: Annotated[
-        str | None, typer.Option(metavar="B", help="A commit with the change [default: HEAD].")
-    ] = None,
-    tree: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="A checkout of testbed or of Linux [default: this one]."),
-    ] = None,
-    kernels: Annotated[
-        str | None,
-        typer.Option(
-            metavar="M,M,...",
-            help="Search these machines, the good end first.",
-            autocompletion=completion.lists_of_machines,
-        ),
-    ] = None,
-    new_is_better: Annotated[
-        bool, typer.Option("--new-is-better", help="Search for an improvement.")
-    ] = False,
+    arguments: Arguments = None,
+    good: Good = None,
+    bad: Bad = None,
+    tree: Tree = None,
+    kernels: Kernels = None,
+    new_is_better: NewIsBetter = False,
     metrics: Metrics = None,
     threshold: Threshold = None,
-    where: Annotated[
-        str | None, typer.Option(metavar="SELECTOR", help="Only these cells, e.g. stack=mptcp.")
-    ] = None,
+    where: Where = None,
     across: Across = None,
     force: Force = False,
-    max_repetitions: Annotated[
-        int | None,
-        typer.Option(min=2, help="Limit for one step [default: 4 times as many]."),
-    ] = None,
-    first_parent: Annotated[
-        bool, typer.Option("--first-parent", help="Follow the first parent of each merge.")
-    ] = False,
-    python: Annotated[
-        str | None,
-        typer.Option(metavar="PATH", help="The Python of the steps [default: this one]."),
-    ] = None,
-    results: Annotated[Path, typer.Option(help="The parent folder of searches.")] = Path(
-        "results/bisect"
-    ),
-    resume: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Continue an interrupted search.")
-    ] = None,
+    max_repetitions: MaxRepetitions = None,
+    first_parent: FirstParent = False,
+    python: Interpreter = None,
+    results: Searches = Path("results/bisect"),
+    resume: Resume = None,
     json: Json = False,
 ) -> None:
     """Find the commit or the kernel that made an experiment worse.
@@ -90,9 +95,7 @@ def command(
     Exit codes: 0 found; 1 only skipped candidates are left; 2 bad input, or the ends do not differ.
     """
     from testbed.campaign.bisect import asked, model
-    from testbed.campaign.bisect.search import search
-    from testbed.cli.bisecting import Lines, conclude
-    from testbed.cli.building import watcher as building
+    from testbed.cli.bisecting import searched
     from testbed.cli.compare import terms_of
     from testbed.cli.ending import end_as_ctrl_c
 
@@ -104,14 +107,8 @@ def command(
             )
         directory, state = resume, model.read(resume)
     else:
-        tried = Path.cwd() if tree is None else tree
-        ends = (
-            asked.of_commits(tried, good, bad)
-            if kernels is None
-            else asked.of_machines(kernels, good, bad)
-        )
         wanted = asked.wanted(
-            ends,
+            asked.ends(tree or Path.cwd(), kernels, good, bad),
             arguments or [],
             terms_of(metrics, threshold, across, force=force),
             python=python or sys.executable,
@@ -121,7 +118,4 @@ def command(
             first_parent=first_parent,
         )
         directory, state = model.new(results, wanted)
-    with Lines(directory, new_is_better=state.wanted.new_is_better) as watcher:
-        found = search(directory.resolve(), state, watcher, building())
-    conclude(found, directory, json=json)
-    sys.exit(0 if found.culprit else 1)
+    sys.exit(0 if searched(directory, state, json=json).culprit else 1)

@@ -12,7 +12,7 @@ import msgspec
 
 from testbed.analysis.comparison import Comparison
 from testbed.analysis.judgement import Judgement
-from testbed.campaign.bisect.model import Candidate, Found, Kind, Step
+from testbed.campaign.bisect.model import Candidate, Found, Kind, State, Step
 from testbed.cli import changes
 from testbed.cli.output import console, print_json
 from testbed.cli.tables import print_table
@@ -75,6 +75,17 @@ class Lines:
     def said(self, line: str) -> None:
         """Pass on the output of `testbed run`."""
         _print(f"  {line}")
+
+
+def searched(directory: Path, state: State, *, json: bool) -> Found:
+    """Carry out a search, print its progress and its result, and return the result."""
+    from testbed.campaign.bisect.search import search
+    from testbed.cli.building import watcher
+
+    with Lines(directory, new_is_better=state.wanted.new_is_better) as lines:
+        found = search(directory.resolve(), state, lines, watcher())
+    conclude(found, directory, json=json)
+    return found
 
 
 def conclude(found: Found, directory: Path, *, json: bool) -> None:

@@ -21,48 +21,57 @@ if TYPE_CHECKING:
 _STDOUT = "-"
 
 
+Place = Annotated[
+    str,
+    typer.Argument(
+        metavar="NODE[.INTERFACE]",
+        help="An interface, or a node for all of its interfaces.",
+        autocompletion=completion.places,
+    ),
+]
+Write = Annotated[
+    str | None,
+    typer.Option(
+        "--write",
+        "-w",
+        metavar="FILE",
+        help="Write pcapng (-: to standard output); default: print a line for each packet.",
+    ),
+]
+Count = Annotated[
+    int | None, typer.Option("--count", "-c", min=1, help="End after this number of packets.")
+]
+Duration = Annotated[
+    str | None, typer.Option(metavar="TIME", help="End after this time, for example 10s.")
+]
+Snaplen = Annotated[
+    int,
+    typer.Option(
+        "--snaplen",
+        "-s",
+        min=64,
+        max=262_144,
+        help="Largest number of octets kept of a packet.",
+    ),
+]
+Host = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="Only packets from or to this address.")
+]
+Port = Annotated[
+    int | None,
+    typer.Option(min=1, max=65535, help="Only TCP and UDP packets from or to this port."),
+]
+
+
 def command(
     name: Sandbox,
-    place: Annotated[
-        str,
-        typer.Argument(
-            metavar="NODE[.INTERFACE]",
-            help="An interface, or a node for all of its interfaces.",
-            autocompletion=completion.places,
-        ),
-    ],
-    write: Annotated[
-        str | None,
-        typer.Option(
-            "--write",
-            "-w",
-            metavar="FILE",
-            help="Write pcapng (-: to standard output); default: print a line for each packet.",
-        ),
-    ] = None,
-    count: Annotated[
-        int | None, typer.Option("--count", "-c", min=1, help="End after this number of packets.")
-    ] = None,
-    duration: Annotated[
-        str | None, typer.Option(metavar="TIME", help="End after this time, for example 10s.")
-    ] = None,
-    snaplen: Annotated[
-        int,
-        typer.Option(
-            "--snaplen",
-            "-s",
-            min=64,
-            max=262_144,
-            help="Largest number of octets kept of a packet.",
-        ),
-    ] = 262_144,
-    host: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Only packets from or to this address.")
-    ] = None,
-    port: Annotated[
-        int | None,
-        typer.Option(min=1, max=65535, help="Only TCP and UDP packets from or to this port."),
-    ] = None,
+    place: Place,
+    write: Write = None,
+    count: Count = None,
+    duration: Duration = None,
+    snaplen: Snaplen = 262_144,
+    host: Host = None,
+    port: Port = None,
     json: Json = False,
 ) -> None:
     """Capture the packets of an interface of a running sandbox.
@@ -100,10 +109,7 @@ def command(
     if json:
         print_json({"file": write, "captured": ended.captured, "dropped": ended.dropped})
     else:
-        print(
-            f"{ended.captured} packets captured, {ended.dropped} dropped",
-            file=sys.stderr,
-        )
+        print(f"{ended.captured} packets captured, {ended.dropped} dropped", file=sys.stderr)
 
 
 async def _capture(name: str, place: str, job: Job, output: int) -> Ended:

@@ -16,21 +16,28 @@ if TYPE_CHECKING:
     from testbed.sandbox.model import Feature
 
 
+Name = Annotated[
+    str | None, typer.Argument(help="A running sandbox.", autocompletion=completion.sandboxes)
+]
+Client = Annotated[
+    str | None, typer.Argument(help="The node that connects.", autocompletion=completion.nodes)
+]
+Server = Annotated[
+    str | None,
+    typer.Argument(help="The node that accepts.", autocompletion=completion.nodes),
+]
+Address = Annotated[
+    str | None, typer.Option("--address", help="The server's address for the connection.")
+]
+Ipv6 = Annotated[bool, typer.Option("-6", help="Look at IPv6 instead of IPv4.")]
+
+
 def command(
-    name: Annotated[
-        str | None, typer.Argument(help="A running sandbox.", autocompletion=completion.sandboxes)
-    ] = None,
-    client: Annotated[
-        str | None, typer.Argument(help="The node that connects.", autocompletion=completion.nodes)
-    ] = None,
-    server: Annotated[
-        str | None,
-        typer.Argument(help="The node that accepts.", autocompletion=completion.nodes),
-    ] = None,
-    address: Annotated[
-        str | None, typer.Option("--address", help="The server's address for the connection.")
-    ] = None,
-    ipv6: Annotated[bool, typer.Option("-6", help="Look at IPv6 instead of IPv4.")] = False,
+    name: Name = None,
+    client: Client = None,
+    server: Server = None,
+    address: Address = None,
+    ipv6: Ipv6 = False,
     json: Json = False,
 ) -> None:
     """Check this machine, or the MPTCP of a running sandbox.
@@ -54,16 +61,7 @@ def command(
     import asyncio
 
     if name is None:
-        from testbed.cli.machine import print_rows, rows
-
-        features, build = asyncio.run(_features()), compiled.status()
-        if json:
-            print_json({"build": build._asdict(), "features": features, "machines": rows()})
-        else:
-            _print_features(features)
-            console().print(f"\nour own stack: {build.build}: {build.why}", soft_wrap=True)
-            console().print()
-            print_rows(rows())
+        _check_machine(asyncio.run(_features()), json=json)
         return
     diagnosis = asyncio.run(_diagnose(name, client, server, address, ipv6=ipv6))
     if json:
@@ -72,6 +70,19 @@ def command(
         _print_diagnosis(diagnosis, name)
     if not diagnosis.healthy:
         raise typer.Exit(1)
+
+
+def _check_machine(features: tuple[Feature, ...], *, json: bool) -> None:
+    from testbed.cli.machine import print_rows, rows
+
+    build = compiled.status()
+    if json:
+        print_json({"build": build._asdict(), "features": features, "machines": rows()})
+        return
+    _print_features(features)
+    console().print(f"\nour own stack: {build.build}: {build.why}", soft_wrap=True)
+    console().print()
+    print_rows(rows())
 
 
 async def _features() -> tuple[Feature, ...]:

@@ -15,38 +15,40 @@ if TYPE_CHECKING:
     from testbed.topology.spec import EndpointSpec
 
 
+Verb = Annotated[Literal["add", "del", "change"], typer.Argument(help="Add, delete or change it.")]
+Which = Annotated[
+    str,
+    typer.Argument(
+        help="An address, or an interface for all of its addresses; del and change also take"
+        " the id of an endpoint.",
+        autocompletion=completion.endpoints,
+    ),
+]
+Flags = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[FLAG]...",
+        help="add: subflow, signal, backup, fullmesh, laminar; change: [no]backup, [no]fullmesh.",
+        autocompletion=completion.endpoint_flags,
+    ),
+]
+Number = Annotated[
+    int | None,
+    typer.Option("--id", min=1, max=255, help="add: the id of the endpoint; default: a free one."),
+]
+Port = Annotated[
+    int | None, typer.Option(min=1, max=65535, help="add: announce this port as well.")
+]
+
+
 def command(
     name: Sandbox,
     node: live.Host,
-    verb: Annotated[
-        Literal["add", "del", "change"], typer.Argument(help="Add, delete or change it.")
-    ],
-    which: Annotated[
-        str,
-        typer.Argument(
-            help="An address, or an interface for all of its addresses; del and change also take"
-            " the id of an endpoint.",
-            autocompletion=completion.endpoints,
-        ),
-    ],
-    flags: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[FLAG]...",
-            help="add: subflow, signal, backup, fullmesh, laminar; change: [no]backup,"
-            " [no]fullmesh.",
-            autocompletion=completion.endpoint_flags,
-        ),
-    ] = None,
-    number: Annotated[
-        int | None,
-        typer.Option(
-            "--id", min=1, max=255, help="add: the id of the endpoint; default: a free one."
-        ),
-    ] = None,
-    port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="add: announce this port as well.")
-    ] = None,
+    verb: Verb,
+    which: Which,
+    flags: Flags = None,
+    number: Number = None,
+    port: Port = None,
     dry_run: live.DryRun = False,
     json: Json = False,
 ) -> None:

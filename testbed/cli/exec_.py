@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -13,18 +13,21 @@ from testbed.errors import InputError
 CONTEXT_SETTINGS = {"allow_interspersed_args": False}
 
 
+Stack = Annotated[
+    str | None,
+    typer.Option(
+        metavar="STACK",
+        help="Run it over userspace or userspace-tcp, with parameters as in experiments.",
+        autocompletion=completion.our_stacks,
+    ),
+]
+
+
 def command(
     name: Sandbox,
     node: Node,
     argv: Argv,
-    stack: Annotated[
-        Optional[str],  # noqa: UP045 - typer reads it at run time
-        typer.Option(
-            metavar="STACK",
-            help="Run it over userspace or userspace-tcp, with parameters as in experiments.",
-            autocompletion=completion.our_stacks,
-        ),
-    ] = None,
+    stack: Stack = None,
 ) -> None:
     """Run a program in a node, on this terminal.
 

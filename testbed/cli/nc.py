@@ -3,65 +3,75 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
 from testbed.cli import completion
 
+Where = Annotated[
+    list[str], typer.Argument(metavar="[HOST] PORT", help="HOST PORT, or -l [ADDRESS] PORT.")
+]
+Listen = Annotated[bool, typer.Option("-l", "--listen", help="Wait for one connection.")]
+Ipv4 = Annotated[bool, typer.Option("-4", help="IPv4 only.")]
+Ipv6 = Annotated[bool, typer.Option("-6", help="IPv6 only.")]
+Sources = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-s", "--source", metavar="ADDR", help="Local address; give more of them for subflows."
+    ),
+]
+Stack = Annotated[
+    str,
+    typer.Option(
+        metavar="STACK",
+        help="userspace (MPTCP) or userspace-tcp, with parameters as in experiments.",
+        autocompletion=completion.our_stacks,
+    ),
+]
+Wait = Annotated[
+    float | None,
+    typer.Option(
+        "-w",
+        "--wait",
+        metavar="SECONDS",
+        min=0.001,
+        help="Give up if nothing happens for this time.",
+    ),
+]
+Retry = Annotated[
+    float,
+    typer.Option(
+        metavar="SECONDS",
+        min=0,
+        help="Try again for this time if the connection is refused.",
+    ),
+]
+Pcap = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Write all segments to a pcapng file."),
+]
+Trace = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Write the path manager's events as JSON lines."),
+]
+Verbose = Annotated[
+    bool, typer.Option("-v", "--verbose", help="Describe the connection on standard error.")
+]
+
 
 def command(
-    where: Annotated[
-        list[str], typer.Argument(metavar="[HOST] PORT", help="HOST PORT, or -l [ADDRESS] PORT.")
-    ],
-    listen: Annotated[
-        bool, typer.Option("-l", "--listen", help="Wait for one connection.")
-    ] = False,
-    ipv4: Annotated[bool, typer.Option("-4", help="IPv4 only.")] = False,
-    ipv6: Annotated[bool, typer.Option("-6", help="IPv6 only.")] = False,
-    source: Annotated[
-        Optional[list[str]],  # noqa: UP045 - typer reads it at run time
-        typer.Option(
-            "-s", "--source", metavar="ADDR", help="Local address; give more of them for subflows."
-        ),
-    ] = None,
-    stack: Annotated[
-        str,
-        typer.Option(
-            metavar="STACK",
-            help="userspace (MPTCP) or userspace-tcp, with parameters as in experiments.",
-            autocompletion=completion.our_stacks,
-        ),
-    ] = "userspace",
-    wait: Annotated[
-        Optional[float],  # noqa: UP045 - as above
-        typer.Option(
-            "-w",
-            "--wait",
-            metavar="SECONDS",
-            min=0.001,
-            help="Give up if nothing happens for this time.",
-        ),
-    ] = None,
-    retry: Annotated[
-        float,
-        typer.Option(
-            metavar="SECONDS",
-            min=0,
-            help="Try again for this time if the connection is refused.",
-        ),
-    ] = 3.0,
-    pcap: Annotated[
-        Optional[Path],  # noqa: UP045 - as above
-        typer.Option(metavar="FILE", help="Write all segments to a pcapng file."),
-    ] = None,
-    trace: Annotated[
-        Optional[Path],  # noqa: UP045 - as above
-        typer.Option(metavar="FILE", help="Write the path manager's events as JSON lines."),
-    ] = None,
-    verbose: Annotated[
-        bool, typer.Option("-v", "--verbose", help="Describe the connection on standard error.")
-    ] = False,
+    where: Where,
+    listen: Listen = False,
+    ipv4: Ipv4 = False,
+    ipv6: Ipv6 = False,
+    source: Sources = None,
+    stack: Stack = "userspace",
+    wait: Wait = None,
+    retry: Retry = 3.0,
+    pcap: Pcap = None,
+    trace: Trace = None,
+    verbose: Verbose = False,
 ) -> None:
     """Be netcat over the userspace stack.
 

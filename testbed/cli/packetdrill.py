@@ -33,22 +33,28 @@ class Summary(msgspec.Struct, frozen=True):
     unsupported: int
 
 
+Files = Annotated[list[Path], typer.Argument(help="Scripts, or directories of *.pkt.")]
+IpVersions = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="VERSION",
+        help="ipv4, ipv4-mapped-ipv6 or ipv6; may be given again. Default: all that a script "
+        "allows.",
+        autocompletion=completion.ip_versions,
+    ),
+]
+Defines = Annotated[
+    list[str] | None,
+    typer.Option("--define", "-D", metavar="NAME=VALUE", help="Replace a word of the scripts."),
+]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print each event.")]
+
+
 def command(
-    files: Annotated[list[Path], typer.Argument(help="Scripts, or directories of *.pkt.")],
-    ip_version: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="VERSION",
-            help="ipv4, ipv4-mapped-ipv6 or ipv6; may be given again. Default: all that a script "
-            "allows.",
-            autocompletion=completion.ip_versions,
-        ),
-    ] = None,
-    define: Annotated[
-        list[str] | None,
-        typer.Option("--define", "-D", metavar="NAME=VALUE", help="Replace a word of the scripts."),
-    ] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print each event.")] = False,
+    files: Files,
+    ip_version: IpVersions = None,
+    define: Defines = None,
+    verbose: Verbose = False,
     json: Json = False,
 ) -> None:
     """Run packetdrill's scripts against the userspace stack.

@@ -39,6 +39,40 @@ Names = Annotated[
         metavar="[NAME...]", help="Only these publications.", autocompletion=completion.papers
     ),
 ]
+Quick = Annotated[
+    bool, typer.Option("--quick", help="The first claim of each, one run of each cell.")
+]
+Only = Annotated[
+    str | None, typer.Option(metavar="[kernel|ours]", help="Only the stacks of this side.")
+]
+Experiments = Annotated[
+    list[str] | None,
+    typer.Option(metavar="E", help="Only this experiment; may be given again."),
+]
+Sample = Annotated[
+    int | None,
+    typer.Option(min=1, help="At most this many cases of an experiment, chosen by its seed."),
+]
+Full = Annotated[
+    bool, typer.Option("--full", help="All cases, also if a publication asks for a sample.")
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue the newest result folders.")]
+Keep = Annotated[
+    bool, typer.Option("--keep", help="Also write the values into the publication's folder.")
+]
+Name = Annotated[
+    str, typer.Argument(help="Name of a publication.", autocompletion=completion.papers)
+]
+Page = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Write a page with its figures, drawn like those of the paper."
+    ),
+]
+Kept = Annotated[
+    bool,
+    typer.Option("--kept", help="The values that came with testbed, not those of your runs."),
+]
 
 
 def list_(root: Root = _ROOT, json: Json = False) -> None:
@@ -63,32 +97,16 @@ def list_(root: Root = _ROOT, json: Json = False) -> None:
 
 def run(
     names: Names = None,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="The first claim of each, one run of each cell.")
-    ] = False,
-    only: Annotated[
-        str | None, typer.Option(metavar="[kernel|ours]", help="Only the stacks of this side.")
-    ] = None,
-    experiment: Annotated[
-        list[str] | None,
-        typer.Option(metavar="E", help="Only this experiment; may be given again."),
-    ] = None,
-    sample: Annotated[
-        int | None,
-        typer.Option(min=1, help="At most this many cases of an experiment, chosen by its seed."),
-    ] = None,
-    full: Annotated[
-        bool, typer.Option("--full", help="All cases, also if a publication asks for a sample.")
-    ] = False,
+    quick: Quick = False,
+    only: Only = None,
+    experiment: Experiments = None,
+    sample: Sample = None,
+    full: Full = False,
     repetitions: Repetitions = None,
     jobs: Jobs = 1,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Continue the newest result folders.")
-    ] = False,
+    resume: Resume = False,
     again: Again = False,
-    keep: Annotated[
-        bool, typer.Option("--keep", help="Also write the values into the publication's folder.")
-    ] = False,
+    keep: Keep = False,
     results: Results = _RESULTS,
     root: Root = _ROOT,
     json: Json = False,
@@ -118,12 +136,6 @@ def run(
     from testbed.papers.plan import Wanted
 
     chosen = [find(name, root) for name in names] if names else papers(root)
-    if again and not resume:
-        raise InputError("--again needs --resume")
-    if keep and quick:
-        raise InputError("--keep cannot be used with --quick: it needs all cells")
-    if full and (quick or sample is not None):
-        raise InputError("--full cannot be used with --quick or --sample: it takes all cases")
     wanted = Wanted(
         side=_side(only),
         quick=quick,
@@ -140,7 +152,18 @@ def run(
         keep=keep,
         json=json,
     )
+    _check(options, wanted)
     sys.exit(carry_out(chosen, options, wanted))
+
+
+def _check(options: Options, wanted: Wanted) -> None:
+    """Refuse options that contradict one another."""
+    if options.again and not options.resume:
+        raise InputError("--again needs --resume")
+    if options.keep and wanted.quick:
+        raise InputError("--keep cannot be used with --quick: it needs all cells")
+    if wanted.full and (wanted.quick or wanted.sample is not None):
+        raise InputError("--full cannot be used with --quick or --sample: it takes all cases")
 
 
 def carry_out(papers: Sequence[Paper], options: Options, wanted: Wanted | None = None) -> int:
@@ -189,19 +212,9 @@ def _judged(paper: Paper, results: Path, *, quick: bool) -> tuple[Measured, Judg
 
 
 def show(
-    name: Annotated[
-        str, typer.Argument(help="Name of a publication.", autocompletion=completion.papers)
-    ],
-    page: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Write a page with its figures, drawn like those of the paper."
-        ),
-    ] = None,
-    kept: Annotated[
-        bool,
-        typer.Option("--kept", help="The values that came with testbed, not those of your runs."),
-    ] = False,
+    name: Name,
+    page: Page = None,
+    kept: Kept = False,
     results: Results = _RESULTS,
     root: Root = _ROOT,
     json: Json = False,

@@ -13,79 +13,85 @@ from testbed.cli.options import Again, Jobs, Json, Repetitions, Results, TestFor
 from testbed.errors import InputError
 
 if TYPE_CHECKING:
+    from testbed.campaign.where import Where
     from testbed.papers.load import Paper
+
+Files = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="FILE...", help="Experiments: files, names, folders of publications."),
+]
+Stacks = Annotated[
+    list[str] | None,
+    typer.Option(help="Run this stack only; may be given again.", autocompletion=completion.stacks),
+]
+UntilDecided = Annotated[
+    bool,
+    typer.Option("--until-decided", help="Add repetitions until expectations are decided."),
+]
+MaxRepetitions = Annotated[
+    int | None,
+    typer.Option(min=2, help="Limit for --until-decided [default: 10 times as many]."),
+]
+Seed = Annotated[int | None, typer.Option(min=0, help="Seed of order, wires and payloads.")]
+Values = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Set a value; may be given again."),
+]
+Wire = Annotated[
+    str | None, typer.Option(metavar="[auto|netem|emulator]", help="The engine of the wires.")
+]
+Sim = Annotated[bool, typer.Option("--sim", help="Simulate the network: no root, no waiting.")]
+Machines = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="M",
+        help="Run in this machine, e.g. qemu:6.1; may be given again.",
+        autocompletion=completion.machines,
+    ),
+]
+VirtualTime = Annotated[
+    bool, typer.Option("--virtual-time", help="Give machines uml:... a virtual clock.")
+]
+Resume = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Do the missing runs of a result folder.")
+]
+FailFast = Annotated[
+    bool, typer.Option("--fail-fast", help="Stop after the first run that does not count.")
+]
+Summary = Annotated[bool, typer.Option(help="Print a summary at the end, as `testbed show` does.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Fail if an expectation is inconclusive.")]
+On = Annotated[
+    str | None,
+    typer.Option(
+        metavar="[local:N|tcp://HOST:PORT]", help="Let workers of a Dask cluster do the runs."
+    ),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Only print the runs and their minimum duration.")
+]
 
 
 def command(
-    files: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="FILE...", help="Experiments: files, names, folders of publications."
-        ),
-    ] = None,
-    stack: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Run this stack only; may be given again.", autocompletion=completion.stacks
-        ),
-    ] = None,
+    files: Files = None,
+    stack: Stacks = None,
     repetitions: Repetitions = None,
-    until_decided: Annotated[
-        bool,
-        typer.Option("--until-decided", help="Add repetitions until expectations are decided."),
-    ] = False,
-    max_repetitions: Annotated[
-        int | None,
-        typer.Option(min=2, help="Limit for --until-decided [default: 10 times as many]."),
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(min=0, help="Seed of order, wires and payloads.")
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE", help="Set a value; may be given again."),
-    ] = None,
+    until_decided: UntilDecided = False,
+    max_repetitions: MaxRepetitions = None,
+    seed: Seed = None,
+    set_: Values = None,
     results: Results = Path("results"),
-    wire: Annotated[
-        str | None, typer.Option(metavar="[auto|netem|emulator]", help="The engine of the wires.")
-    ] = None,
-    sim: Annotated[
-        bool, typer.Option("--sim", help="Simulate the network: no root, no waiting.")
-    ] = False,
-    machine: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="M",
-            help="Run in this machine, e.g. qemu:6.1; may be given again.",
-            autocompletion=completion.machines,
-        ),
-    ] = None,
-    virtual_time: Annotated[
-        bool, typer.Option("--virtual-time", help="Give machines uml:... a virtual clock.")
-    ] = False,
-    resume: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Do the missing runs of a result folder.")
-    ] = None,
+    wire: Wire = None,
+    sim: Sim = False,
+    machine: Machines = None,
+    virtual_time: VirtualTime = False,
+    resume: Resume = None,
     again: Again = False,
-    fail_fast: Annotated[
-        bool, typer.Option("--fail-fast", help="Stop after the first run that does not count.")
-    ] = False,
-    summary: Annotated[
-        bool, typer.Option(help="Print a summary at the end, as `testbed show` does.")
-    ] = True,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Fail if an expectation is inconclusive.")
-    ] = False,
+    fail_fast: FailFast = False,
+    summary: Summary = True,
+    strict: Strict = False,
     jobs: Jobs = 1,
-    on: Annotated[
-        str | None,
-        typer.Option(
-            metavar="[local:N|tcp://HOST:PORT]", help="Let workers of a Dask cluster do the runs."
-        ),
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only print the runs and their minimum duration.")
-    ] = False,
+    on: On = None,
+    dry_run: DryRun = False,
     wanted: TestFormat = None,
     json: Json = False,
 ) -> None:
@@ -139,36 +145,29 @@ def command(
     Ctrl-C stops; finished runs are kept.
     """
     from testbed.campaign.request import Request
+    from testbed.campaign.where import Where
     from testbed.cli import running
-    from testbed.experiment.overrides import Overrides
-    from testbed.experiment.venue import SIMULATION
-    from testbed.machine.model import HOST
+    from testbed.experiment.overrides import Overrides, assignment
 
-    folders = [file for file in files or () if file.is_dir()]
-    if folders:
+    where = Where(sim=sim, machines=tuple(machine or ()), virtual_time=virtual_time, on=on)
+    if folders := [file for file in files or () if file.is_dir()]:
         found = _publications(folders, files or [])
-        _refuse_for_publications(folders[0], stack, set_, machine, sim=sim, on=on)
+        _refuse_for_publications(folders[0], where, stack, set_)
         sys.exit(_carry_out(found, jobs, results, json=json))
-    _check_places(sim, machine, wire, virtual_time, until_decided)
-    if on is not None and jobs > 1:
-        raise InputError("--jobs cannot be used with --on: each worker of the cluster does one run")
-    if max_repetitions is not None and not until_decided:
-        raise InputError("--max-repetitions needs --until-decided")
+    where.check(wire=wire, until_decided=until_decided)
+    changes = Overrides(
+        stacks=tuple(stack or ()),
+        repetitions=repetitions,
+        until_decided=until_decided,
+        max_repetitions=max_repetitions,
+        seed=seed,
+        wire=wire,
+        values=tuple(map(assignment, set_ or ())),
+    )
     request = Request(
         files=tuple(map(str, files or ())),
         resume=None if resume is None else str(resume),
-        changes=Overrides(
-            machine=SIMULATION if sim else HOST,
-            elsewhere=bool(files) and _is_elsewhere(machine, None if sim else on),
-            virtual_time=bool(files) and running.is_virtual(machine or (), virtual_time),
-            stacks=tuple(stack or ()),
-            repetitions=repetitions,
-            until_decided=until_decided,
-            max_repetitions=max_repetitions,
-            seed=seed,
-            wire=wire,
-            values=tuple(_assignment(text) for text in set_ or ()),
-        ),
+        changes=where.applied(changes, resumed=not files),
         results=str(results),
         again=again,
         fail_fast=fail_fast,
@@ -179,29 +178,14 @@ def command(
         jobs=jobs,
         on=on,
     )
-    sys.exit(running.start(request, machine or (), virtual_time=virtual_time, dry_run=dry_run))
-
-
-def _is_elsewhere(machine: list[str] | None, on: str | None) -> bool:
-    """Return whether the runs use other kernels, so that checks of this kernel do not apply."""
-    from testbed.campaign.cluster import site
-    from testbed.machine.model import HOST
-
-    away = on is not None and site(on).address is not None
-    return away or any(name != HOST for name in machine or ())
+    sys.exit(running.start(request, where, dry_run=dry_run))
 
 
 def _refuse_for_publications(
-    folder: Path,
-    stack: list[str] | None,
-    set_: list[str] | None,
-    machine: list[str] | None,
-    *,
-    sim: bool,
-    on: str | None,
+    folder: Path, where: Where, stack: list[str] | None, set_: list[str] | None
 ) -> None:
     """Refuse options that would change the experiments of a publication."""
-    if stack or set_ or machine or sim or on:
+    if stack or set_ or where.machines or where.sim or where.on:
         raise InputError(
             f"{folder}: --stack, --set, --machine, --sim and --on do not apply to publications",
             hint="name one of its experiment files instead of the folder",
@@ -224,28 +208,3 @@ def _carry_out(found: list[Paper], jobs: int, results: Path, *, json: bool) -> i
     from testbed.cli.publications import Options
 
     return papers.carry_out(found, Options(results=results / "papers", jobs=jobs, json=json))
-
-
-def _check_places(
-    sim: bool,
-    machine: list[str] | None,
-    wire: str | None,
-    virtual_time: bool,
-    until_decided: bool,
-) -> None:
-    """Refuse options that contradict one another about where the runs happen."""
-    if sim and (machine or wire is not None):
-        raise InputError(
-            "--sim cannot be used with --machine or --wire: it simulates the whole network"
-        )
-    if until_decided and (sim or virtual_time):
-        raise InputError("in virtual time one run decides: a repetition gives the same numbers")
-
-
-def _assignment(text: str) -> tuple[str, str]:
-    path, equals, value = text.partition("=")
-    if not equals or not path:
-        raise InputError(
-            f"--set {text}: is not PATH=VALUE", hint="for example links.wifi.delay=20ms"
-        )
-    return path, value

@@ -16,14 +16,14 @@ from testbed.text import clean
 if TYPE_CHECKING:
     from testbed.campaign.places import Wanted
     from testbed.campaign.request import Request
+    from testbed.campaign.where import Where
     from testbed.experiment.load import Experiment
 
 
-def start(request: Request, machines: Sequence[str], *, virtual_time: bool, dry_run: bool) -> int:
+def start(request: Request, where: Where, *, dry_run: bool) -> int:
     """Carry out a request, and return the exit code.
 
-    :param machines: the machines that the command line names.
-    :param virtual_time: whether their clocks are virtual.
+    :param where: the place that the command line names.
     :param dry_run: whether to print the runs instead.
     :raises TestbedError: nothing was run, or the runs could not continue.
     """
@@ -41,7 +41,8 @@ def start(request: Request, machines: Sequence[str], *, virtual_time: bool, dry_
         load(located(Path(file), EXPERIMENTS), request.changes) for file in request.files
     ]
     end_as_ctrl_c()
-    elsewhere = places(machines, _wanted(request, experiments), virtual_time=virtual_time)
+    wanted = _wanted(request, experiments)
+    elsewhere = places(where.machines, wanted, virtual_time=where.virtual_time)
     for name in elsewhere or ({it.machine for it in experiments} if experiments else ()):
         check_jobs(request.jobs, name)
     if request.on is not None:
@@ -86,13 +87,6 @@ def _check_cluster(on: str, machines: Iterable[str], places: Iterable[str]) -> N
             f"--on {on}: {where.workers} runs at a time would disturb one another on {real[0]}",
             hint="add --sim, or use workers on other computers",
         )
-
-
-def is_virtual(machines: Sequence[str], virtual_time: bool) -> bool:
-    """Return whether all machines that the command line names have virtual clocks."""
-    from testbed.experiment.asked import is_deterministic
-
-    return bool(machines) and (virtual_time or all(map(is_deterministic, machines)))
 
 
 def _print_plan(
@@ -145,6 +139,10 @@ def _check(request: Request) -> None:
         raise InputError("there is nothing to run", hint="name an experiment file")
     if request.again and request.resume is None:
         raise InputError("--again needs --resume")
+    if request.on is not None and request.jobs > 1:
+        raise InputError("--jobs cannot be used with --on: each worker of the cluster does one run")
+    if request.changes.max_repetitions is not None and not request.changes.until_decided:
+        raise InputError("--max-repetitions needs --until-decided")
 
 
 def _wanted(request: Request, experiments: Sequence[Experiment]) -> list[Wanted]:

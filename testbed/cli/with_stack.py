@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
@@ -14,26 +14,29 @@ from testbed.cli.options import Argv
 CONTEXT_SETTINGS = {"allow_interspersed_args": False}
 
 
+Stack = Annotated[
+    str,
+    typer.Argument(
+        metavar="STACK",
+        help="userspace or userspace-tcp, with parameters as in experiments.",
+        autocompletion=completion.our_stacks,
+    ),
+]
+Report = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Append a description of each connection, as JSON lines."),
+]
+Verbose = Annotated[
+    bool,
+    typer.Option("-v", "--verbose", help="Describe each connection when it ends."),
+]
+
+
 def command(
-    stack: Annotated[
-        str,
-        typer.Argument(
-            metavar="STACK",
-            help="userspace or userspace-tcp, with parameters as in experiments.",
-            autocompletion=completion.our_stacks,
-        ),
-    ],
+    stack: Stack,
     argv: Argv,
-    report: Annotated[
-        Optional[Path],  # noqa: UP045 - typer reads it at run time
-        typer.Option(
-            metavar="FILE", help="Append a description of each connection, as JSON lines."
-        ),
-    ] = None,
-    verbose: Annotated[
-        bool,
-        typer.Option("-v", "--verbose", help="Describe each connection when it ends."),
-    ] = False,
+    report: Report = None,
+    verbose: Verbose = False,
 ) -> None:
     """Run a program, unmodified, over the userspace stack.
 

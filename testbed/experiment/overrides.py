@@ -49,6 +49,19 @@ class Overrides(msgspec.Struct, frozen=True, kw_only=True):
 NO_OVERRIDES: Final = Overrides()
 
 
+def assignment(text: str) -> tuple[str, str]:
+    """Return the path and the value of ``--set PATH=VALUE``.
+
+    :raises InputError: it has another form.
+    """
+    path, equals, value = text.partition("=")
+    if not equals or not path:
+        raise InputError(
+            f"--set {text}: is not PATH=VALUE", hint="for example links.wifi.delay=20ms"
+        )
+    return path, value
+
+
 def overridden(raw: dict[str, Any], overrides: Overrides) -> dict[str, Any]:
     """Apply the command line to plain data. The values are checked afterwards."""
     named = {

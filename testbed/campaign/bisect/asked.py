@@ -37,6 +37,16 @@ class Ends(msgspec.Struct, frozen=True, kw_only=True):
     machines: tuple[str, ...] = ()
 
 
+def ends(tree: Path, kernels: str | None, good: str | None, bad: str | None) -> Ends:
+    """Return the ends in a list of machines, or else in a repository.
+
+    :raises InputError: as for :func:`of_machines` and :func:`of_commits`.
+    """
+    if kernels is not None:
+        return of_machines(kernels, good, bad)
+    return of_commits(tree, good, bad)
+
+
 def of_commits(tree: Path, good: str | None, bad: str | None) -> Ends:
     """Return the ends in a repository.
 

@@ -49,7 +49,7 @@ class Features:
     """The features of this kernel. Each one is tested at most once, at its first use."""
 
     def __init__(self) -> None:
-        self._probes = {probe.name: probe for probe in _probes()}
+        self._probes = {probe.name: probe for probe in _PROBES}
         self._found: dict[str, model.Feature] = {}
 
     def all(self) -> tuple[model.Feature, ...]:
@@ -103,85 +103,6 @@ def _try(probe: _Probe) -> model.Feature:
         os.close(here)
     return model.Feature(
         name=probe.name, present=present, detail=detail, why=probe.why, instead=probe.instead
-    )
-
-
-def _probes() -> Iterable[_Probe]:
-    yield _Probe(
-        "network namespaces",
-        lambda: "unshare(CLONE_NEWNET)",
-        "every node is a network namespace",
-        "use a kernel with CONFIG_NET_NS",
-    )
-    yield _Probe(
-        "user namespaces",
-        _user_namespace,
-        "without root, a sandbox needs one",
-        "run as root, or allow them (user.max_user_namespaces and the distribution's own switch)",
-    )
-    yield _Probe("veth", _veth, "every link is made of veth pairs", "load the veth module")
-    yield _Probe("bridge", _bridge, "every switch is a bridge", "load the bridge module")
-    yield _Probe(
-        "netem",
-        _netem,
-        "it shapes wires in the kernel",
-        "use the emulator (--wire auto or emulator), or load sch_netem",
-    )
-    for name in ("htb", "pfifo", "codel", "fq_codel", "pie", "red"):
-        yield _Probe(
-            name,
-            functools.partial(_discipline, name),
-            "queues on wires in the kernel need it",
-            f"use the emulator for wires with such a queue, or load sch_{name}",
-        )
-    for device, option in _DEVICES:
-        yield _Probe(
-            kind_of(device),
-            functools.partial(_device, device),
-            "topologies with such interfaces need it",
-            f"use a kernel with {option}, as `testbed run --machine uml:7.3` does",
-        )
-    yield _Probe(
-        "redirect",
-        _redirect,
-        "the netem engine forwards frames with a classifier and the mirred action",
-        "use --wire emulator, or load cls_matchall and act_mirred",
-    )
-    yield _Probe(
-        "mptcp",
-        _mptcp,
-        "the stack mptcp is the kernel's Multipath TCP",
-        "use Linux 5.6 or later with CONFIG_MPTCP",
-    )
-    yield _Probe(
-        "mptcp-endpoints",
-        _endpoints,
-        "the in-kernel path manager opens the additional subflows",
-        "use Linux 5.7 or later with CONFIG_MPTCP",
-    )
-    yield _Probe(
-        "packet sockets",
-        _packet_socket,
-        "the emulator and the userspace stack send and receive frames with them",
-        "use a kernel with CONFIG_PACKET",
-    )
-    yield _Probe(
-        "cubic",
-        lambda: _congestion_control("cubic"),
-        "it is the usual congestion control of TCP",
-        "add it to net.ipv4.tcp_allowed_congestion_control on the host, or compare with reno",
-    )
-    yield _Probe(
-        "pidfd_getfd",
-        _pidfd_getfd,
-        "probes read TCP_INFO and MPTCP_INFO of other programs' sockets with it",
-        "use Linux 5.6 or later; without it, samples of external programs are missing",
-    )
-    yield _Probe(
-        "tun",
-        _tun,
-        "tunnels need it, and the userspace stack on TUN interfaces (userspace(device=tun0))",
-        "load the tun module as root, and run testbed as root or chmod 0666 /dev/net/tun",
     )
 
 
@@ -328,3 +249,88 @@ def _pidfd_getfd() -> str:
 def _tun() -> str:
     os.close(os.open(_TUN, os.O_RDWR))
     return f"opened {_TUN}"
+
+
+# In the order of `testbed doctor`.
+_PROBES: Final = (
+    _Probe(
+        "network namespaces",
+        lambda: "unshare(CLONE_NEWNET)",
+        "every node is a network namespace",
+        "use a kernel with CONFIG_NET_NS",
+    ),
+    _Probe(
+        "user namespaces",
+        _user_namespace,
+        "without root, a sandbox needs one",
+        "run as root, or allow them (user.max_user_namespaces and the distribution's own switch)",
+    ),
+    _Probe("veth", _veth, "every link is made of veth pairs", "load the veth module"),
+    _Probe("bridge", _bridge, "every switch is a bridge", "load the bridge module"),
+    _Probe(
+        "netem",
+        _netem,
+        "it shapes wires in the kernel",
+        "use the emulator (--wire auto or emulator), or load sch_netem",
+    ),
+    *(
+        _Probe(
+            name,
+            functools.partial(_discipline, name),
+            "queues on wires in the kernel need it",
+            f"use the emulator for wires with such a queue, or load sch_{name}",
+        )
+        for name in ("htb", "pfifo", "codel", "fq_codel", "pie", "red")
+    ),
+    *(
+        _Probe(
+            kind_of(device),
+            functools.partial(_device, device),
+            "topologies with such interfaces need it",
+            f"use a kernel with {option}, as `testbed run --machine uml:7.3` does",
+        )
+        for device, option in _DEVICES
+    ),
+    _Probe(
+        "redirect",
+        _redirect,
+        "the netem engine forwards frames with a classifier and the mirred action",
+        "use --wire emulator, or load cls_matchall and act_mirred",
+    ),
+    _Probe(
+        "mptcp",
+        _mptcp,
+        "the stack mptcp is the kernel's Multipath TCP",
+        "use Linux 5.6 or later with CONFIG_MPTCP",
+    ),
+    _Probe(
+        "mptcp-endpoints",
+        _endpoints,
+        "the in-kernel path manager opens the additional subflows",
+        "use Linux 5.7 or later with CONFIG_MPTCP",
+    ),
+    _Probe(
+        "packet sockets",
+        _packet_socket,
+        "the emulator and the userspace stack send and receive frames with them",
+        "use a kernel with CONFIG_PACKET",
+    ),
+    _Probe(
+        "cubic",
+        lambda: _congestion_control("cubic"),
+        "it is the usual congestion control of TCP",
+        "add it to net.ipv4.tcp_allowed_congestion_control on the host, or compare with reno",
+    ),
+    _Probe(
+        "pidfd_getfd",
+        _pidfd_getfd,
+        "probes read TCP_INFO and MPTCP_INFO of other programs' sockets with it",
+        "use Linux 5.6 or later; without it, samples of external programs are missing",
+    ),
+    _Probe(
+        "tun",
+        _tun,
+        "tunnels need it, and the userspace stack on TUN interfaces (userspace(device=tun0))",
+        "load the tun module as root, and run testbed as root or chmod 0666 /dev/net/tun",
+    ),
+)
