@@ -11,8 +11,9 @@ from typing import Final
 import msgspec
 
 from testbed.analysis.sides import Side
-from testbed.errors import InputError, StoreError
+from testbed.errors import InputError
 from testbed.results.model import SCHEMA
+from testbed.results.versioned import decoded
 
 DIRECTORY: Final = Path("results/baseline")
 # The facts in which a later version of testbed may differ, because a baseline checks them.
@@ -74,13 +75,4 @@ def read(path: Path) -> Side:
         others = sorted(each.stem for each in path.parent.glob("*.json"))
         hint = f"baselines: {', '.join(others)}" if others else "`testbed baseline save` saves one"
         raise InputError(f"there is no baseline {path}: {error.strerror}", hint=hint) from error
-    try:
-        side = msgspec.json.decode(content, type=Side)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise StoreError(f"{path} is damaged: {error}") from error
-    if side.schema > SCHEMA:
-        raise StoreError(
-            f"{path} has schema {side.schema}, but this testbed reads only up to {SCHEMA}",
-            hint="use a newer testbed",
-        )
-    return side
+    return decoded(content, path, Side, SCHEMA)

@@ -19,6 +19,7 @@ from testbed.papers.load import Paper, PaperExperiment
 from testbed.papers.spec import Side
 from testbed.results.environment import Checkout, Environment
 from testbed.results.model import ExperimentRecord, RunRecord, Scalar, Status, identity
+from testbed.results.versioned import decoded
 
 NAME: Final = "measured.json"
 SCHEMA: Final = 1
@@ -180,14 +181,7 @@ def read(folder: Path) -> Measured:
         return Measured()
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror}") from error
-    try:
-        found = msgspec.json.decode(content, type=Measured)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise StoreError(f"{path} is damaged: {error}") from error
-    if found.schema > SCHEMA:
-        message = f"{path} has schema {found.schema}, this testbed reads up to {SCHEMA}"
-        raise StoreError(message, hint="read it with a newer one")
-    return found
+    return decoded(content, path, Measured, SCHEMA)
 
 
 def write(folder: Path, values: Measured) -> Path:

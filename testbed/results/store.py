@@ -44,6 +44,7 @@ from testbed.results.environment import Environment
 from testbed.results.manifest import NAME, Entry, Manifest, octets
 from testbed.results.model import SCHEMA, ExperimentRecord, RunRecord
 from testbed.results.replacing import replace_directory
+from testbed.results.versioned import DAMAGED, schema_of
 
 FLUSH_S: Final = 1.0  # a flush takes milliseconds, as long as all other work for a run
 _NO_NAMES: Final = ("", ".", "..")
@@ -171,7 +172,7 @@ class Store:
                 pass
             except OSError as error:
                 raise StoreError(f"{path} cannot be read: {error.strerror}") from error
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            except DAMAGED as error:
                 raise StoreError(f"{path} is damaged: {error}") from error
         return found
 
@@ -187,7 +188,7 @@ class Store:
             return {}
         except OSError as error:
             raise StoreError(f"{path} cannot be read: {error.strerror}") from error
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except DAMAGED as error:
             raise StoreError(f"{path} is damaged: {error}") from error
 
     def over(self, on_damage: OnDamage | None = None) -> dict[int, Entry]:
@@ -347,18 +348,14 @@ class Store:
         path = self.path / name
         try:
             content = octets(path)
-            schema = msgspec.json.decode(content, type=_Versioned).schema
-            if schema > SCHEMA:
-                raise StoreError(
-                    f"{path} has schema {schema}, but this testbed reads only up to {SCHEMA}",
-                    hint="use a newer testbed",
-                )
+        except OSError as error:
+            raise StoreError(f"{path} cannot be read: {error.strerror}") from error
+        schema = schema_of(content, path, SCHEMA)
+        try:
             if schema < SCHEMA and upgraded is not None:
                 return msgspec.convert(upgraded(msgspec.json.decode(content)), type_)
             return msgspec.json.decode(content, type=type_)
-        except OSError as error:
-            raise StoreError(f"{path} cannot be read: {error.strerror}") from error
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except DAMAGED as error:
             raise StoreError(f"{path} is damaged: {error}") from error
 
     def _keep(self, files: Collection[str]) -> None:
@@ -418,10 +415,6 @@ def now() -> str:
 
 def _entry(record: RunRecord) -> Entry:
     return Entry(run=record.number, status=record.status, seconds=record.seconds)
-
-
-class _Versioned(msgspec.Struct):
-    schema: int
 
 
 def new_directory(parent: Path, name: str) -> Path:

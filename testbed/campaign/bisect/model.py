@@ -13,9 +13,10 @@ import msgspec
 
 from testbed.analysis.comparison import NO_TERMS, Comparison, Terms
 from testbed.analysis.judgement import Judgement, Row
-from testbed.errors import InputError, StoreError
+from testbed.errors import InputError
 from testbed.results.model import SCHEMA
 from testbed.results.store import new_directory
+from testbed.results.versioned import decoded
 
 FILE: Final = "bisect.json"
 GIT_LOG: Final = "git-bisect.log"  # for commits: the names of git
@@ -171,17 +172,10 @@ def read(directory: Path) -> State:
     """
     path = directory / FILE
     try:
-        state = msgspec.json.decode(path.read_bytes(), type=State)
+        content = path.read_bytes()
     except OSError as error:
         raise InputError(f"{directory} is not the folder of a search: {error.strerror}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise StoreError(f"{path} is damaged: {error}") from error
-    if state.schema > SCHEMA:
-        raise StoreError(
-            f"{path} has schema {state.schema}, but this testbed reads only up to {SCHEMA}",
-            hint="use a newer testbed",
-        )
-    return state
+    return decoded(content, path, State, SCHEMA)
 
 
 def write(directory: Path, state: State) -> None:
