@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -67,7 +68,25 @@ def command(
     for word, paths in (("wrote", made.written), ("kept", made.kept)):
         for path in paths:
             typer.echo(clean(f"{word} {path}"))
-    typer.echo(clean(f"Next: cd {directory} && pytest --testbed-machine sim"))
+    typer.echo(clean(f"Next: {_next(directory)}"))
+
+
+def _next(directory: Path) -> str:
+    """Return the command that runs the tests, with the pytest of this environment.
+
+    Another pytest does not know the plugin.
+    """
+    import importlib.util
+    import shlex
+    import shutil
+
+    python = shlex.quote(sys.executable)
+    steps = [f"cd {shlex.quote(str(directory))}", f"{python} -m pytest --testbed-machine sim"]
+    if importlib.util.find_spec("pytest") is None:
+        steps.insert(0, f"{python} -m pip install pytest")
+    elif shutil.which("pytest") == str(Path(sys.executable).with_name("pytest")):
+        steps[-1] = "pytest --testbed-machine sim"
+    return " && ".join(steps)
 
 
 def _json(schema: dict[str, Any]) -> bytes:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -51,6 +53,30 @@ def test_files_that_are_there_are_kept_and_schemas_written_again(project):
     assert "wrote project/pyproject.toml" in result.stdout
     assert (project / "README.md").read_text() == "mine"
     assert yaml.safe_load((project / "schemas" / "topology.schema.json").read_text())["title"]
+
+
+def next_line(folder):
+    return CliRunner().invoke(application, ["init", folder]).stdout.splitlines()[-1]
+
+
+def test_the_next_step_takes_the_pytest_that_has_the_plugin(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ours = Path(sys.executable).with_name("pytest")
+    theirs = tmp_path / "pytest"
+    theirs.write_text("#!/bin/sh\n")
+    theirs.chmod(0o755)
+    by_name = "pytest --testbed-machine sim"
+    for found, argv in ((ours, by_name), (theirs, f"{sys.executable} -m {by_name}")):
+        monkeypatch.setenv("PATH", str(found.parent))
+        assert next_line("my tests") == f"Next: cd 'my tests' && {argv}"
+
+
+def test_the_next_step_installs_pytest_if_it_is_missing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "pytest", None)
+    install = f"{sys.executable} -m pip install pytest"
+    run = f"{sys.executable} -m pytest --testbed-machine sim"
+    assert next_line("mine") == f"Next: {install} && cd mine && {run}"
 
 
 def test_where_a_folder_cannot_be_is_one_line(tmp_path, monkeypatch):
