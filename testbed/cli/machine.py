@@ -106,7 +106,8 @@ def build(
     from testbed.machine.uml.builds import DEBIAN
     from testbed.machine.uml.kind import OFFERED
 
-    built = build_uml(source or DEBIAN + OFFERED[-1], watcher())
+    chosen = DEBIAN + OFFERED[-1] if source is None else source
+    built = build_uml(chosen, watcher())
     typer.echo(f"Linux {built.version}: {built.linux}")
 
 

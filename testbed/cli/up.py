@@ -48,7 +48,7 @@ def command(
     )
 
     async def build() -> None:
-        sandbox = await Sandbox.create(name or file.stem)
+        sandbox = await Sandbox.create(file.stem if name is None else name)
         try:
             execution = await sandbox.execute(wanted)
             await hooks.set_up(sandbox, wanted.topology, [])

@@ -69,6 +69,19 @@ def test_wrong_values(arguments, words):
         assert word in said
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["up", "two_paths", "--name", ""], "'' is not a valid name for a sandbox"),
+        (["machine", "build", "uml", "--source", ""], "is not a Linux source tree"),
+    ],
+)
+def test_an_empty_value_is_no_default(arguments, message, tmp_path, monkeypatch):
+    """A shell passes it for a variable that is not set."""
+    monkeypatch.chdir(tmp_path)
+    assert message in complaint(*arguments)
+
+
 def test_control_characters_of_a_wrong_word_do_nothing():
     assert "\x1b" not in complaint("schema", "a\x1b[31m\nb")
 
