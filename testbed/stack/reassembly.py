@@ -15,6 +15,21 @@ _SMALL: Final = 512  # octets: smaller pieces in order are merged, as each costs
 _JOINED: Final = 16 * 1024  # octets: merged pieces grow up to here
 
 
+class _Apart:
+    """The octets of a stream that have arrived out of order.
+
+    :ivar ranges: their positions. ``pieces`` are their octets by position; no two overlap.
+    :ivar recent: the starts of the pieces that came last.
+    """
+
+    __slots__ = ("pieces", "ranges", "recent")
+
+    def __init__(self) -> None:
+        self.ranges = Ranges()
+        self.pieces: dict[int, bytes] = {}
+        self.recent: tuple[int, ...] = ()
+
+
 class Reassembly:
     """The octets that have arrived, in order or not.
 
@@ -28,11 +43,9 @@ class Reassembly:
     """
 
     __slots__ = (
+        "_apart",
         "_offset",
-        "_pieces",
-        "_ranges",
         "_ready",
-        "_recent",
         "next",
         "out_of_order",
         "readable",
@@ -45,20 +58,18 @@ class Reassembly:
         # An empty list takes much less memory than an empty deque.
         self._ready: list[bytes | bytearray] = []
         self._offset = 0  # octets of the first ready piece that have been read
-        self._ranges = Ranges()
-        self._pieces: dict[int, bytes] = {}  # pieces by position; no two overlap
-        self._recent: tuple[int, ...] = ()
+        self._apart: _Apart | None = None  # on most connections nothing comes out of order
 
     @property
     def end(self) -> int:
         """The position after the last octet that has arrived, in order or not."""
-        last = self._ranges.last()
+        last = None if self._apart is None else self._apart.ranges.last()
         return self.next if last is None else last[1]
 
     def add(self, start: int, payload: bytes) -> list[tuple[int, int]]:
         """Add octets inside the window; return their new ranges."""
         end = start + len(payload)
-        if start <= self.next and not self._pieces:
+        if start <= self.next and not self.out_of_order:
             new = [(self.next, end)] if end > self.next else []
             if new:
                 self._append(payload[self.next - start :] if start < self.next else payload)
@@ -67,35 +78,42 @@ class Reassembly:
             payload, start = payload[self.next - start :], self.next
         if not payload:
             return []
-        if len(self._pieces) >= MOST_PIECES and start > self.next:
+        if self._apart is None:
+            self._apart = _Apart()
+        apart = self._apart
+        if len(apart.pieces) >= MOST_PIECES and start > self.next:
             return []
-        new = self._ranges.add(start, end)
+        new = apart.ranges.add(start, end)
         for new_start, new_end in new:
-            self._pieces[new_start] = payload[new_start - start : new_end - start]
+            apart.pieces[new_start] = payload[new_start - start : new_end - start]
             self.out_of_order += new_end - new_start
         if start > self.next:
-            self._remember(start)
+            apart.recent = (*apart.recent, start)[-_REMEMBERED:]
         else:
-            self._join()
+            self._join(apart)
         return new
 
     def truncate(self, position: int) -> None:
         """Drop the octets from ``position`` on, which must not be before ``next``."""
-        if self.end <= position:
+        apart, end = self._apart, self.end
+        if apart is None or end <= position:
             return
-        for start, piece in list(self._pieces.items()):
+        for start, piece in list(apart.pieces.items()):
             if start >= position:
-                del self._pieces[start]
+                del apart.pieces[start]
             elif start + len(piece) > position:
-                self._pieces[start] = piece[: position - start]
+                apart.pieces[start] = piece[: position - start]
             self.out_of_order -= min(len(piece), max(0, start + len(piece) - position))
-        self._ranges.remove(position, self.end)
+        apart.ranges.remove(position, end)
 
     def blocks(self, limit: int) -> list[tuple[int, int]]:
         """Return the SACK blocks, the latest one first (RFC 2018, section 4)."""
         found: list[tuple[int, int]] = []
-        recent = map(self._ranges.around, reversed(self._recent))
-        for block in itertools.chain(recent, self._ranges.first_few(2 * limit)):
+        apart = self._apart
+        if apart is None:
+            return found
+        recent = map(apart.ranges.around, reversed(apart.recent))
+        for block in itertools.chain(recent, apart.ranges.first_few(2 * limit)):
             if block is not None and block not in found:
                 found.append(block)
                 if len(found) == limit:
@@ -104,7 +122,7 @@ class Reassembly:
 
     def around(self, position: int) -> tuple[int, int] | None:
         """Return the out-of-order block that contains ``position``."""
-        return self._ranges.around(position)
+        return None if self._apart is None else self._apart.ranges.around(position)
 
     def read(self, limit: int) -> bytes:
         """Remove and return at most ``limit`` octets."""
@@ -143,13 +161,8 @@ class Reassembly:
     def clear(self) -> None:
         """Drop everything."""
         self._ready.clear()
-        self._pieces.clear()
-        self._ranges.clear()
-        self._recent = ()
+        self._apart = None
         self.readable = self._offset = self.out_of_order = 0
-
-    def _remember(self, start: int) -> None:
-        self._recent = (*self._recent, start)[-_REMEMBERED:]
 
     def _append(self, payload: bytes) -> None:
         ready = self._ready
@@ -163,9 +176,9 @@ class Reassembly:
         self.next += len(payload)
         self.readable += len(payload)
 
-    def _join(self) -> None:
+    def _join(self, apart: _Apart) -> None:
         """Move the pieces that have become in order."""
-        while (piece := self._pieces.pop(self.next, None)) is not None:
+        while (piece := apart.pieces.pop(self.next, None)) is not None:
             self.out_of_order -= len(piece)
             self._append(piece)
-        self._ranges.remove_before(self.next)
+        apart.ranges.remove_before(self.next)

@@ -51,7 +51,7 @@ class MptcpConnection:
         self._host = host
         self._services = services = Services(host, self, initiator=initiator)
         self.count: Callable[[str], None] = services.count
-        parts = Parts(services, half_open, config, manager, network, host.memory, host.release)
+        parts = Parts(services, half_open, config, manager, network, host.memory)
         self._parts = parts
         self.keys = half_open.keys
         self._options = half_open.options

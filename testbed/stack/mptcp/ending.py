@@ -53,6 +53,7 @@ class Ending:
         "_events",
         "_fast_close",
         "_incoming",
+        "_keys",
         "_life",
         "_outgoing",
         "_owner",
@@ -84,7 +85,8 @@ class Ending:
         self._paths = paths
         self._life = life
         self._events = events
-        self._fast_close = FastClose(keys, subflows.there, owner.count)
+        self._keys = keys
+        self._fast_close: FastClose | None = None  # most connections end in order
         self._told = False
 
     def go_by(self, config: MptcpConfig) -> None:
@@ -121,10 +123,15 @@ class Ending:
         if self._life.over:
             return
         open_ = self._life.state is not DataState.OPENING
-        by_ack = self._config.fastclose_by_ack and open_ and self._fast_close.begin()
+        by_ack = self._config.fastclose_by_ack and open_ and self._begin_fast_close()
         self._aborting = not by_ack
         step = Step.FASTCLOSE if by_ack else Step.ABORT
         self._life.fail(ConnectionFailure(ErrorKind.ABORTED), step)
+
+    def _begin_fast_close(self) -> bool:
+        """Begin to send MP_FASTCLOSE on ACKs; return whether that is possible."""
+        self._fast_close = FastClose(self._keys, self._subflows.there, self._owner.count)
+        return self._fast_close.begin()
 
     def time_out(self, detail: str) -> None:
         """Abort after a time-out, and inform the peer, which may still exist (section 3.5)."""
@@ -143,16 +150,19 @@ class Ending:
 
         So does the RST of a subflow that ends before the answer to MP_FASTCLOSE arrives.
         """
-        return self._aborting or self._fast_close.unanswered(subflow)
+        if self._aborting or self._fast_close is None:
+            return self._aborting
+        return self._fast_close.unanswered(subflow)
 
     @property
     def retry_ns(self) -> int | None:
         """The time at which :meth:`handle_timer` is due."""
-        return self._fast_close.retry_ns
+        return None if self._fast_close is None else self._fast_close.retry_ns
 
     def handle_timer(self, now: int) -> None:
         """Retransmit MP_FASTCLOSE, or reset the subflow after the last attempt."""
-        self._aborting |= self._fast_close.gives_up(now)
+        if self._fast_close is not None:
+            self._aborting |= self._fast_close.gives_up(now)
 
     def close_in_order(self) -> None:
         """Move through the states of an orderly close (appendix D)."""
@@ -181,7 +191,8 @@ class Ending:
             self._told = True
             if created:
                 self._owner.trace("closed", now)
-        self._fast_close.step(now)
+        if self._fast_close is not None:
+            self._fast_close.step(now)
         for subflow in self._subflows.there[:]:
             check(subflow)
             self.end(subflow)
@@ -193,7 +204,7 @@ class Ending:
 
     def end(self, subflow: Subflow) -> None:
         """End a subflow, unless it waits for the answer to MP_FASTCLOSE."""
-        if self._fast_close.keeps(subflow):
+        if self._fast_close is not None and self._fast_close.keeps(subflow):
             return
         if subflow.refused is not None:
             subflow.reset(ResetReason.MPTCP)

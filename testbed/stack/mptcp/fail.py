@@ -35,6 +35,9 @@ class Fail:
     :ivar retry_ns: when MP_FAIL is retransmitted.
     """
 
+    __slots__ = ("_answers", "_count", "_incoming", "_keys", "_outgoing", "_subflows", "_tries",
+                 "retry_ns")  # fmt: skip
+
     def __init__(
         self,
         keys: Keys,
@@ -110,7 +113,7 @@ class Fail:
         self.retry_ns = None
         self._incoming.forget_end()
         subflow.fall_back_after_change()
-        self._outgoing.again.clear()
+        self._outgoing.unmark_all()
         if told and not asked:
             self._answer(subflow)
 

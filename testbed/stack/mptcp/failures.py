@@ -19,29 +19,33 @@ class Failures:
     __slots__ = ("_paths",)
 
     def __init__(self) -> None:
-        self._paths: dict[tuple[str, Address], None] = {}  # the oldest first
+        # The oldest first; None: no join has failed yet.
+        self._paths: dict[tuple[str, Address], None] | None = None
 
     def __len__(self) -> int:
-        return len(self._paths)
+        return len(self._paths or ())
 
     def add(self, path: SubflowPath) -> None:
         """Record a failed join."""
-        self._paths[path.local_host, path.remote] = None
-        if len(self._paths) > _MOST:
-            del self._paths[next(iter(self._paths))]
+        paths = self._paths = self._paths or {}
+        paths[path.local_host, path.remote] = None
+        if len(paths) > _MOST:
+            del paths[next(iter(paths))]
 
     def have(self, local_host: str, remote: Address) -> bool:
         """Return whether a join has failed on a path."""
-        return (local_host, remote) in self._paths
+        return (local_host, remote) in (self._paths or ())
 
     def forget_local(self, host: str) -> None:
         """Forget the failures of paths from a local address."""
-        for path in [one for one in self._paths if one[0] == host]:
-            del self._paths[path]
+        paths = self._paths or {}
+        for path in [one for one in paths if one[0] == host]:
+            del paths[path]
 
     def forget_remote(self, remote: Address) -> bool:
         """Forget the failures of paths to an address of the peer; return whether there were any."""
-        found = [one for one in self._paths if one[1] == remote]
+        paths = self._paths or {}
+        found = [one for one in paths if one[1] == remote]
         for path in found:
-            del self._paths[path]
+            del paths[path]
         return bool(found)

@@ -57,7 +57,7 @@ class Lifecycle:
         self._window = window
         self._paths = paths
         self._owner = owner
-        self._taken: list[Step] = []
+        self._taken: tuple[Step, ...] = ()
 
     def take(self, step: Step, failure: ConnectionFailure | None = None) -> None:
         """Change the state.
@@ -109,5 +109,5 @@ class Lifecycle:
         """Record a step of the orderly close; return whether it is new."""
         new = step not in self._taken
         if new:
-            self._taken.append(step)
+            self._taken = (*self._taken, step)
         return new

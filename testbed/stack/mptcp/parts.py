@@ -7,9 +7,6 @@ functions on the parts. Applications see them as
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from testbed.packet.address import Address
 from testbed.stack.mptcp.beginning import Beginning
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.datafin import DataFin
@@ -37,7 +34,6 @@ class Parts:
     :param half_open: the connection before its handshake.
     :param manager: the path manager of this connection.
     :param memory: the memory by which receive windows may grow.
-    :param release: releases the local port of a joined subflow that has ended.
     :ivar count: increments a MIB counter; one object for all parts.
     """
 
@@ -53,13 +49,12 @@ class Parts:
         manager: PathManager,
         network: LocalNetwork,
         memory: WindowMemory,
-        release: Callable[[Address], None],
     ) -> None:
         self.keys = keys = half_open.keys
         self.count = count = services.count
         self.outgoing = outgoing = half_open.outgoing
         self.incoming = incoming = half_open.incoming
-        self.subflows = subflows = Subflows(release)
+        self.subflows = subflows = Subflows(services)
         there = subflows.there
         self.sender = Sender(outgoing, there, config)
         self.receiver = Receiver(incoming, keys, config.receive_buffer, count)

@@ -82,22 +82,17 @@ class ConnectionPaths:
         self.initiator = owner.initiator
         self.initial = initial = SubflowPath.initial(flow)
         self.local_ids = LocalIds(initial.local_host, config.endpoints)
-        count = owner.count
-        self.signals = Signals(keys, subflows, config.announce_ns, count)
+        self.signals = Signals(keys, subflows, config.announce_ns, owner.count)
         self._owner = owner
         self._subflows = subflows
-        self._joins = PendingJoins(subflows, owner.join, config.join_retries)
-        self._commands = PathCommands(
-            subflows, self.local_ids, self.signals, self._joins, network, count
-        )
+        self._joins = PendingJoins(subflows, owner, config.join_retries)
+        self._executor: PathCommands | None = None  # made for the first command
         self._manager = manager
         self._network = network
         self._remotes = Remotes(initial.remote)
         self._probes = Probes()  # probes of subflows whose address was withdrawn
         self._failures = Failures()
-        self._peer = PeerOptions(
-            owner, subflows, self.signals, self._remotes, self._probes, self._failures
-        )
+        self._peer: PeerOptions | None = None  # made for the first option
         self._endpoints = config.endpoints
         self._limits = config.limits
         self.started = False
@@ -162,7 +157,7 @@ class ConnectionPaths:
         """Return the numbers of addresses and endpoints, and the limits."""
         mine = [one.path for one in self._subflows if one.initiated and one.number]
         return PathCounts(
-            add_addr_signal=len(self._commands.announced),
+            add_addr_signal=len(self._executor.announced) if self._executor else 0,
             add_addr_accepted=len({path.remote_id for path in mine} - {0}),
             subflows_max=self._limits.subflows,
             add_addr_signal_max=sum(one.signal for one in self._endpoints),
@@ -279,8 +274,33 @@ class ConnectionPaths:
             self._joins.send(now, possible=self._open)
         usable = self._confirm(subflow, now)
         while inbound.messages:
-            self._peer.take(inbound.take_message(), subflow, self, now)
+            self._peer_options().take(inbound.take_message(), subflow, self, now)
         return usable
+
+    @property
+    def _commands(self) -> PathCommands:
+        if self._executor is None:
+            self._executor = PathCommands(
+                self._subflows,
+                self.local_ids,
+                self.signals,
+                self._joins,
+                self._network,
+                self._owner.count,
+            )
+        return self._executor
+
+    def _peer_options(self) -> PeerOptions:
+        if self._peer is None:
+            self._peer = PeerOptions(
+                self._owner,
+                self._subflows,
+                self.signals,
+                self._remotes,
+                self._probes,
+                self._failures,
+            )
+        return self._peer
 
     def lost(self, subflow: Subflow, now: int) -> None:
         """Process the end of a subflow, or its failure to open.

@@ -32,20 +32,25 @@ class Patience:
         self._config = config
         self._outgoing = outgoing
         self._subflows = subflows
-        self._timeout = UserTimeout(config.user_timeout_ns)
+        self._timeout: UserTimeout | None = None
         self._heard_ns = 0  # when a subflow, ended or not, last received from the peer
         self._look_ns = NEVER  # when to check whether keep-alives have no answer
+        self.go_by(config)
 
     def go_by(self, config: TcpConfig) -> None:
         """Apply another configuration."""
         self._config = config
-        self._timeout.limit(config.user_timeout_ns)
+        if self._timeout is not None:
+            self._timeout.limit(config.user_timeout_ns)
+        elif config.user_timeout_ns:
+            self._timeout = UserTimeout(config.user_timeout_ns)
         self._look_ns = NEVER
 
     @property
     def due_ns(self) -> int | None:
         """The time at which :meth:`gives_up` must decide."""
-        due = min(self._timeout.at, self._look_ns)
+        timeout = self._timeout
+        due = self._look_ns if timeout is None else min(timeout.at, self._look_ns)
         return None if due == NEVER else due
 
     def watch(self, now: int, *, opening: bool) -> None:
@@ -53,11 +58,11 @@ class Patience:
 
         :param opening: whether the handshake of the first subflow is incomplete.
         """
-        config, outgoing = self._config, self._outgoing
-        if not config.user_timeout_ns:
+        config, outgoing, timeout = self._config, self._outgoing, self._timeout
+        if timeout is None or not config.user_timeout_ns:
             return
         unfinished = outgoing.closed and not outgoing.fin_acked
-        self._timeout.watch(
+        timeout.watch(
             now,
             waiting=opening or unfinished or outgoing.una < outgoing.end,
             una=-1 if opening else outgoing.una,
@@ -84,7 +89,7 @@ class Patience:
 
     def gives_up(self, now: int) -> str | None:
         """Return the reason to stop waiting for the peer, or ``None``."""
-        if self._timeout.at <= now:
+        if self._timeout is not None and self._timeout.at <= now:
             return "the user timeout has expired"
         if self._look_ns <= now:
             usable = [one.tcp for one in self._subflows if one.usable]

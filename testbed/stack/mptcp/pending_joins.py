@@ -6,8 +6,8 @@ until the fourth ACK arrives.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Protocol
 
 from testbed.packet.mptcp import ResetReason
 from testbed.stack.mptcp.path_manager.base import OpenSubflow, PathError, SubflowPath
@@ -16,27 +16,34 @@ from testbed.stack.mptcp.subflow import Subflow
 _MOST_WANTED: Final = 256  # joins that wait for a DSS
 
 
+class Owner(Protocol):
+    """The service of the connection that joins need."""
+
+    def join(self, command: OpenSubflow, now: int) -> None:
+        """Open an additional subflow."""
+
+
 class PendingJoins:
     """The pending joins of one connection.
 
     :param subflows: the subflows of the connection.
-    :param join: sends MP_JOIN.
+    :param owner: sends MP_JOIN.
     :param retries: how many times a third ACK is retransmitted.
     :ivar allowed: whether joins may be sent: a DSS was received.
     """
 
-    __slots__ = ("_join", "_retries", "_subflows", "_wanted", "allowed")
+    __slots__ = ("_owner", "_retries", "_subflows", "_wanted", "allowed")
 
     def __init__(
         self,
         subflows: Sequence[Subflow],
-        join: Callable[[OpenSubflow, int], None],
+        owner: Owner,
         retries: int,
     ) -> None:
         self._subflows = subflows
-        self._join = join
+        self._owner = owner
         self._retries = retries
-        self._wanted: list[OpenSubflow] = []
+        self._wanted: tuple[OpenSubflow, ...] = ()
         self.allowed = False
 
     @property
@@ -51,7 +58,7 @@ class PendingJoins:
 
     def want(self, command: OpenSubflow) -> None:
         """Queue a join."""
-        self._wanted.append(command)
+        self._wanted = (*self._wanted, command)
 
     def allow(self) -> None:
         """Record that a DSS was received, which allows joins."""
@@ -63,9 +70,9 @@ class PendingJoins:
         :param possible: whether the connection accepts subflows. Otherwise the joins are dropped.
         """
         while self._wanted and self.allowed:
-            command = self._wanted.pop(0)
+            command, self._wanted = self._wanted[0], self._wanted[1:]
             if possible:
-                self._join(command, now)
+                self._owner.join(command, now)
 
     def next_timer(self) -> int | None:
         """Return the time at which :meth:`handle_timer` is due."""

@@ -16,43 +16,46 @@ class Remotes:
         (section 3.1), or withdrew the address.
     """
 
-    __slots__ = ("_by_id", "_early", "initial_denied")
+    __slots__ = ("_early", "_initial", "_others", "initial_denied")
 
     def __init__(self, initial: Address) -> None:
         self.initial_denied = False
-        self._by_id = {0: RemoteAddress(0, initial)}
-        self._early: dict[int, RemoteAddress] = {}  # addresses announced before the manager started
+        self._initial = RemoteAddress(0, initial)
+        # Most peers announce no address, so there are no dictionaries before the first one.
+        self._others: dict[int, RemoteAddress] | None = None
+        self._early: dict[int, RemoteAddress] | None = None  # announced before the manager started
 
     @property
     def all(self) -> Sequence[RemoteAddress]:
         """All addresses, the initial one first."""
-        return list(self._by_id.values())
+        return [self._initial, *(self._others or {}).values()]
 
     def find(self, number: int) -> RemoteAddress | None:
         """Return the address with an id."""
-        return self._by_id.get(number)
+        return (self._others or {}).get(number) if number else self._initial
 
     def announced(self, remote: RemoteAddress, *, early: bool) -> None:
-        """Record an address that the peer has announced.
+        """Record an address that the peer has announced. Its id is not 0.
 
         :param early: whether the path manager is informed later, by :meth:`take_early`.
         """
-        self._by_id[remote.id] = remote
+        self._others = self._others or {}
+        self._others[remote.id] = remote
         if early:
+            self._early = self._early or {}
             self._early[remote.id] = remote
 
     def take_early(self) -> Sequence[RemoteAddress]:
         """Return once the addresses that the path manager was not informed of."""
-        early, self._early = self._early, {}
+        early, self._early = self._early or {}, None
         return list(early.values())
 
     def withdrawn(self, number: int) -> None:
         """Record that the peer has withdrawn an address. The initial one stays in the list."""
-        self._early.pop(number, None)
-        if number:
-            self._by_id.pop(number, None)
-        else:
-            self.initial_denied = True
+        for known in (self._early, self._others):
+            if known:
+                known.pop(number, None)
+        self.initial_denied |= not number
 
     def deny_initial(self, *, denied: bool) -> None:
         """Record the C flag of the first subflow's handshake."""

@@ -30,6 +30,10 @@ class Sender:
     :param config: the reaction to a full window, and whether TCP_CORK is set.
     """
 
+    __slots__ = ("_corked", "_hurried", "_largest", "_opportunistic", "_penalising", "_pieces",
+                 "_probing", "_pushed", "_scheduler", "_stream", "_subflows", "_una", "_wait_ns",
+                 "reinjected", "retransmissions", "retry_ns", "tries")  # fmt: skip
+
     def __init__(
         self, stream: SendStream, subflows: Sequence[Subflow], config: MptcpConfig
     ) -> None:
@@ -144,12 +148,12 @@ class Sender:
         if not usable or any(_busy(one) for one in usable):
             return
         chosen = self._scheduler.select(usable)
-        first = self._stream.again.first()
+        first = self._stream.marked
         start, end = first or self._stream.fresh
         length = 1 if first else max(1, min(end - start, chosen.segment_size))
         if start < self._stream.end:
             sent = self._send(chosen, start, length)
-            self._stream.again.remove(start, start + sent)
+            self._stream.unmark(start, start + sent)
 
     def _interval(self) -> int:
         """Return the time to wait for a Data ACK. A closed window is probed after the RTO.
@@ -186,11 +190,11 @@ class Sender:
                 for start, end in subflow.carried:
                     missing.remove(start, end)
         for start, end in missing:
-            self._stream.again.add(start, end)
+            self._stream.mark(start, end)
 
     def _give_again(self, rooms: Rooms) -> bool:
         """Give the first marked octets to a subflow that does not carry them."""
-        first = self._stream.again.first()
+        first = self._stream.marked
         if first is None:
             return False
         start, end = first
@@ -204,7 +208,7 @@ class Sender:
         rooms.given(chosen, sent)
         self.reinjected += sent
         self.retransmissions += 1
-        self._stream.again.remove(start, start + sent)
+        self._stream.unmark(start, start + sent)
         return sent > 0
 
     def _give_next(self, rooms: Rooms) -> bool:
@@ -234,8 +238,7 @@ class Sender:
         rooms.given(chosen, sent)
         if small and sent:
             heappush(self._pieces, start + sent)
-        if stream.again:
-            stream.again.remove(start, start + sent)
+        stream.unmark(start, start + sent)
         return sent > 0
 
     def _view(self, ready: dict[Subflow, int], working: Sequence[Subflow]) -> View[Subflow]:

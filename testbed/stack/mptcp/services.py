@@ -69,6 +69,10 @@ class Services:
         if self._connection is not None:
             self._host.trace(name, now, self._connection, **fields)
 
+    def release(self, local: Address) -> None:
+        """Release the local port of a joined subflow that has ended."""
+        self._host.release(local)
+
     def join(self, command: OpenSubflow, now: int) -> None:
         """Open an additional subflow."""
         if self._connection is not None:

@@ -70,7 +70,7 @@ class Signals:
         self._awaited: int | None = None  # the signal whose echo the others wait for
         self._awaited_until_ns = 0  # the end of that wait
         self._turn = 0
-        self._withdrawn: list[int] = []  # ids not yet reported
+        self._withdrawn: tuple[int, ...] = ()  # ids not yet reported
 
     def announce(self, address_id: int, host: str, port: int | None, now: int) -> None:
         """Start to send ADD_ADDR."""
@@ -83,7 +83,7 @@ class Signals:
         """Send REMOVE_ADDR on each subflow that can send, as soon as there is one."""
         self._pending.pop(address_id, None)
         if address_id not in self._withdrawn:
-            self._withdrawn.append(address_id)
+            self._withdrawn = (*self._withdrawn, address_id)
 
     def echoed(self, echo: AddAddr) -> None:
         """Process an echo: the peer has received the address."""
@@ -129,7 +129,7 @@ class Signals:
         if not able:
             return
         gone = tuple(sorted(self._withdrawn))
-        self._withdrawn.clear()
+        self._withdrawn = ()
         for start in range(0, len(gone), _MOST_IDS):
             option = RemoveAddr(address_ids=gone[start : start + _MOST_IDS])
             self._count("RmAddrTx")

@@ -52,11 +52,11 @@ class SendStream:
     """
 
     __slots__ = (
+        "_again",
         "_capacity",
         "_chunks",
         "_ends",
         "_starts",
-        "again",
         "closed",
         "edge",
         "end",
@@ -81,7 +81,7 @@ class SendStream:
         self.closed = False  # nothing more will be written: DATA_FIN is at ``end``
         self.fin_sent = False
         self.fin_acked = False
-        self.again = Ranges()  # data marked for another subflow (reinjection)
+        self._again: Ranges | None = None  # data marked for another subflow (reinjection)
 
     def resize(self, capacity: int) -> None:
         """Set the size of the buffer. Data that was written stays."""
@@ -145,6 +145,25 @@ class SendStream:
         elif self.gaps:
             self.gaps.remove(start, start + length)
         self.next = max(self.next, start + length)
+
+    @property
+    def marked(self) -> tuple[int, int] | None:
+        """The first piece that is marked for another subflow, or ``None``."""
+        return self._again.first() if self._again else None
+
+    def mark(self, start: int, end: int) -> None:
+        """Mark data for another subflow (reinjection)."""
+        self._again = self._again or Ranges()
+        self._again.add(start, end)
+
+    def unmark(self, start: int, end: int) -> None:
+        """Remove the mark of data that was given to a subflow."""
+        if self._again:
+            self._again.remove(start, end)
+
+    def unmark_all(self) -> None:
+        """Remove all marks."""
+        self._again = None
 
     def send_fin(self) -> None:
         """Record that DATA_FIN was sent."""
@@ -218,7 +237,8 @@ class SendStream:
             return
         self.una = position
         self.next = max(self.next, position)
-        self.again.remove_before(position)
+        if self._again:
+            self._again.remove_before(position)
         if self.gaps:
             self.gaps.remove_before(position)
         gone = bisect_right(self._starts, position) - 1

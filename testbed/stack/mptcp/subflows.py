@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
 
 from testbed.packet.address import Address
 from testbed.stack.connection import ConnectionFailure
@@ -13,23 +13,30 @@ from testbed.stack.mptcp.subflow import Subflow
 _REMEMBERED: Final = 16
 
 
+class Owner(Protocol):
+    """The service of the connection that its subflows need."""
+
+    def release(self, local: Address) -> None:
+        """Release the local port of a joined subflow that has ended."""
+
+
 class Subflows:
     """The subflows of one connection. Only the connection adds and removes them.
 
-    :param release: releases the local port of a joined subflow that has ended.
+    :param owner: releases the local port of a joined subflow that has ended.
     :ivar there: the subflows of the connection, without half-open ones of the peer. The parts of
         the connection share this list, so it stays the same object.
     :ivar last_words: the failure of the last subflow that ended with one.
     """
 
-    __slots__ = ("_ended", "_made", "_release", "_several", "last_words", "there")
+    __slots__ = ("_ended", "_made", "_owner", "_several", "last_words", "there")
 
-    def __init__(self, release: Callable[[Address], None]) -> None:
+    def __init__(self, owner: Owner) -> None:
         self.there: list[Subflow] = []
-        self._ended: list[dict[str, Any]] = []
+        self._ended: tuple[dict[str, Any], ...] = ()
         self.last_words: ConnectionFailure | None = None
         self._made = 0
-        self._release = release
+        self._owner = owner
         self._several = False  # this side has begun a join, or a join of the peer has succeeded
 
     def next_number(self) -> int:
@@ -65,10 +72,9 @@ class Subflows:
         self.last_words = subflow.tcp.failure
         self._several |= subflow.number > 0 and subflow.confirmed
         if joined(subflow):
-            self._ended.append(describe_subflow(subflow))
-            del self._ended[:-_REMEMBERED]
+            self._ended = (*self._ended, describe_subflow(subflow))[-_REMEMBERED:]
         if subflow.initiated and subflow.number:
-            self._release(subflow.tcp.flow.local)
+            self._owner.release(subflow.tcp.flow.local)
 
     def discard(self, subflow: Subflow) -> None:
         """Remove a subflow that could not be opened."""

@@ -167,7 +167,7 @@ def _answer_unacceptable(tcb: Tcb, segment: Segment, start: int, now: int) -> No
         _note_duplicate(tcb, start, min(start + len(segment.payload), tcb.receiver.buffer.next))
         tcb.receiver.must_ack()
     elif start == tcb.receiver.next - 1:  # a keep-alive, or a probe of our window
-        if tcb.answers.allows(now):
+        if tcb.may_answer(now):
             tcb.receiver.must_ack()
     else:
         _challenge(tcb, now)
@@ -177,7 +177,7 @@ def _answer_unacceptable(tcb: Tcb, segment: Segment, start: int, now: int) -> No
 
 def _challenge(tcb: Tcb, now: int) -> None:
     """Send a challenge ACK (RFC 5961, section 3.2)."""
-    if tcb.challenges.allows(now):
+    if tcb.may_challenge(now):
         tcb.owner.count("TcpExtTCPChallengeACK")
         tcb.receiver.must_ack()
 

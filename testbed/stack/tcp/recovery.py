@@ -83,8 +83,7 @@ class Recovery:
         self._duplicate_acks = 0
         self._prr: ProportionalRate | None = None  # state of the last reduction
         self._undo_after = -1
-        # Ends of data sent again in this recovery.  An empty set takes more memory.
-        self._undo_ends: dict[int, None] = {}
+        self._undo_ends: set[int] | None = None  # ends of data sent again in this recovery
 
     def start(self, mss: int, *, sack: bool, small: bool) -> None:
         """Start after the handshake.
@@ -233,7 +232,8 @@ class Recovery:
         """Record the retransmission of a record."""
         self.sent(record.end - record.start, now)
         if self.recovering:
-            self._undo_ends[record.end] = None
+            self._undo_ends = self._undo_ends or set()
+            self._undo_ends.add(record.end)
 
     def look(self, position: int, end: int, now: int) -> None:
         """Check for losses after the expiry of the reordering timer."""
@@ -247,9 +247,9 @@ class Recovery:
         retransmitted is ignored: the network duplicated it.
         """
         self.spurious += 1
-        if end in self._undo_ends:
+        if self._undo_ends and end in self._undo_ends:
             self.rack.duplicate_reported()
-            del self._undo_ends[end]
+            self._undo_ends.remove(end)
             if not self._undo_ends and self._undo_after >= 0:
                 self._undo("TcpExtTCPDSACKUndo")
 
@@ -339,7 +339,7 @@ class Recovery:
 
     def _remember_for_undo(self, now: int) -> None:
         self._undo_after = now
-        self._undo_ends.clear()
+        self._undo_ends = None
 
     def _undo_if_spurious(self, echo_sent_ns: int) -> None:
         """Undo the reduction if an ACK answers an original transmission (RFC 3522, Eifel).

@@ -47,7 +47,7 @@ class Scoreboard:
         self._losses: list[Loss] | None = None  # losses that have not been reported
         self._ring = Sent.ring()
         self._lost_starts: list[int] = []  # a heap; entries may be out of date
-        self._sacked_ranges = Ranges()
+        self._sacked_ranges: Ranges | None = None  # made when data is selectively acknowledged
 
     @property
     def span_ns(self) -> int:
@@ -101,7 +101,7 @@ class Scoreboard:
         """
         delivered: list[Sent] = []
         for start, end in sorted(blocks):
-            known = self._sacked_ranges.around(start)
+            known = self._sacked_ranges.around(start) if self._sacked_ranges else None
             if known is not None:
                 start = known[1]  # noqa: PLW2901 - what lies before is no news
             if start < end:
@@ -133,7 +133,7 @@ class Scoreboard:
         so if the first record is selectively acknowledged: then all its SACK blocks are ignored.
         """
         if self.records and self.records[0].fate is Fate.SACKED:
-            self._sacked_ranges.clear()
+            self._sacked_ranges = None
             for record in self.records:
                 if record.fate is Fate.SACKED:
                     self.sacked -= record.end - record.start
@@ -191,7 +191,7 @@ class Scoreboard:
         self.records.clear()
         self._losses = None
         self._lost_starts.clear()
-        self._sacked_ranges.clear()
+        self._sacked_ranges = None
         self.in_flight = self.lost = self.sacked = self.resent_in_flight = 0
 
     def drop(self) -> None:
@@ -237,6 +237,7 @@ class Scoreboard:
                 delivered.append(record)
             marked = record.end
             index += 1
+        self._sacked_ranges = self._sacked_ranges or Ranges()
         self._sacked_ranges.add(first, marked)
 
     def _split(self, index: int, position: int) -> None:

@@ -105,8 +105,6 @@ class Numbers(NamedTuple):
 class Tcb:
     """The variables of one connection, and its state changes.
 
-    :ivar challenges: the limit of challenge ACKs. ``answers`` is the limit of answers to
-        keep-alives and window probes.
     :ivar accepted: whether the peer opened it.
     :ivar early: its TCP Fast Open state, if it is used.
     :ivar orphaned: whether its user has closed it.
@@ -117,7 +115,7 @@ class Tcb:
     :ivar limited: whether it has a user timeout, a limit of unsent data, or black hole detection.
     """
 
-    __slots__ = ("accepted", "answers", "black_hole", "challenges", "chronograph", "close_at",
+    __slots__ = ("_answers", "_challenges", "accepted", "black_hole", "chronograph", "close_at",
                  "config", "early", "ecn", "extension", "failure", "flow", "keepalive", "limited",
                  "orphaned", "owner",
                  "readable_reported", "reading_closed", "receiver", "reset", "sack",
@@ -158,8 +156,8 @@ class Tcb:
         self.user_timeout = UserTimeout(config.user_timeout_ns, config.advertised_timeout_ns)
         self.black_hole = BlackHole() if config.mtu_probing else None
         self.limited = _limited(config)
-        self.challenges = AckLimit(config.challenge_acks_per_second)
-        self.answers = AckLimit(config.challenge_acks_per_second)
+        self._challenges: AckLimit | None = None
+        self._answers: AckLimit | None = None
         self.reset = False  # whether RST must be sent
         self.reading_closed = False
         self.orphaned = False
@@ -393,6 +391,18 @@ class Tcb:
     def receiving(self) -> bool:
         """Whether the peer may still send data."""
         return self.state in RECEIVING
+
+    def may_challenge(self, now: int) -> bool:
+        """Take a challenge ACK from its limit; return whether there was one."""
+        if self._challenges is None:
+            self._challenges = AckLimit(self.config.challenge_acks_per_second)
+        return self._challenges.allows(now)
+
+    def may_answer(self, now: int) -> bool:
+        """Take an answer to a keep-alive or window probe from its limit, as above."""
+        if self._answers is None:
+            self._answers = AckLimit(self.config.challenge_acks_per_second)
+        return self._answers.allows(now)
 
     # Output.
 

@@ -37,7 +37,7 @@ class KernelLike:
         self._limits = limits
         self._announced = NO_IDS  # ids of announced endpoints
         # Announced addresses by id, for which no laminar endpoint was free.
-        self._unserved: dict[int, RemoteAddress] = {}
+        self._unserved: dict[int, RemoteAddress] | None = None
         self._accepted: list[int] = []  # ids of remote addresses in use
 
     def established(self, paths: Paths) -> Iterable[Command]:
@@ -61,13 +61,15 @@ class KernelLike:
         if sources and not known:
             self._accepted.append(remote.id)
         elif not sources and any(one.laminar for one in self._endpoints):
+            self._unserved = self._unserved or {}
             self._unserved[remote.id] = remote
         for host, number, backup in sources:
             yield OpenSubflow(local_host=host, local_id=number, remote=remote, backup=backup)
 
     def withdrawn(self, paths: Paths, remote: RemoteAddress) -> Iterable[Command]:
         """Free its place for another announced address."""
-        self._unserved.pop(remote.id, None)
+        if self._unserved:
+            self._unserved.pop(remote.id, None)
         if remote.id in self._accepted:
             self._accepted.remove(remote.id)
         return ()
@@ -78,7 +80,7 @@ class KernelLike:
         Its laminar endpoint becomes free for an address that found none. In Linux an attempt
         without a route fails before the next ADD_ADDR is processed.
         """
-        unserved, self._unserved = self._unserved, {}
+        unserved, self._unserved = self._unserved or {}, None
         for remote in unserved.values():
             yield from self.announced(paths, remote)
 

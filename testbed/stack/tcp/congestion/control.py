@@ -143,16 +143,15 @@ class Group:
     __slots__ = ("_members",)
 
     def __init__(self) -> None:
-        self._members: list[CongestionControl] = []
+        self._members: tuple[CongestionControl, ...] = ()
 
     def join(self, control: CongestionControl) -> None:
         """Add the control of a new path."""
-        self._members.append(control)
+        self._members = (*self._members, control)
 
     def leave(self, control: CongestionControl) -> None:
         """Remove the control of a path that has ended."""
-        if control in self._members:
-            self._members.remove(control)
+        self._members = tuple(one for one in self._members if one is not control)
 
     def __iter__(self) -> Iterator[CongestionControl]:
         return iter(self._members)

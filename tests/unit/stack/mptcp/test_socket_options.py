@@ -135,7 +135,7 @@ def test_a_record_ends_its_mapping(script: Any) -> None:
     assert [len(one.payload) for one in peer.take()] == lengths
     peer.send(ACK, world.ack(1432))
     stream = world.connection.outgoing
-    stream.again.add(1432, 1551)  # as if another subflow had carried it
+    stream.mark(1432, 1551)  # as if another subflow had carried it
     assert [stream.piece(at)[0] for at in (1432, 1500, 1550)] == [1500, 1550, 1551]
     assert [stream.record_end(at) for at in (1432, 1499, 1500, 1550)] == [1500, 1500, 1550, 1551]
 
