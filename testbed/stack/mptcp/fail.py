@@ -177,6 +177,8 @@ class Fail:
         if not subflow.carries_all_in_flight() or self._incoming.has_gaps:
             return False
         inbound = subflow.inbound
+        if inbound.skipped == inbound.position:  # the octets just before were dropped
+            return False
         here = inbound.shift + inbound.position == self._incoming.next
         return here and inbound.goes_on()
 

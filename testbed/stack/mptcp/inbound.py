@@ -38,6 +38,7 @@ class Inbound:
     :ivar edge: the right edge of the peer's shared window, a position in our stream (section
         3.3.4).
     :ivar position: how many octets of the subflow's stream were read.
+    :ivar skipped: the position after the last octets that were dropped for want of a mapping.
     :ivar mapped: the position in the data stream up to which the peer has mapped data on this
         subflow.
     :ivar infinite: the received infinite mapping (section 3.7).
@@ -72,6 +73,7 @@ class Inbound:
         self.data_ack = NOTHING
         self.edge = NOTHING
         self.position = 0
+        self.skipped = NOTHING
         self.mapped = 0
         self.mappings = ReceivedMappings()
         self.infinite: Mapping | None = None
@@ -207,9 +209,11 @@ class Inbound:
             if start < self.position + len(self._held) + readable:
                 self.infinite, self.unproven = mapping, None
 
-    def read(self, octets: int) -> None:
-        """Record that octets of the subflow's stream were read or skipped."""
+    def read(self, octets: int, *, dropped: bool = False) -> None:
+        """Record that octets of the subflow's stream were read, or dropped."""
         self.position += octets
+        if dropped:
+            self.skipped = self.position
 
     def damage(self, mapping: Mapping, data: bytes) -> None:
         """Hold the octets of a mapping with a wrong checksum."""

@@ -101,7 +101,7 @@ class Receiver:
                 subflow.reset(ResetReason.MIDDLEBOX)
             return False
         subflow.tcp.read(start - position)
-        inbound.read(start - position)
+        inbound.read(start - position, dropped=True)
         return True
 
     def _insert(self, position: int, data: bytes) -> None:

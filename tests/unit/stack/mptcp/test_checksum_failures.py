@@ -172,6 +172,22 @@ def test_gap_before_the_failure_resets_the_subflow(script: Any) -> None:
     assert find(last.options, MpFail) == MpFail(dsn=world.keys.outgoing.number(7))
 
 
+@pytest.mark.requirement("RFC 8684", "3.7-MUST-6")
+def test_octets_dropped_before_the_failure_reset_the_subflow(script: Any) -> None:
+    """A mapping that the path has moved leaves an octet out, which plain TCP would not send again.
+
+    So the stream would go on without it.
+    """
+    world = script()
+    peer = world.open(flags=REQUIRED)
+    peer.send(ACK, world.summed(0, b"abc", 1), payload=b"abc")
+    moved = msgspec.structs.replace(world.summed(3, b"def", 4), subflow_seq=5)
+    *_, last = peer.send(ACK, moved, payload=b"defg")
+    assert last.flags & RST
+    assert find(last.options, MpFail) == MpFail(dsn=world.keys.outgoing.number(3))
+    assert world.connection.read(100) == b"abc"
+
+
 def test_end_of_damaged_data_is_that_of_the_subflow(script: Any) -> None:
     """DATA_FIN means nothing any more once octets may have been added."""
     world = script()
