@@ -181,7 +181,7 @@ def test_tshark_finds_keys_tokens_and_mappings_in_order(lab, content, tmp_path):
     async def test(lab):
         sink = await lab.start(
             "server", str(Path(__file__).with_name("peer.py")), "server", "mptcp", "0.0.0.0",
-            "5001", str(OCTETS), "2",
+            "5001", str(OCTETS), "2", "0",
         )  # fmt: skip
         await listening(lab, "server", 5001)
         shell = (
