@@ -60,6 +60,13 @@ class Inbound:
         data was sent (``before_fin`` of :class:`testbed.stack.mptcp.config.DataAcks`).
     """
 
+    __slots__ = ("_ack_due", "_before_fin", "_data_fin", "_end", "_fail_came", "_first",
+                 "_held", "_incoming", "_initiated", "_keys", "_outgoing", "_shift",
+                 "_window_from", "acks_data", "bare", "damaged", "data_ack", "edge",
+                 "fastclosed", "fin_waits", "heard_dss", "infinite", "mapped", "mappings",
+                 "messages", "mute", "position", "reset", "skipped", "unheard", "unproven",
+                 "violation")  # fmt: skip
+
     def __init__(
         self,
         keys: Keys,
