@@ -121,8 +121,7 @@ class Signals:
             self._withdraw(self._able())
         due_ns = self.next_due() if self._pending else None
         if due_ns is not None and due_ns <= now:
-            able = self._able()
-            self._announce_next(able[self._turn % len(able)], now)
+            self._announce_next(self._able(), now)
 
     def _withdraw(self, able: Sequence[Subflow]) -> None:
         """Send REMOVE_ADDR for all withdrawn addresses on all subflows, if there is one."""
@@ -136,18 +135,18 @@ class Signals:
             for subflow in able:
                 _signal(subflow, option)
 
-    def _announce_next(self, subflow: Subflow, now: int) -> None:
-        """Send the due address that was sent least often.
+    def _announce_next(self, able: Sequence[Subflow], now: int) -> None:
+        """Send the due address that was sent least often, on each subflow in turn.
 
         So an address without echo does not block others.
         """
         due = [pending for pending in self._pending.values() if pending.due_ns <= now]
         pending = min(due, key=lambda pending: pending.sent)
         self._count("AddAddrTx")
-        _signal(subflow, pending.option)
+        _signal(able[self._turn % len(able)], pending.option)
         self._turn += 1
         self._awaited = pending.option.address_id
-        interval_ns = min(self._most_ns, max(one.tcp.rto_ns for one in self._able()))
+        interval_ns = min(self._most_ns, max(one.tcp.rto_ns for one in able))
         self._awaited_until_ns = now + interval_ns
         pending.leave(now, interval_ns)
 
