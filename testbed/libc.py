@@ -3,7 +3,7 @@
 ``recvmmsg`` and ``sendmmsg`` move up to :data:`BATCH` frames per call between a socket and buffers.
 A :class:`Vector` holds the addresses of the buffers. ``epoll_pwait2`` has a time-out in
 nanoseconds, ``epoll_wait`` only in milliseconds. A :class:`Timer` gives an event loop that uses
-``epoll_wait`` the same resolution.
+``epoll_wait`` the same resolution. :func:`keep_freed_memory` lets malloc keep memory for later.
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ _TFD_FLAGS: Final = 0o2004000  # TFD_CLOEXEC | TFD_NONBLOCK
 _TFD_TIMER_ABSTIME: Final = 1
 _SYS_EPOLL_PWAIT2: Final = 441  # the same on every architecture but alpha; glibc has it from 2.35
 _WORD: Final = 8
+_M_TRIM_THRESHOLD: Final = -1  # mallopt(3)
+_M_MMAP_THRESHOLD: Final = -3
+_KEPT: Final = 64 * 2**20  # octets of freed memory: more than a few batches of large segments
+_OF_ITS_OWN: Final = 2**20  # octets from which an object gets pages of its own
 
 
 class _MsgHdr(ctypes.Structure):
@@ -242,6 +246,16 @@ def attach_filter(sock: socket.socket, program: bytes, length: int) -> None:
     buffer = ctypes.create_string_buffer(program, len(program))  # must exist until the end
     head = struct.pack("@HP", length, ctypes.addressof(buffer))
     sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, head)
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep up to 64 MiB of freed memory (mallopt(3)), where libc can.
+
+    Otherwise the payload of each batch of large segments gets new pages, which the kernel clears.
+    """
+    if hasattr(_libc, "mallopt"):  # musl has no such function
+        _libc.mallopt(_M_TRIM_THRESHOLD, _KEPT)
+        _libc.mallopt(_M_MMAP_THRESHOLD, _OF_ITS_OWN)
 
 
 def set_timer_slack(slack_ns: int) -> None:

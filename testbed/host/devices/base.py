@@ -16,6 +16,7 @@ from testbed.host.devices.ports import Ports
 from testbed.host.devices.received import Received
 from testbed.host.devices.rtnetlink import Interface
 from testbed.host.devices.transmitter import Transmitter, Ways
+from testbed.libc import keep_freed_memory
 from testbed.packet.address import Address
 from testbed.packet.icmp import IcmpError, parse_icmp
 from testbed.packet.segment import Segment
@@ -125,6 +126,7 @@ class FrameDevice:
     def __init__(
         self, view: View, ports: Ports, inputs: Sequence[Input], sink: Callable[[Interface], Sink]
     ) -> None:
+        keep_freed_memory()
         self.ports = ports
         self.lost: list[str] = []
         self._loop = asyncio.get_running_loop()
