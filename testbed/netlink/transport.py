@@ -33,7 +33,8 @@ SOL_NETLINK: Final = 270
 NETLINK_ADD_MEMBERSHIP: Final = 1
 # linux/netlink.h: answers explain errors and do not repeat the request; dumps are checked.
 _OPTIONS: Final = (11, 10, 12)  # NETLINK_EXT_ACK, NETLINK_CAP_ACK, NETLINK_GET_STRICT_CHK
-_RECEIVE: Final = 1 << 18
+# Octets.  A dump fills half of it at most.  A larger buffer would get new pages for each answer.
+_RECEIVE: Final = 1 << 16
 _INT: Final = struct.Struct("=i")
 _EXPLANATION: Final = 1  # NLMSGERR_ATTR_MSG
 
