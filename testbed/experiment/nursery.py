@@ -13,6 +13,10 @@ _PROGRAMS: Final = (
     "testbed.probe.sampler",
     "testbed.workload.worker",
     "testbed.workload.ours",
+    # What the workers of our own stack load beside the stack itself, at each end of each flow.
+    "testbed.host.driver",
+    "testbed.host.endpoints",
+    "testbed.host.devices.opening",
 )
 _PROBES: Final = tuple(f"{probes.__name__}.{name}" for name in probes.PROBES.own())
 
