@@ -64,6 +64,7 @@ def resume(store: Store, known: Software | None = None, *, elsewhere: bool = Fal
     """
     environment = store.environment()
     record = store.experiment()
+    read_spec(record)  # the names of files are read from data of the right types
     spec = files.from_copies(record.spec, store.copies(files.named(record.spec)))
     experiment = restore(msgspec.structs.replace(record, spec=spec), environment.machine)
     if not elsewhere:

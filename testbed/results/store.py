@@ -25,7 +25,6 @@ Then run them again.
 from __future__ import annotations
 
 import contextlib
-import errno
 import functools
 import os
 import shutil
@@ -38,12 +37,12 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from testbed.errors import InputError, StoreError
-from testbed.records import Record, read
+from testbed.records import Record, ends, read
 from testbed.results import upgrade
+from testbed.results.directories import flush, new_directory, replace_directory
 from testbed.results.environment import Environment
 from testbed.results.manifest import NAME, Entry, Manifest, octets
 from testbed.results.model import SCHEMA, ExperimentRecord, RunRecord
-from testbed.results.replacing import replace_directory
 from testbed.results.versioned import DAMAGED, schema_of
 
 FLUSH_S: Final = 1.0  # a flush takes milliseconds, as long as all other work for a run
@@ -154,7 +153,12 @@ class Store:
 
     def run(self, number: int) -> RunRecord:
         """Read one finished run. Raises StoreError."""
-        return self._read(f"{RUNS}/{number:04d}/{RUN}", RunRecord, self._upgraded)
+        name = f"{RUNS}/{number:04d}/{RUN}"
+        record = self._read(name, RunRecord, self._upgraded)
+        with _decoding(self.path / name):
+            for flow in record.flows.values():
+                ends(flow.details)
+        return record
 
     def series(self, number: int, on_damage: OnDamage | None = None) -> tuple[Record, ...]:
         """Read the records of the probes of a run, in the order of time; empty without a file.
@@ -167,13 +171,12 @@ class Store:
         found: tuple[Record, ...] = ()
         with _passed_on(on_damage):
             try:
-                found = tuple(read(octets(path)))
+                with _decoding(path):
+                    found = tuple(read(octets(path)))
             except FileNotFoundError:
                 pass
             except OSError as error:
                 raise StoreError(f"{path} cannot be read: {error.strerror}") from error
-            except DAMAGED as error:
-                raise StoreError(f"{path} is damaged: {error}") from error
         return found
 
     def samples(self, number: int) -> dict[str, list[int]]:
@@ -183,13 +186,12 @@ class Store:
         """
         path = self._run(number) / "samples.json"
         try:
-            return msgspec.json.decode(octets(path), type=dict[str, list[int]])
+            with _decoding(path):
+                return msgspec.json.decode(octets(path), type=dict[str, list[int]])
         except FileNotFoundError:
             return {}
         except OSError as error:
             raise StoreError(f"{path} cannot be read: {error.strerror}") from error
-        except DAMAGED as error:
-            raise StoreError(f"{path} is damaged: {error}") from error
 
     def over(self, on_damage: OnDamage | None = None) -> dict[int, Entry]:
         """Return the entries of the finished runs, by number.
@@ -285,19 +287,19 @@ class Store:
 
         :raises StoreError: the run cannot be written; earlier runs are unchanged.
         """
-        flush = time.monotonic() - self._flushed >= FLUSH_S
+        due = time.monotonic() - self._flushed >= FLUSH_S
         begun, directory = self._begun(record.number), self._run(record.number)
         with self._failing(directory):
             try:
                 (begun / RUN).write_bytes(_pretty(record))
-                if flush:
-                    _flush(begun)
+                if due:
+                    flush(begun)
                 replace_directory(begun, directory)
             except OSError:
                 shutil.rmtree(begun, ignore_errors=True)  # make room on a full disk
                 raise
             self._manifest.add(_entry(record))
-        if flush:
+        if due:
             self._flushed = time.monotonic()
 
     def write_summary(self, summary: Any) -> None:
@@ -351,12 +353,10 @@ class Store:
         except OSError as error:
             raise StoreError(f"{path} cannot be read: {error.strerror}") from error
         schema = schema_of(content, path, SCHEMA)
-        try:
+        with _decoding(path):
             if schema < SCHEMA and upgraded is not None:
                 return msgspec.convert(upgraded(msgspec.json.decode(content)), type_)
             return msgspec.json.decode(content, type=type_)
-        except DAMAGED as error:
-            raise StoreError(f"{path} is damaged: {error}") from error
 
     def _keep(self, files: Collection[str]) -> None:
         if files:
@@ -417,21 +417,13 @@ def _entry(record: RunRecord) -> Entry:
     return Entry(run=record.number, status=record.status, seconds=record.seconds)
 
 
-def new_directory(parent: Path, name: str) -> Path:
-    """Create ``parent/name``, or ``name.2`` and so on if the name exists.
-
-    :raises OSError: it cannot be created.
-    """
-    parent.mkdir(parents=True, exist_ok=True)
-    for attempt in range(2, 100):
-        path = parent / name
-        try:
-            path.mkdir()
-        except FileExistsError:
-            name = f"{name.partition('.')[0]}.{attempt}"
-        else:
-            return path
-    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(parent / name))
+@contextlib.contextmanager
+def _decoding(path: Path) -> Iterator[None]:
+    """Report what cannot be decoded as damage of a file."""
+    try:
+        yield
+    except DAMAGED as error:
+        raise StoreError(f"{path} is damaged: {error}") from error
 
 
 @contextlib.contextmanager
@@ -443,14 +435,6 @@ def _passed_on(on_damage: OnDamage | None) -> Iterator[None]:
         if on_damage is None:
             raise
         on_damage(error)
-
-
-def _flush(directory: Path) -> None:
-    """Flush the files of a directory to the disk."""
-    for path in directory.iterdir():
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
 
 
 def _pretty(value: Any) -> bytes:

@@ -14,8 +14,8 @@ import msgspec
 from testbed.analysis.comparison import NO_TERMS, Comparison, Terms
 from testbed.analysis.judgement import Judgement, Row
 from testbed.errors import InputError
+from testbed.results.directories import new_directory
 from testbed.results.model import SCHEMA
-from testbed.results.store import new_directory
 from testbed.results.versioned import decoded
 
 FILE: Final = "bisect.json"

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from testbed.campaign import runner
+from testbed.errors import InputError
 from testbed.experiment import load as load_module
 from testbed.experiment.load import load
 from testbed.experiment.overrides import Overrides
@@ -75,6 +76,16 @@ def test_a_folder_from_another_environment_is_not_continued(store):
     content["kernel"]["release"] = "4.19.0"
     path.write_bytes(msgspec.json.encode(content))
     with pytest.raises(Exception, match=r"another environment: kernel.release: 4\.19\.0"):
+        runner.resume(Store.open(store.path))
+
+
+@pytest.mark.parametrize("key", ["events", "expect", "cases", "matrix", "workload"])
+def test_a_folder_whose_experiment_is_damaged_is_not_continued(store, key):
+    path = store.path / "experiment.json"
+    content = msgspec.json.decode(path.read_bytes())
+    content["spec"][key] = 7
+    path.write_bytes(msgspec.json.encode(content))
+    with pytest.raises(InputError, match=f"{key}: expected a"):
         runner.resume(Store.open(store.path))
 
 

@@ -21,9 +21,16 @@ def edit(path: Path, **values) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
+def edit_view(path: Path) -> None:
+    record = json.loads(path.read_text())
+    record["flows"]["workload"]["details"]["source"]["view"] = 7
+    path.write_text(json.dumps(record))
+
+
 DAMAGES = {
     "truncated run": lambda it: (it / "runs/0002/run.json").write_bytes(b'{"schema": 2, "num'),
     "newer run": lambda it: edit(it / "runs/0002/run.json", schema=99),
+    "run with a view of another shape": lambda it: edit_view(it / "runs/0002/run.json"),
     "run of another shape": lambda it: edit(it / "runs/0002/run.json", metrics=7),
     "no environment": lambda it: (it / "environment.json").unlink(),
     "newer environment": lambda it: edit(it / "environment.json", schema=99),

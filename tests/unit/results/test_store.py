@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import resource
 import shutil
 from pathlib import Path
@@ -12,7 +13,7 @@ import msgspec
 import pytest
 
 from testbed.errors import InputError, StoreError
-from testbed.results import replacing
+from testbed.results import directories
 from testbed.results.environment import gather
 from testbed.results.manifest import Entry
 from testbed.results.model import (
@@ -185,7 +186,7 @@ def test_a_run_that_is_done_again_replaces_the_old_one_when_it_is_over(store):
 @pytest.mark.parametrize("exchange", [True, False])
 def test_the_old_run_stays_where_the_new_one_cannot_be_written(store, monkeypatch, exchange):
     if not exchange:
-        monkeypatch.setattr(replacing, "_renameat2", lambda *_: False)
+        monkeypatch.setattr(directories, "_renameat2", lambda *_: False)
     store.begin_run(1)
     store.finish_run(record(1, status=Status.FAILED))
     store.begin_run(1)
@@ -287,6 +288,16 @@ def test_a_number_that_nothing_can_be_computed_with_is_damage(store):
     file = store.path / "runs/0003/run.json"
     file.write_text(file.read_text().replace("10000000.0", "1e308"))
     with pytest.raises(StoreError, match=r"0003/run.json is damaged: .*1e\+100"):
+        store.runs()
+
+
+def test_a_view_of_another_shape_is_damage(store):
+    store.begin_run(3)
+    store.finish_run(record(3))
+    file = store.path / "runs/0003/run.json"
+    end = '{"source": {"node": "client", "view": {"tcp_info": {"rtt": "fast"}}}}'
+    file.write_text(re.sub(r'"details": {}', f'"details": {end}', file.read_text()))
+    with pytest.raises(StoreError, match=r"0003/run.json is damaged: .*tcp_info.rtt"):
         store.runs()
 
 

@@ -1,4 +1,4 @@
-"""The atomic replacement of a directory by another one."""
+"""Directories: their creation, and their atomic replacement."""
 
 from __future__ import annotations
 
@@ -12,6 +12,31 @@ from typing import Final
 _AT_FDCWD: Final = -100
 _RENAME_EXCHANGE: Final = 2  # renameat2(2)
 _CANNOT: Final = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP)  # not supported
+
+
+def new_directory(parent: Path, name: str) -> Path:
+    """Create ``parent/name``, or ``name.2`` and so on if the name exists.
+
+    :raises OSError: it cannot be created.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    for attempt in range(2, 100):
+        path = parent / name
+        try:
+            path.mkdir()
+        except FileExistsError:
+            name = f"{name.partition('.')[0]}.{attempt}"
+        else:
+            return path
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(parent / name))
+
+
+def flush(directory: Path) -> None:
+    """Flush the files of a directory to the disk."""
+    for path in directory.iterdir():
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
 
 
 def replace_directory(new: Path, old: Path) -> None:
