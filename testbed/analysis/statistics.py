@@ -18,7 +18,7 @@ from __future__ import annotations
 import functools
 import math
 import statistics
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -71,16 +71,21 @@ def quantile(ordered: Sequence[float], percent: int) -> float:
 def ratio(numerator: Sequence[float], denominators: Sequence[Sequence[float]]) -> Ratio:
     """Return the mean of ``numerator`` over the sum of the means of ``denominators``.
 
-    The samples are independent of one another. Without denominators it is the mean itself.
+    The samples are independent of one another. Without denominators it is the mean itself. It has
+    no interval if the denominators' means may add up to 0, as resamples show.
 
     :raises ZeroDivisionError: the denominators' means add up to 0.
     """
     below = sum(statistics.fmean(sample) for sample in denominators) if denominators else 1.0
     value = statistics.fmean(numerator) / below
 
-    def bounds() -> Interval:
+    def bounds() -> Interval | None:
+        import numpy as np  # noqa: PLC0415
+
         first, *others = _resampled([numerator, *denominators])
-        return _interval(first / sum(others) if others else first, [numerator, *denominators])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values = first / sum(others) if others else first
+        return _interval(values, [numerator, *denominators])
 
     return Ratio(value=value, interval=_bounded(value, [numerator, *denominators], bounds))
 
@@ -89,7 +94,7 @@ def difference(new: Sequence[float], base: Sequence[float]) -> Ratio:
     """Return the mean of ``new`` minus that of ``base``, in their unit. They are independent."""
     value = statistics.fmean(new) - statistics.fmean(base)
 
-    def bounds() -> Interval:
+    def bounds() -> Interval | None:
         first, second = _resampled([new, base])
         return _interval(first - second, [new, base])
 
@@ -107,13 +112,14 @@ def student(probability: float, freedom: float) -> float:
     return float(stdtrit(freedom, probability))
 
 
-def _bounded(value: float, samples: Sequence[Sequence[float]], bounds: Any) -> Interval | None:
+def _bounded(
+    value: float, samples: Sequence[Sequence[float]], bounds: Callable[[], Interval | None]
+) -> Interval | None:
     if any(len(sample) < 2 for sample in samples):
         return None
     if all(min(sample) == max(sample) for sample in samples):
         return Interval(value, value)
-    found: Interval = bounds()
-    return found
+    return bounds()
 
 
 def _resampled(samples: Sequence[Sequence[float]]) -> list[Any]:
@@ -153,14 +159,15 @@ def _drawn(size: int, place: int) -> Iterator[Any]:
         yield counts.reshape(rows, size) / size
 
 
-def _interval(statistic: Any, samples: Sequence[Sequence[float]]) -> Interval:
+def _interval(statistic: Any, samples: Sequence[Sequence[float]]) -> Interval | None:
+    """Return the interval of a resampled statistic; ``None`` if a bound is not finite."""
     import numpy as np  # noqa: PLC0415
 
     tail = _tail(min(len(sample) for sample in samples))
     left_out = int(tail * len(statistic))
     bounds = [left_out, len(statistic) - 1 - left_out]
     low, high = np.partition(statistic, bounds)[bounds]
-    return Interval(float(low), float(high))
+    return Interval(float(low), float(high)) if np.isfinite([low, high]).all() else None
 
 
 @functools.cache

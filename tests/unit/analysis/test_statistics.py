@@ -54,6 +54,14 @@ def test_a_large_sample_is_drawn_from_in_parts():
     assert interval.high - interval.low == pytest.approx(2 * half, rel=0.03)
 
 
+@pytest.mark.parametrize("numerator", [[1.0, 2.0, 3.0], [0.0, 0.0, 3.0]])
+def test_a_ratio_to_what_may_be_0_has_no_interval(numerator, recwarn):
+    result = ratio(numerator, [[0.0, 0.0, 1.0]])
+    assert result.value == pytest.approx(sum(numerator))
+    assert result.interval is None
+    assert not recwarn.list
+
+
 def test_one_value_has_no_interval():
     result = estimate([5.0])
     assert (result.n, result.mean, result.median, result.interval) == (1, 5.0, 5.0, None)
