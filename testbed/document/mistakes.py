@@ -43,14 +43,23 @@ def _children(data: Data, type_: Any) -> Iterator[tuple[str | int, Any, Any]]:
         if isinstance(chosen, type) and issubclass(chosen, msgspec.Struct):
             yield from _fields(data, chosen)
         elif typing.get_origin(chosen) is dict:
-            value_type = typing.get_args(chosen)[1]
+            key_type, value_type = typing.get_args(chosen)
             for key, value in data.items():
+                yield from _bad_key(key, key_type)
                 yield key, value, value_type
     elif isinstance(data, list) and typing.get_origin(chosen) in (list, tuple):
         arguments = [a for a in typing.get_args(chosen) if a is not Ellipsis]
         for index, value in enumerate(data):
             if arguments:
                 yield index, value, arguments[min(index, len(arguments) - 1)]
+
+
+def _bad_key(key: str, type_: Any) -> Iterator[tuple[str, InputError, Any]]:
+    """Yield an error for a key that does not fit the type of keys."""
+    try:
+        msgspec.convert(key, type_)
+    except msgspec.ValidationError as error:
+        yield key, InputError(f"the key: {_in_words(error, key, type_).message}"), None
 
 
 def _bad_tag(data: dict[str, Data], type_: Any) -> Iterator[tuple[str, InputError, Any]]:

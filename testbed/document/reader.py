@@ -115,6 +115,7 @@ class _Builder:
                 raise self._error("a key must be text", key, path)
             step = join_path(key.value)
             inner = f"{path}.{step}" if path else step
+            self._refuse_nul(key, inner)
             if key.value in data:
                 first = self.lines[inner]
                 raise self._error("appears twice", key, inner, f"it is already on line {first}")
@@ -130,6 +131,7 @@ class _Builder:
 
     def _scalar(self, event: yaml.ScalarEvent, path: str) -> Data:
         text: str = event.value
+        self._refuse_nul(event, path)
         if not event.implicit[0]:  # quoted, or tagged
             if event.tag is not None and event.tag != "!":
                 raise self._error(f"tag {event.tag} is not allowed", event, path)
@@ -141,6 +143,11 @@ class _Builder:
         if INT.fullmatch(text):
             return int(text) if text.lstrip("+-").isdecimal() else int(text, 0)
         return float(text) if FLOAT.fullmatch(text) else text
+
+    def _refuse_nul(self, event: yaml.ScalarEvent, path: str) -> None:
+        """Refuse text that no file, interface or argument of a program can have."""
+        if "\0" in event.value:
+            raise self._error("contains a NUL character", event, path)
 
     def _error(self, message: str, event: Any, path: str, hint: str | None = None) -> InputError:
         return InputError(message, file=self.name, line=_line(event), path=path or None, hint=hint)

@@ -282,7 +282,7 @@ def matrix(written: Document[ExperimentSpec], choices: Sequence[StackChoice]) ->
         if path.startswith(STACK_PREFIX):
             _check_option(written, choices, path.removeprefix(STACK_PREFIX), keys, place)
             return
-        first = str(document.split_path(path)[0]) if path else ""
+        first = str(document.split_path(path)[0])
         if first not in known:
             hint = nearest(first, known)
             raise written.error("is not a path of the topology or of a flow", place, hint)

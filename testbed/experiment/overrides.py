@@ -97,7 +97,7 @@ def _given(raw: Mapping[str, Any], path: str, text: str) -> Data:
         check = files.check_of(raw, path)
         return value if check is None else cast("Data", files.absolute(check, value, Path()))
     except InputError as error:
-        raise InputError(f"--set {path}: {error}", hint=error.hint) from None
+        raise InputError(f"--set {path}: {error}") from None  # its text has the hint
 
 
 def chosen(written: Sequence[Any], wanted: Sequence[str]) -> list[Any]:

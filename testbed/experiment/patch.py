@@ -31,8 +31,10 @@ class Patch:
         self._misspelt: dict[str, str] = {}
         self.raw = dict(read.raw) if isinstance(read.raw, dict) else {}
         wrong = [split_path(each.path or "") for each in error.every]
-        self._places = {self._place(keys) for keys in wrong if keys}
-        for key in {str(place[0]) for place in self._places}:
+        self._places = dict.fromkeys(self._place(keys) for keys in wrong if keys)
+        for key in dict.fromkeys(str(place[0]) for place in self._places):
+            if key not in self.raw:
+                continue  # removed with a flow
             meant = None if key in fields else alike(key, fields)
             if meant is None or meant in self.raw:
                 self._mend(key)

@@ -22,6 +22,7 @@ from testbed.workload.base import Workload
 from testbed.workload.flow import WORKLOAD
 from testbed.workload.stacks.choice import StackChoice, read
 
+ValuePath = Annotated[str, msgspec.Meta(min_length=1)]  # of a value that cells set
 FlowName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][\w-]*$", max_length=40)]
 Values = Annotated[list[Scalar], msgspec.Meta(min_length=1)]
 
@@ -173,8 +174,8 @@ class ExperimentSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     machines: tuple[str, ...] = ()
     workload: Workload | None = None
     flows: dict[FlowName, Workload] = {}
-    matrix: dict[str, Values] = {}
-    cases: dict[str, Annotated[dict[str, Scalar], msgspec.Meta(min_length=1)]] = {}
+    matrix: dict[ValuePath, Values] = {}
+    cases: dict[str, Annotated[dict[ValuePath, Scalar], msgspec.Meta(min_length=1)]] = {}
     events: tuple[EventSpec, ...] = ()
     probes: tuple[str, ...] = DEFAULT_PROBES
     pcap: bool | tuple[str, ...] = False

@@ -94,6 +94,8 @@ def error_of(text: str | bytes) -> InputError:
         ("tags: []\n---\ntags: []", "lab.yaml:2: contains more than one document"),
         ("- a", "lab.yaml:1: expected a mapping, got a list"),
         ("", "lab.yaml: expected a mapping, got nothing"),
+        ('tags:\n- "a\\0"', "lab.yaml:2: tags[0]: contains a NUL character"),
+        ('links: {"a\\0": {}}', "lab.yaml:1: links.a\0: contains a NUL character"),
         (b"tags:\n- a\n- \xff\xfe", "lab.yaml:3: is not UTF-8 text"),
     ],
 )

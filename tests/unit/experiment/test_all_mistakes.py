@@ -126,6 +126,16 @@ def test_keys_that_fit_are_no_unknown_ones_beside_others_that_do_not(read):
     ]
 
 
+def test_a_wrong_flow_hides_no_claims_of_the_wrong_type(read):
+    text = EXPERIMENT.replace("size: 1MB", "size: soon") + "expect: none\n"
+    with pytest.raises(InputError) as caught:
+        read(text)
+    assert [(error.line, error.path) for error in caught.value.every] == [
+        (2, "workload"),
+        (3, "expect"),
+    ]
+
+
 def test_a_misspelt_key_is_read_as_the_one_that_is_meant(read):
     text = EXPERIMENT.replace("size: 1MB", "duration: 90s") + (
         "timeuot: 100s\n"
