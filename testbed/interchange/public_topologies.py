@@ -7,11 +7,10 @@ Atlas and cloud providers publish. Both become routers with hosts.
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import math
 import re
+import warnings
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -21,6 +20,7 @@ from testbed.document import Data
 from testbed.errors import InputError
 from testbed.hints import nearest
 from testbed.interchange.imports import Imported
+from testbed.separated import cells
 from testbed.units import format_rate, format_time
 
 EARTH_KM: Final = 6371.0
@@ -68,7 +68,8 @@ def read_topology_zoo(text: str, file: str) -> Graph:
     import networkx as nx  # noqa: PLC0415 - slow to load, and seldom needed
 
     try:
-        graph: Any = nx.parse_graphml(text)
+        with warnings.catch_warnings(action="ignore"):  # of keys without a type
+            graph: Any = nx.parse_graphml(text)
     except Exception as error:  # networkx and expat have no common class
         raise InputError(f"is not GraphML: {error}", file=file) from None
     if not graph.number_of_nodes():
@@ -90,18 +91,19 @@ def read_rtt_matrix(text: str, file: str) -> Graph:
 
     :raises InputError: a line is invalid; the error names it.
     """
-    rows = [row for row in csv.reader(io.StringIO(text)) if any(cell.strip() for cell in row)]
-    if len(rows) < 3:
+    numbered = enumerate(text.splitlines(), 1)
+    rows = [(number, cells(line, file=file, line=number)) for number, line in numbered]
+    (top, head), *rows = [row for row in rows if any(row[1])] or [(1, [])]
+    if len(rows) < 2:
         raise InputError("has fewer than two rows of round-trip times", file=file)
-    columns = [cell.strip() for cell in rows[0][1:]]
-    labels = [row[0].strip() for row in rows[1:]]
+    columns, labels = head[1:], [row[0] for _, row in rows]
     if columns != labels:
         message = "the columns and the rows have different names"
-        raise InputError(message, file=file, line=1)
+        raise InputError(message, file=file, line=top)
     names = _names({label: label for label in labels})
     times = {
-        (row_label, column): _milliseconds(cell, file, line)
-        for line, (row_label, row) in enumerate(zip(labels, rows[1:], strict=True), 2)
+        (row[0], column): _milliseconds(cell, file, line)
+        for line, row in rows
         for column, cell in zip(columns, row[1:], strict=False)
     }
     edges = []
@@ -161,15 +163,16 @@ def _names(labels: Mapping[Any, str]) -> dict[Any, str]:
 
 def _coordinates(data: Mapping[str, Any]) -> tuple[float, float] | None:
     try:
-        return float(data["Latitude"]), float(data["Longitude"])
+        found = float(data["Latitude"]), float(data["Longitude"])
     except (KeyError, TypeError, ValueError):
         return None
+    return found if all(map(math.isfinite, found)) else None
 
 
 def _speed(data: Mapping[str, Any]) -> int | None:
     try:
         return int(float(data["LinkSpeedRaw"])) or None
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
 
 
@@ -187,13 +190,12 @@ def _delay(a: tuple[float, float] | None, b: tuple[float, float] | None) -> int 
 
 
 def _milliseconds(cell: str, file: str, line: int) -> float | None:
-    text = cell.strip()
-    if not text:
+    if not cell:
         return None
     try:
-        value = float(text)
+        value = float(cell)
     except ValueError:
         value = math.nan
     if not 0 <= value < math.inf:
-        raise InputError(f"{text!r} is not a time in ms", file=file, line=line)
+        raise InputError(f"{cell!r} is not a time in ms", file=file, line=line)
     return value

@@ -20,6 +20,7 @@ import msgspec
 
 from testbed.errors import InputError
 from testbed.hints import nearest
+from testbed.separated import cells
 from testbed.units import parse_percent, parse_rate, parse_time
 from testbed.wire import trace as wires
 from testbed.wire.opportunities import OPPORTUNITY
@@ -227,7 +228,7 @@ def _iperf3(text: str) -> Iterator[Row]:
         try:
             total = interval["sum"]
             yield Row(time_s=float(total["start"]), rate_mbit=total["bits_per_second"] / 1e6)
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             what = f"intervals[{number}] has no sum with start and bits_per_second"
             raise InputError(f"not output of iperf3: {what}", hint=hint) from None
 
@@ -312,7 +313,7 @@ def _csv(text: str) -> Iterator[Row]:
         return
     number, header = lines[0]
     delimiter = next((each for each in ("\t", ";", ",") if each in header), ",")
-    columns = [_column(name) for name in _cells(header, delimiter)]
+    columns = [_column(name) for name in cells(header, delimiter, line=number)]
     known = [column for column in columns if column]
     names = [name for name, _ in known]
     if twice := next((name for name in names if names.count(name) > 1), None):
@@ -325,7 +326,7 @@ def _csv(text: str) -> Iterator[Row]:
     zero: float | None = None
     before: Row | None = None
     for number, line in lines[1:]:
-        values = _values(columns, _cells(line, delimiter), number)
+        values = _values(columns, cells(line, delimiter, line=number), number)
         if zero is None:
             zero = values["time_s"]
         values["time_s"] = round(values["time_s"] - zero, 6)
@@ -338,10 +339,6 @@ def _csv(text: str) -> Iterator[Row]:
             raise InputError(error.message, line=number) from None
         yield row
         before = row
-
-
-def _cells(line: str, delimiter: str) -> list[str]:
-    return next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))
 
 
 def _check(before: Row | None, row: Row) -> None:
@@ -377,17 +374,17 @@ def _column(name: str) -> tuple[str, float] | None:
 
 
 def _values(
-    columns: list[tuple[str, float] | None], cells: list[str], line: int
+    columns: list[tuple[str, float] | None], texts: list[str], line: int
 ) -> dict[str, float]:
-    if len(cells) != len(columns):
-        raise InputError(f"{len(cells)} values for {len(columns)} columns", line=line)
+    if len(texts) != len(columns):
+        raise InputError(f"{len(texts)} values for {len(columns)} columns", line=line)
     found: dict[str, float] = {}
-    for column, cell in zip(columns, cells, strict=True):
-        if column is None or not cell.strip():
+    for column, cell in zip(columns, texts, strict=True):
+        if column is None or not cell:
             continue
         name, scale = column
         try:
-            found[name] = round(_amount(name, cell.strip(), scale), 9)
+            found[name] = round(_amount(name, cell, scale), 9)
         except InputError as error:
             raise InputError(error.message, line=line, hint=error.hint) from None
     if "time_s" not in found:

@@ -14,7 +14,6 @@ Both repeat.
 
 from __future__ import annotations
 
-import csv
 import errno
 import os
 import stat
@@ -26,6 +25,7 @@ import msgspec
 
 from testbed.errors import InputError
 from testbed.hints import nearest
+from testbed.separated import cells
 from testbed.wire import grammar
 from testbed.wire.opportunities import OPPORTUNITY, Trace, TraceLink
 
@@ -118,7 +118,7 @@ def _changes(data: bytes, path: str | Path) -> Changes:
         lines = data.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise InputError("the trace is neither numbers nor CSV in UTF-8", file=path) from None
-    rows = _rows(lines)
+    rows = _rows(lines, path)
     number, header = next(rows, (1, []))
     columns = [_column(name, path, number) for name in header]
     names = [name for name, _ in columns]
@@ -150,11 +150,11 @@ def _changes(data: bytes, path: str | Path) -> Changes:
     )
 
 
-def _rows(lines: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+def _rows(lines: Sequence[str], path: str | Path) -> Iterator[tuple[int, list[str]]]:
     """Yield number and values of each line except comments (``#``) and empty ones."""
     for number, line in enumerate(lines, 1):
         if line.strip() and not line.lstrip().startswith("#"):
-            yield number, [value.strip() for value in next(csv.reader([line]))]
+            yield number, cells(line, file=path, line=number)
 
 
 def _column(name: str, path: str | Path, line: int) -> tuple[str, str]:

@@ -85,13 +85,37 @@ def test_places_of_one_name_are_told_apart_and_loops_left_out() -> None:
     [
         ("ms,a,b\na,,1\nb,x,", "m.csv:3: 'x' is not a time in ms"),
         ("ms,a,b\na,,1\nc,1,", "m.csv:1: the columns and the rows have different names"),
+        ("\nms,a,b\n\na,,1\nb,x,", "m.csv:5: 'x' is not a time in ms"),
         ("ms,a\na,", "m.csv: has fewer than two rows"),
+        ("", "m.csv: has fewer than two rows"),
+        (f"ms,a,b\na,,{'1' * 200_000}\nb,1,", "m.csv:2: is not CSV: field larger than"),
     ],
 )
 def test_what_is_wrong_with_a_matrix_is_said(text: str, message: str) -> None:
     with pytest.raises(InputError) as caught:
         read_rtt_matrix(text, "m.csv")
     assert str(caught.value).startswith(message)
+
+
+def test_values_that_no_place_or_link_has_count_as_missing(
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    text = (
+        '<graphml xmlns="http://graphml.graphdrawing.org/xmlns">'
+        '<key attr.name="Latitude" for="node" id="lat"/>'
+        '<key attr.name="Longitude" for="node" id="lon"/>'
+        '<key attr.name="LinkSpeedRaw" for="edge" id="speed"/><graph edgedefault="undirected">'
+        '<node id="1"><data key="lat">1</data><data key="lon">inf</data></node>'
+        '<node id="2"><data key="lat">nan</data><data key="lon">1</data></node>'
+        '<node id="3"><data key="lat">1</data><data key="lon">1</data></node>'
+        '<edge source="1" target="2"><data key="speed">inf</data></edge>'
+        '<edge source="2" target="3"/></graph></graphml>'
+    )
+    assert [(it.rate, it.delay_ns) for it in read_topology_zoo(text, "x.graphml").edges] == [
+        (None, None),
+        (None, None),
+    ]
+    assert not recwarn.list, "of keys without a type"
 
 
 def test_what_is_no_graphml_is_said() -> None:

@@ -107,6 +107,8 @@ def test_gaps_keep_the_last_value() -> None:
         ("time,rate_mbit\n0\n", None, "1 values for 2 columns", 2),
         ("time,rate_mbit\n,5\n", None, "the time is missing", 2),
         ("a,b\n1,2\n", None, "the column of time is missing", 1),
+        (f'{{"intervals": [{{"sum": {{"start": 1{"0" * 400}}}}}]}}', None, "intervals[0]", None),
+        (f"time,rate_mbit\n0,1\n1,{'1' * 200_000}\n", None, "is not CSV: field larger", 3),
         ("PING x\n", None, "it contains nothing of ping", None),
         ("1\n", "pcap", "there is no format 'pcap'", None),
     ],

@@ -103,6 +103,7 @@ def test_load_reads_a_file(tmp_path: Path) -> None:
         (b"1.5\n", ":1: '1.5' is not a time"),
         (b"5\n4\n", ":2: times must not decrease"),
         (b"\xff\xfe\n", ":1: "),
+        (b"time,rate\n0s," + b"1" * 200_000, ":2: is not CSV: field larger than"),
         (b"9" * 5000, ":1: "),
     ],
 )
