@@ -18,7 +18,7 @@ from testbed.programs.options import V6ONLY
 from testbed.programs.relay import Edges, Relay
 from testbed.programs.rendezvous import Rendezvous, fill
 from testbed.programs.seccomp import Listener
-from testbed.programs.sockets import SHUT, Phase, Socket, Table, inode_of, unix_socket
+from testbed.programs.sockets import Phase, Socket, Table, inode_of, unix_socket
 from testbed.programs.target import Call
 
 LATER: Final = None  # the call is answered later, when the attempt has succeeded or failed
@@ -62,9 +62,8 @@ class Connector:
         :raises OSError: the error for connect(2).
         """
         if sock.phase in (Phase.CONNECTED, Phase.LISTENING):
-            if sock.told:
+            if not sock.tell():
                 raise _error(errno.EISCONN)
-            sock.told = True
             return 0
         with call.socket() as end:
             blocks = not fcntl.fcntl(end, fcntl.F_GETFL) & os.O_NONBLOCK
@@ -73,8 +72,7 @@ class Connector:
                     raise _error(errno.EALREADY)
                 return self._wait(call, sock, end)
             if sock.phase is Phase.FAILED:
-                if not sock.told:
-                    sock.told = True
+                if sock.tell():
                     raise _error(sock.take_error() or errno.ECONNABORTED)
                 self._renew(call, sock, end)
                 return self.connect(call, sock, address)
@@ -90,7 +88,7 @@ class Connector:
         reset.
         """
         if sock.phase is not Phase.NEW:
-            sock.dissolved = not sock.shut & SHUT[socket.SHUT_WR]
+            sock.dissolve()
             with call.socket() as end, self._new(call, end) as new:
                 self._table.replace(sock, inode_of(new))
             if sock.relay is None:  # the socket was listening
@@ -108,15 +106,15 @@ class Connector:
         remote = addresses.destination(address)
         local = self._local(sock, remote)
         near = self._rendezvous.join(end)
-        sock.phase, sock.local, sock.remote = Phase.CONNECTING, local, remote
-        sock.relay = Relay(
+        relay = Relay(
             near,
             self._edges,
             junk=fill(end),
             on_hangup=lambda _: self._on_hangup(sock),
             on_failure=lambda _, error: self._on_failure(sock, error),
         )
-        self._attempts[sock] = asyncio.ensure_future(self._attempt(sock, sock.relay, local, remote))
+        sock.begin(local, remote, relay)
+        self._attempts[sock] = asyncio.ensure_future(self._attempt(sock, relay, local, remote))
 
     def _local(self, sock: Socket, remote: Address) -> Address:
         """Return the local address of the connection. Its port is reserved."""
@@ -129,10 +127,9 @@ class Connector:
             host = self._host.source_for(remote.host)
         if host is None:
             raise _error(errno.ENETUNREACH)
-        if sock.holds_port:
-            return Address(host, sock.name.port)
-        sock.holds_port = True
-        return Address(host, self._host.hold_port())
+        if not sock.holds_port:
+            self._table.reserve(sock, Address(host, 0))
+        return Address(host, sock.name.port)
 
     async def _attempt(self, sock: Socket, relay: Relay, local: Address, remote: Address) -> None:
         try:
@@ -148,21 +145,17 @@ class Connector:
             relay.fail(_error(errno.EIO))
             raise
         else:
-            if sock.phase is Phase.CONNECTING:
-                sock.phase = Phase.CONNECTED
             self._answer(sock, 0)
         finally:
             del self._attempts[sock]
 
     def _answer(self, sock: Socket, number: int) -> None:
         """Answer the waiting calls. If none waits, SO_ERROR and the next call report the result."""
-        sock.told = False
-        for id_ in self._waiting.pop(sock, ()):
-            taken = self._listener.fail(id_, number) if number else self._listener.answer(id_)
-            sock.told = sock.told or taken
-        if number:
-            sock.phase = Phase.FAILED
-            sock.error = 0 if sock.told else number
+        taken = [
+            self._listener.fail(id_, number) if number else self._listener.answer(id_)
+            for id_ in self._waiting.pop(sock, ())
+        ]
+        sock.conclude(number, told=any(taken))
 
     def _wait(self, call: Call, sock: Socket, end: socket.socket) -> int | None:
         self._waiting.setdefault(sock, []).append(call.id)

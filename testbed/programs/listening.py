@@ -126,7 +126,7 @@ class Acceptor:
                 raise
         group.queues.append(queue)
         self._queues[sock] = queue
-        sock.phase = Phase.LISTENING
+        sock.listen()
         return 0
 
     def _open(self, group: _Group, sock: Socket, backlog: int) -> None:
@@ -262,9 +262,7 @@ class Acceptor:
         end.setblocking(not call.flags & socket.SOCK_NONBLOCK)
         self._name(call, flow.remote, sock.family)
         accepted = Socket(inode_of(end), sock.family, sock.protocol, sock.options.copy())
-        accepted.phase = Phase.CONNECTED
-        accepted.local, accepted.remote = flow
-        accepted.relay = arrival.relay
+        accepted.accept(flow, arrival.relay)
         cloexec = bool(call.flags & socket.SOCK_CLOEXEC)
         arrival.sock = accepted
         self._table.add(accepted)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Protocol
 
-from testbed.packet.address import Address, unmapped
+from testbed.packet.address import Address, Flow, unmapped
 from testbed.programs import addresses
 from testbed.programs.options import NO_PORT, REUSEADDR, REUSEPORT, V6ONLY, Options
 from testbed.programs.relay import BUFFER, Relay
@@ -85,9 +85,84 @@ class Socket:
     def successor(self, inode: int) -> Socket:
         """Return an unconnected socket with the same options and the same bound address."""
         found = Socket(inode, self.family, self.protocol, self.options)
-        if self.named:
-            found.local, found.named = self.local, True
+        if self.named and self.local is not None:
+            found.take(self.local, holds_port=False)
+            found.keep_address()
         return found
+
+    def used_by(self, pid: int, descriptor: int) -> None:
+        """Record the thread that uses the socket, and its descriptor there."""
+        self.seen = pid, descriptor
+
+    def take(self, address: Address, *, holds_port: bool) -> None:
+        """Set the local address.
+
+        :param holds_port: whether its port is reserved for the socket.
+        """
+        self.local, self.holds_port = address, holds_port
+
+    def keep_address(self) -> None:
+        """Record that bind(2) has set the local address, which successors keep."""
+        self.named = True
+
+    def let_go_port(self) -> None:
+        """Record that its port is not reserved any more."""
+        self.holds_port = False
+
+    def listen(self) -> None:
+        """Begin to listen."""
+        self.phase = Phase.LISTENING
+
+    def stop_listening(self) -> None:
+        """Become unconnected again."""
+        self.phase = Phase.NEW
+
+    def begin(self, local: Address, remote: Address, relay: Relay) -> None:
+        """Begin an attempt to connect."""
+        self.phase = Phase.CONNECTING
+        self.local, self.remote, self.relay = local, remote, relay
+
+    def conclude(self, error: int, *, told: bool) -> None:
+        """Record the result of the attempt.
+
+        :param error: the error, or 0.
+        :param told: whether connect(2) has reported it.
+        """
+        self.told = told
+        if error:
+            self.fail(0 if told else error)
+        elif self.phase is Phase.CONNECTING:
+            self.phase = Phase.CONNECTED
+
+    def accept(self, flow: Flow, relay: Relay) -> None:
+        """Take an accepted connection."""
+        self.phase = Phase.CONNECTED
+        self.local, self.remote, self.relay = flow.local, flow.remote, relay
+
+    def tell(self) -> bool:
+        """Return whether connect(2) still has to report the result; it does so now."""
+        news, self.told = not self.told, True
+        return news
+
+    def fail(self, error: int) -> None:
+        """Record that the connection failed, or the attempt; ``error`` is the new SO_ERROR."""
+        self.phase, self.error = Phase.FAILED, error
+
+    def shut_side(self, how: int) -> None:
+        """Record the sides that shutdown(2) closes."""
+        self.shut |= SHUT.get(how, 0)
+
+    def dissolve(self) -> None:
+        """Record that connect(2) ends the connection, and resets it if it was not shut."""
+        self.dissolved = not self.shut & SHUT[socket.SHUT_WR]
+
+    def renew(self, inode: int) -> None:
+        """Become unconnected, with another Unix socket. A reserved port stays."""
+        self.inode = inode
+        self.phase = Phase.NEW
+        self.relay = self.remote = None
+        if not self.holds_port:
+            self.local = None
 
     def take_error(self) -> int:
         """Return the value of SO_ERROR, and reset it to 0."""
@@ -136,11 +211,7 @@ class Table:
     def renew(self, sock: Socket, inode: int) -> None:
         """Record that another, unconnected Unix socket represents a socket."""
         self._sockets.pop(sock.inode, None)
-        sock.inode = inode
-        sock.phase = Phase.NEW
-        sock.relay = sock.remote = None
-        if not sock.holds_port:
-            sock.local = None
+        sock.renew(inode)
         self.add(sock)
 
     def replace(self, sock: Socket, inode: int) -> None:
@@ -148,7 +219,7 @@ class Table:
         successor = sock.successor(inode)
         if successor.local is not None and sock.holds_port:
             self._ports.hold_port(successor.local.port)
-            successor.holds_port = True
+            successor.take(successor.local, holds_port=True)
         self.add(successor)
 
     def remove(self, sock: Socket) -> None:
@@ -156,7 +227,7 @@ class Table:
         if self._sockets.get(sock.inode) is sock:
             del self._sockets[sock.inode]
             if sock.holds_port:
-                sock.holds_port = False
+                sock.let_go_port()
                 self._ports.let_go_port(sock.name.port)
 
     def closed(self) -> tuple[Socket, ...]:
@@ -177,12 +248,19 @@ class Table:
         if not addresses.is_any(host) and not self._ports.is_local(host):
             raise _error(errno.EADDRNOTAVAIL)
         if address.port == 0 and sock.options.flag(NO_PORT):
-            sock.local = address
+            sock.take(address, holds_port=False)
             return
         if address.port and any(self._conflict(sock, address, other) for other in self):
             raise _error(errno.EADDRINUSE)
-        sock.local = Address(address.host, self._ports.hold_port(address.port))
-        sock.holds_port = True
+        self.reserve(sock, address)
+
+    def reserve(self, sock: Socket, address: Address) -> None:
+        """Reserve a port for a socket, and set its local address.
+
+        :param address: the address; port 0 chooses a port.
+        :raises OSError: no port is free.
+        """
+        sock.take(Address(address.host, self._ports.hold_port(address.port)), holds_port=True)
 
     def require_free(self, sock: Socket) -> None:
         """Check that no other socket listens on the address (``inet_csk_listen_start``).

@@ -130,7 +130,7 @@ class Supervisor:
         sock = self._table.find(call.inode())
         if sock is None:
             raise Proceed
-        sock.seen = call.pid, call.fd
+        sock.used_by(call.pid, call.fd)
         return self._calls[call.name](call, sock)
 
     def _answer(self, call: Call, value: int | None) -> None:
@@ -187,7 +187,7 @@ class Supervisor:
             if error.errno != errno.EADDRINUSE or not self._remove_closed():
                 raise
             self._table.bind(sock, address)
-        sock.named = True
+        sock.keep_address()
         return 0
 
     def _listen(self, call: Call, sock: Socket) -> int:
@@ -240,12 +240,11 @@ class Supervisor:
         how = call.signed(1)
         if sock.phase is Phase.LISTENING and how in (socket.SHUT_RD, socket.SHUT_RDWR):
             self._acceptor.close(sock)
-            sock.phase = Phase.NEW
+            sock.stop_listening()
             raise Proceed
         if sock.phase in (Phase.NEW, Phase.FAILED):
             raise _error(errno.ENOTCONN)
-        if how in SHUT:
-            sock.shut |= SHUT[how]
+        sock.shut_side(how)
         if sock.phase is Phase.CONNECTED and how == socket.SHUT_WR and sock.relay is not None:
             with call.socket() as end, contextlib.suppress(OSError):
                 end.send(b"\0", socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
@@ -304,7 +303,7 @@ class Supervisor:
         if relay is None or relay.connection is None:
             return  # the junk is unread data
         self._observer.closing(relay.connection)
-        sock.phase, sock.error = Phase.FAILED, error.errno or errno.EIO
+        sock.fail(error.errno or errno.EIO)
         if not unread(relay):
             end = find_socket(sock.inode, sock.seen)
             if end is not None:
