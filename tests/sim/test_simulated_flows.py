@@ -112,7 +112,7 @@ flows:
     ("old", "new", "message"),
     [
         ("flows:", "workload: {kind: bulk, from: phone, to: server, size: 1}\nflows:", "either"),
-        ("transfer:", "trans.fer:", "try.yaml:4: flows"),
+        ("transfer:", "trans.fer:", r"try.yaml:5: flows.\"trans.fer\": the key: expected text"),
         ("stack: userspace-tcp}", "stack: quic}", "no stack 'quic'"),
         (
             "stack: userspace-tcp(congestion=reno)",
