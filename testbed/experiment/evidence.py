@@ -10,39 +10,16 @@ import msgspec
 from testbed import records
 from testbed.experiment.proof import ConnectionView, Evidence, Lost
 from testbed.experiment.scenario import PlannedFlow, Scenario
-from testbed.results.model import BoxRecord, EventRecord, WireRecord
+from testbed.experiment.seen import Seen
+from testbed.results.model import BoxRecord, WireRecord
 from testbed.topology.forwarding import host
 from testbed.topology.model import Topology
 from testbed.wire.report import Wire, WireReport
 from testbed.workload.flow import WORKLOAD, Flow
-from testbed.workload.result import WorkloadResult
 from testbed.workload.spec import Command, Iperf3
 
 if TYPE_CHECKING:  # a simulated run does not use the sandbox
     from testbed.sandbox import Observation
-
-
-class Seen(msgspec.Struct, kw_only=True):
-    """The observations of a run. Some are missing if the run failed.
-
-    :param failure: the reason why it failed.
-    :param doubt: the reason why it proves nothing although it did not fail.
-    :param results: the result of each flow, by name.
-    :param cpu: CPU seconds of processes outside of the workload.
-    """
-
-    failure: str | None = None
-    doubt: str | None = None
-    zero_ns: int | None = None
-    results: dict[str, WorkloadResult] = {}
-    events: tuple[EventRecord, ...] = ()
-    before: Observation | None = None
-    after: Observation | None = None
-    wires: WireReport | None = None
-    records: list[records.Record] = []
-    cpu: dict[str, float] = {}
-    busy: float | None = None
-    logs: dict[str, bytes] = {}
 
 
 def of(

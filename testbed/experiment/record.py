@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import msgspec
@@ -12,20 +12,17 @@ import msgspec
 from testbed import records
 from testbed.analysis.derive import derived
 from testbed.experiment import evidence
-from testbed.experiment.events import Action
-from testbed.experiment.evidence import Seen
 from testbed.experiment.matrix import PlannedRun
 from testbed.experiment.proof import Judgement
 from testbed.experiment.scenario import PlannedFlow, Scenario
+from testbed.experiment.seen import Seen
 from testbed.results.model import (
     WORKLOAD,
-    EventRecord,
     FlowRecord,
     RunRecord,
     StackRecord,
     Status,
 )
-from testbed.units import format_time
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,20 +39,6 @@ class Start:
         self.at = datetime.now(UTC)
         self.ns = time.monotonic_ns()
         self.load = os.getloadavg()[0]
-
-
-def note_events(seen: Seen, events: Sequence[EventRecord], unplayed: Sequence[Action]) -> None:
-    """Record the outcome of the time line. A failed event fails the run."""
-    seen.events = tuple(events)
-    for event in seen.events:
-        if event.error is not None and seen.failure is None:
-            seen.failure = f"event `{event.action}`: {event.error}"
-    for action in unplayed:
-        if seen.doubt is None:
-            seen.doubt = (
-                f"the workload ended before the event at {format_time(action.at_ns)} "
-                f"(`{action.text}`)"
-            )
 
 
 def finished(
@@ -89,7 +72,7 @@ def _record(
     judgements: Mapping[str, Judgement],
     start: Start,
 ) -> RunRecord:
-    doubt = seen.doubt or _doubt(judgements)
+    doubt = seen.question or _doubt(judgements)
     return RunRecord(
         number=planned.number,
         stack=planned.cell.stack,

@@ -11,14 +11,14 @@ from testbed.document import Document, join_path
 from testbed.errors import SandboxError, TestbedError, WorkloadError
 from testbed.experiment import evidence
 from testbed.experiment.alike import common, with_congestion
-from testbed.experiment.evidence import Seen
 from testbed.experiment.launcher import Launcher
 from testbed.experiment.nursery import nursery
 from testbed.experiment.processors import Processors, doubt
 from testbed.experiment.programs import Programs
 from testbed.experiment.proof import judge
-from testbed.experiment.record import Finished, Start, finished, note_events
+from testbed.experiment.record import Finished, Start, finished
 from testbed.experiment.sampling import INTERVAL_NS, Sampling
+from testbed.experiment.seen import Seen
 from testbed.experiment.spec import ExperimentSpec
 from testbed.experiment.timeline import Timeline
 from testbed.experiment.venue import Assignment
@@ -87,7 +87,7 @@ async def _bounded(run: Assignment, seen: Seen) -> None:
         async with asyncio.timeout(limit_ns / 1e9 + _AROUND_S):
             await _observe(run, seen)
     except TimeoutError:
-        seen.failure = f"the run did not end within {format_time(limit_ns)} and one minute"
+        seen.fail(f"the run did not end within {format_time(limit_ns)} and one minute")
 
 
 async def _observe(run: Assignment, seen: Seen) -> None:
@@ -105,10 +105,10 @@ async def _observe(run: Assignment, seen: Seen) -> None:
         sampling = Sampling(sandbox, scenario.topology)
         with contextlib.closing(sampling), contextlib.closing(programs):
             await sampling.start(launcher, _job(run, nodes))
-            seen.before = await sandbox.observe(nodes)
+            seen.began(await sandbox.observe(nodes))
             try:
                 async with timeline.playing():
-                    seen.results = await run_flows(
+                    results = await run_flows(
                         [flow.flow for flow in scenario.flows],
                         launcher,
                         run.seeds,
@@ -116,17 +116,18 @@ async def _observe(run: Assignment, seen: Seen) -> None:
                         on_progress=run.on_progress,
                         on_zero=timeline.begin,
                     )
+                    seen.carried(results)
             except WorkloadError as error:
-                seen.failure = str(error)
-            seen.zero_ns = timeline.zero_ns
-            seen.busy = processors.busy()
-            doubts = (doubt(seen.busy, result.metrics) for result in seen.results.values())
-            seen.doubt = next(filter(None, doubts), None)
-            seen.after = await sandbox.observe(nodes)
-            seen.wires = await sandbox.wires()
-            note_events(seen, await programs.judged(timeline.records), timeline.unplayed)
+                seen.fail(str(error))
+            busy = processors.busy()
+            seen.ended(timeline.zero_ns, busy)
+            for result in seen.results.values():
+                seen.doubt(doubt(busy, result.metrics))
+            after = await sandbox.observe(nodes)
+            seen.left(await sandbox.wires(), after)
+            seen.played(await programs.judged(timeline.records), timeline.unplayed)
             await _finish(sampling, seen)
-            seen.logs |= launcher.logs | programs.logs
+            seen.logged(launcher.logs | programs.logs)
 
 
 async def _set_up(sandbox: Sandbox, topology: Topology, seen: Seen) -> bool:
@@ -135,8 +136,8 @@ async def _set_up(sandbox: Sandbox, topology: Topology, seen: Seen) -> bool:
     try:
         await hooks.set_up(sandbox, topology, outputs)
     except SandboxError as error:
-        seen.failure = str(error)
-    seen.logs = {f"{each.node}-run.log": each.text for each in outputs}
+        seen.fail(str(error))
+    seen.logged({f"{each.node}-run.log": each.text for each in outputs})
     return seen.failure is None
 
 
@@ -145,12 +146,11 @@ async def _finish(sampling: Sampling, seen: Seen) -> None:
     try:
         await sampling.stop()
     except TestbedError as error:
-        seen.doubt = f"the probes failed: {error}"
-    seen.records = sorted(sampling.records(), key=lambda record: record.t_ns)
-    seen.cpu = {
-        "emulator": seen.wires.emulator_cpu_s if seen.wires else 0.0,
-        "sampler": sampling.summary.cpu_s if sampling.summary else 0.0,
-    }
+        seen.doubt(f"the probes failed: {error}")
+    seen.sampled(sorted(sampling.records(), key=lambda record: record.t_ns))
+    emulator = seen.wires.emulator_cpu_s if seen.wires else 0.0
+    sampler = sampling.summary.cpu_s if sampling.summary else 0.0
+    seen.spent({"emulator": emulator, "sampler": sampler})
 
 
 def _job(run: Assignment, nodes: tuple[str, ...]) -> Job:

@@ -16,10 +16,10 @@ from testbed.document import Document, join_path
 from testbed.errors import SimulationError, WorkloadError
 from testbed.experiment import evidence
 from testbed.experiment.events import Action
-from testbed.experiment.evidence import Seen
 from testbed.experiment.proof import judge
-from testbed.experiment.record import Finished, Start, finished, note_events
+from testbed.experiment.record import Finished, Start, finished
 from testbed.experiment.scenario import Scenario
+from testbed.experiment.seen import Seen
 from testbed.experiment.simulated_sampling import SimulatedSampling, view
 from testbed.experiment.spec import ExperimentSpec
 from testbed.experiment.timeline import Timeline
@@ -78,8 +78,8 @@ class Simulated:
             with asyncio.Runner(loop_factory=VirtualLoop) as runner:
                 runner.run(_observe(run, seen))
         except SimulationError as error:
-            seen.failure = str(error)
-        seen.cpu = {"simulator": time.process_time() - began}
+            seen.fail(str(error))
+        seen.spent({"simulator": time.process_time() - began})
         scenario = run.scenario
         judgements = {
             planned.flow.name: judge(evidence.of(scenario, planned, seen, simulated=True))
@@ -107,15 +107,15 @@ async def _observe(run: Assignment, seen: Seen) -> None:
     with _capturing(network, scenario.captures, run.directory):
         try:
             async with timeline.playing(), sampling.beside():
-                seen.results = await _flows(stacks, network, run, timeline)
+                seen.carried(await _flows(stacks, network, run, timeline))
         except WorkloadError as error:
-            seen.failure = str(error)
+            seen.fail(str(error))
         await asyncio.sleep(_LINGER_S)
     sampling.end()
-    seen.zero_ns = timeline.zero_ns
-    seen.wires = network.wires()
-    seen.records = sampling.records
-    note_events(seen, timeline.records, timeline.unplayed)
+    seen.ended(timeline.zero_ns)
+    seen.left(network.wires())
+    seen.sampled(sampling.records)
+    seen.played(timeline.records, timeline.unplayed)
 
 
 async def _flows(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from testbed.experiment import evidence
-from testbed.experiment.evidence import Seen
 from testbed.experiment.scenario import PlannedFlow, Scenario
+from testbed.experiment.seen import Seen
 from testbed.records import (
     MptcpInfo,
     MptcpInfoRecord,
