@@ -87,18 +87,21 @@ def located(path: Path, *kinds: str) -> Path:
     """Return a file that the user named: a file of the user, or else a shipped file.
 
     Only a plain name, as in ``testbed run quickstart``, can mean a shipped file, and only if the
-    user has no file of that name.
+    user has no file of that name. A folder of that name is no file.
 
     :param kinds: the possible kinds, ``topologies`` or ``experiments``.
     :raises InputError: no file has the name, but that of a shipped file is similar; the hint has
         it.
     """
-    if path.suffix or path.is_absolute() or path.exists():
+    is_folder = path.is_dir()
+    if path.suffix or path.is_absolute() or (path.exists() and not is_folder):
         return path
     name = str(path)
     for kind in kinds:
         if name in names(kind):
             return find(kind, name)
+    if is_folder:
+        return path
     ours = alike(name, [each for kind in kinds for each in names(kind)])
     if ours is None:
         return path

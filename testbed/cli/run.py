@@ -148,9 +148,10 @@ def command(
     from testbed.campaign.where import Where
     from testbed.cli import running
     from testbed.experiment.overrides import Overrides, assignment
+    from testbed.shipped import EXPERIMENTS, located
 
     where = Where(sim=sim, machines=tuple(machine or ()), virtual_time=virtual_time, on=on)
-    if folders := [file for file in files or () if file.is_dir()]:
+    if folders := [file for file in files or () if located(file, EXPERIMENTS).is_dir()]:
         found = _publications(folders, files or [])
         _refuse_for_publications(folders[0], where, stack, set_)
         sys.exit(_carry_out(found, jobs, results, json=json))

@@ -101,6 +101,15 @@ def test_a_file_of_that_name_goes_before(tmp_path, monkeypatch):
     assert shipped.located(here, "experiments") == here
 
 
+def test_a_folder_of_that_name_is_no_file(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("quickstart", "two_paths", "other"):
+        Path(name).mkdir()
+    assert "virtual time" in run("run", "--sim", "--dry-run", "quickstart").output
+    assert run("plan", "two_paths").exit_code == 0
+    assert "other: cannot be read: Is a directory" in run("plan", "other").output
+
+
 @pytest.mark.parametrize("name", ["../README", "nothing", "", "x" * 5000, "a\0b"])
 def test_a_name_that_is_none_leads_nowhere(name):
     with pytest.raises(InputError, match="there is no topology"):
