@@ -13,7 +13,7 @@ from testbed.cli import completion
 from testbed.cli.compare import Across, Force, Junit, Markdown, Metrics, Strict, Threshold
 from testbed.cli.helptext import of as help_of
 from testbed.cli.options import Json, metric_names
-from testbed.cli.output import console, print_json
+from testbed.cli.output import check_documents, console, print_json
 
 application = typer.Typer(
     no_args_is_help=True,
@@ -88,6 +88,7 @@ def check(
     from testbed.cli import compare
     from testbed.cli.again import run_again
 
+    check_documents(json=json, markdown=markdown, junit=junit)
     base = baselines.read(baselines.place(directory, name))
     terms = compare.terms_of(metrics, threshold, [*(across or ()), *baselines.ACROSS], force=force)
     wanted = terms.metrics or base.headline

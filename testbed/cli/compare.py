@@ -10,7 +10,7 @@ import typer
 
 from testbed.cli import completion
 from testbed.cli.options import Json, metric_names
-from testbed.cli.output import console, print_json, write_file
+from testbed.cli.output import check_documents, console, print_json, write_file
 
 if TYPE_CHECKING:
     from testbed.analysis.comparison import Comparison, Terms
@@ -99,6 +99,7 @@ def command(
     """
     from testbed.campaign.sides import of_folder
 
+    check_documents(json=json, markdown=markdown, junit=junit)
     terms = terms_of(metrics, threshold, across, force=force)
     sides = [of_folder(path, terms.metrics) for path in (base, *(news or [base]))]
     found = selected(sides, terms, base_cells, new_cells, where)

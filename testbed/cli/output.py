@@ -36,6 +36,27 @@ def print_json(value: Any) -> None:
     sys.stdout.write(msgspec.json.format(encoded, indent=2).decode() + "\n")
 
 
+def check_documents(**wanted: object) -> None:
+    """Refuse several documents for standard output, each named after its option.
+
+    :param wanted: whether each is wanted. A path is, if it is ``-``.
+    :raises InputError: more than one is wanted.
+    """
+    from pathlib import Path
+
+    from testbed.errors import InputError
+
+    found = [
+        f"--{name} -" if isinstance(value, Path) else f"--{name}"
+        for name, value in wanted.items()
+        if (str(value) == "-" if isinstance(value, Path) else value)
+    ]
+    if len(found) > 1:
+        raise InputError(
+            f"{' and '.join(found)} would all go to standard output", hint="choose one of them"
+        )
+
+
 def write_file(path: Path, text: str) -> None:
     """Write a document to a file that the user named.
 

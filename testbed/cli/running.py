@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from testbed.cli.ending import end_as_ctrl_c
-from testbed.cli.output import console
+from testbed.cli.output import check_documents, console
 from testbed.errors import InputError
 from testbed.text import clean
 
@@ -33,6 +33,7 @@ def start(request: Request, where: Where, *, dry_run: bool) -> int:
     from testbed.experiment.load import load
     from testbed.shipped import EXPERIMENTS, located
 
+    check_documents(json=request.json, format=request.format)
     _check(request)
     if dry_run and request.resume is not None:
         raise InputError("--dry-run cannot be used with --resume")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from testbed.cli.options import Json, Metrics, TestFormat, metric_names
-from testbed.cli.output import console, print_json, tell
+from testbed.cli.output import check_documents, console, print_json, tell
 from testbed.errors import StoreError
 
 
@@ -39,6 +39,7 @@ def command(
     from testbed.cli.tables import print_outcome, print_runs
     from testbed.results.store import Store
 
+    check_documents(json=json, format=wanted)
     store = Store.open(directory)
     chosen = metric_names(metrics)
     damage: list[StoreError] = []

@@ -128,6 +128,17 @@ def test_markdown_shows_names_as_they_are(folder, tmp_path):
     assert invoke("--markdown", "-", before, after).stdout == text
 
 
+@pytest.mark.parametrize(
+    "options", [["--json", "--markdown", "-"], ["--markdown", "-", "--junit", "-"]]
+)
+def test_standard_output_has_one_document(folder, options):
+    before, after = folder("before"), folder("after")
+    done = invoke(*options, before, after)
+    assert done.exit_code == 2
+    assert done.stdout == ""
+    assert "would all go to standard output" in done.stderr
+
+
 def test_junit_has_a_case_for_each_change(folder, tmp_path):
     before, after = folder("before"), folder("after", tcp=0.5)
     file = tmp_path / "found.xml"

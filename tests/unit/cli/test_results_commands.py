@@ -123,6 +123,7 @@ def test_show_json_is_one_document(folder):
         (["FILE", "--until-decided", "--sim"], "in virtual time one run decides"),
         (["FILE", "--until-decided", "--set", "expect=[]"], "it needs 'expect'"),
         (["FILE", "--until-decided", "--repetitions", "1"], "one run shows no spread"),
+        (["FILE", "--json", "--format", "ktap"], "--json and --format would all go to"),
         (["FILE", "--again"], "--again needs --resume"),
         (["--resume", "FOLDER", "--dry-run"], "--dry-run cannot be used with --resume"),
         (["--resume", "FOLDER", "--seed", "3"], "no files and no values"),
