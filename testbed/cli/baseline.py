@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,7 +14,10 @@ from testbed.cli import completion
 from testbed.cli.compare import Across, Force, Junit, Markdown, Metrics, Strict, Threshold
 from testbed.cli.helptext import of as help_of
 from testbed.cli.options import Json, metric_names
-from testbed.cli.output import check_documents, console, print_json
+from testbed.cli.output import check_documents, console, print_json, tell
+
+if TYPE_CHECKING:
+    from testbed.analysis.sides import Side
 
 application = typer.Typer(
     no_args_is_help=True,
@@ -113,15 +117,22 @@ def check(
 def list_(directory: Directory = _DIRECTORY, json: Json = False) -> None:
     """List the baselines.
 
-    Each baseline is one file of the folder.
+    Each baseline is one file of the folder. Standard error names the damaged ones, and then the
+    exit code is 1.
 
         testbed baseline list
     """
-    from rich.table import Table
-
     from testbed.campaign import baselines
+    from testbed.errors import TestbedError
 
-    found = {path.stem: baselines.read(path) for path in sorted(directory.glob("*.json"))}
+    found: dict[str, Side] = {}
+    damaged = False
+    for path in sorted(directory.glob("*.json")):
+        try:
+            found[path.stem] = baselines.read(path)
+        except TestbedError as error:
+            damaged = True
+            tell(error)
     if json:
         print_json(
             [
@@ -129,7 +140,14 @@ def list_(directory: Directory = _DIRECTORY, json: Json = False) -> None:
                 for name, it in found.items()
             ]
         )
-        return
+    else:
+        _print_table(found)
+    raise typer.Exit(int(damaged))
+
+
+def _print_table(found: Mapping[str, Side]) -> None:
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False)
     for column in ("baseline", "experiment", "machine", "cells", "metrics"):
         table.add_column(column)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import msgspec
 import pytest
+from typer.testing import CliRunner
 
 from testbed.campaign import baselines
+from testbed.cli.application import application
 from testbed.errors import InputError, StoreError
 from tests.unit.analysis.sides import cell, side
 
@@ -52,6 +55,19 @@ def test_damage_and_later_schemas_are_told(tmp_path: Path) -> None:
     path.write_bytes(msgspec.json.encode(msgspec.structs.replace(SIDE, schema=99)))
     with pytest.raises(StoreError, match="has schema 99"):
         baselines.read(path)
+
+
+def test_the_list_names_damage_and_has_the_rest(tmp_path: Path) -> None:
+    baselines.save(tmp_path / "quick.json", SIDE)
+    (tmp_path / "bad.json").write_text("{")
+    arguments = ["baseline", "list", "--json", "--directory", str(tmp_path)]
+    done = CliRunner().invoke(application, arguments)
+    assert done.exit_code == 1
+    assert [each["name"] for each in json.loads(done.stdout)] == ["quick"]
+    assert done.stderr.count("\n") == 1
+    assert "bad.json is damaged" in done.stderr
+    (tmp_path / "bad.json").unlink()
+    assert CliRunner().invoke(application, arguments).exit_code == 0
 
 
 def test_one_that_cannot_be_replaced_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
