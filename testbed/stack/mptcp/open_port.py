@@ -66,17 +66,21 @@ class OpenPort:
     def accept(self, syn: Segment) -> Extension | None:
         """Return the extension for the connection of a SYN: MPTCP, a join, or none.
 
+        RFC 8684 does not define a SYN with MP_CAPABLE and MP_JOIN. As in Linux, it opens plain TCP.
+
         :raises Refuse: the SYN is a join with an unknown token, or the limit of subflows is
             reached.
         """
         flow = Flow(syn.destination, syn.source)
         join: MpJoinSyn | None = find(syn.options, MpJoinSyn)
-        if join is not None:
-            return self._joins.admit(join, flow, listening=True)
         capable = asks(syn)
+        if capable is None and join is not None:
+            return self._joins.admit(join, flow, listening=True)
         if capable is None:
             return None
         self._host.count("MPCapableSYNRX")
+        if join is not None:
+            return None
         return self._begin(self._tokens.new_keys(), capable, flow)
 
     def offer(self, syn: Segment) -> Sequence[Option] | None:
@@ -85,10 +89,10 @@ class OpenPort:
         The third ACK returns our key. If another connection has the token of the key, plain TCP is
         used (section 3.1). A join is not answered: its peer has other paths.
         """
-        if find(syn.options, MpJoinSyn) is not None:
+        joins, capable = find(syn.options, MpJoinSyn) is not None, asks(syn)
+        if joins and capable is None:
             return None
-        capable = asks(syn)
-        if capable is None:
+        if joins or capable is None:
             return ()
         keys = self._tokens.stateless_keys(syn, syn.seq)
         if self._tokens.taken(keys.token):

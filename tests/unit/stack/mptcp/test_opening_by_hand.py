@@ -48,6 +48,30 @@ def test_syn_that_cannot_be_used_gets_plain_tcp(script: Any, option: MpCapable) 
     assert find(answer.options, MpCapable) is None
 
 
+@pytest.mark.parametrize("join_first", [True, False])
+@pytest.mark.parametrize("known", [True, False])
+def test_syn_of_a_new_connection_and_of_a_join_gets_plain_tcp(
+    script: Any, known: bool, join_first: bool
+) -> None:
+    """RFC 8684 defines no such SYN. Linux answers without options (subflow_check_req)."""
+    world = script()
+    world.open()
+    token = world.keys.remote_token ^ (not known)
+    options = [MpCapable(), MpJoinSyn(address_id=2, token=token, nonce=1)]
+    (answer,) = world.subpeer(LOCAL, REMOTE_2).syn(*options[:: -1 if join_first else 1])
+    assert answer.flags == SYN | ACK
+    assert find(answer.options, MptcpOption) is None
+
+
+def test_syn_with_an_unusable_capable_beside_a_join_is_a_join(script: Any) -> None:
+    """Linux does not see an MP_CAPABLE that it cannot use (mptcp_parse_option)."""
+    world = script()
+    world.open()
+    join = MpJoinSyn(address_id=2, token=world.keys.remote_token, nonce=1)
+    (answer,) = world.subpeer(LOCAL, REMOTE_2).syn(MpCapable(flags=0), join)
+    assert find(answer.options, MpJoinSynAck) is not None
+
+
 @pytest.mark.requirement("RFC 8684", "3.1-MUST-7", "3.1-MUST-9")
 def test_unknown_flags_of_a_syn_mean_nothing(script: Any) -> None:
     """Section 3.1: D to G are not echoed either."""

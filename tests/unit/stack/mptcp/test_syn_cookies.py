@@ -11,6 +11,7 @@ from testbed.packet.mptcp import (
     Dss,
     MpCapable,
     MpJoinSyn,
+    MptcpOption,
     MpTcprst,
 )
 from testbed.packet.options import find
@@ -148,3 +149,14 @@ def test_a_join_waits_for_a_place(script: Any) -> None:
     world.open()
     token = world.keys.remote_token
     assert peer.syn(MpJoinSyn(address_id=2, token=token, nonce=1)) == []
+
+
+@pytest.mark.parametrize("join_first", [True, False])
+def test_syn_of_a_new_connection_and_of_a_join_gets_plain_tcp(
+    script: Any, join_first: bool
+) -> None:
+    """As without a flood: RFC 8684 defines no such SYN."""
+    _, peer = flooded(script)
+    options = [MpCapable(), MpJoinSyn(address_id=2, token=1, nonce=1)]
+    (answer,) = peer.syn(*options[:: -1 if join_first else 1])
+    assert find(answer.options, MptcpOption) is None
