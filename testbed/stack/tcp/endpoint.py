@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Collection, Sequence
 from typing import Final
 
@@ -22,6 +22,7 @@ from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.congestion import CONTROLS
 from testbed.stack.tcp.congestion.control import Group
 from testbed.stack.tcp.connection import TcpConnection
+from testbed.stack.tcp.connection_table import ConnectionTable
 from testbed.stack.tcp.extension import Acceptor, Extension
 from testbed.stack.tcp.fast_open import CookieCache, Early
 from testbed.stack.tcp.info import totals
@@ -74,8 +75,7 @@ class TcpEndpoint:
         self._secret = secret
         self._counted = Counters()
         self._open_ports = OpenPorts(self, config, secret, stray, tracer or NullTracer())
-        self._connections: dict[tuple[Address, Address], TcpConnection] = {}  # by flow
-        self._ports: Counter[int] = Counter()  # local ports of connections
+        self._connections = ConnectionTable()
         self._awake: dict[TcpConnection, None] = {}
         self._waiting: dict[TcpConnection, None] = {}  # connections in TIME-WAIT, the oldest first
         self._timers: Deadlines[TcpConnection] = Deadlines()
@@ -173,11 +173,11 @@ class TcpEndpoint:
     @property
     def flows(self) -> Collection[Flow]:
         """The flows of all connections."""
-        return [Flow(*ends) for ends in self._connections]
+        return self._connections.flows
 
     def uses(self, port: int) -> bool:
         """Return whether a connection has this local port, even in TIME-WAIT."""
-        return port in self._ports
+        return self._connections.uses(port)
 
     def accepted(self, connection: Connection) -> None:
         """Record an accepted connection, which frees a place in the accept queue."""
@@ -189,7 +189,7 @@ class TcpEndpoint:
 
         ``TcpInSegs`` and ``TcpOutSegs`` count the segments of connections.
         """
-        return self._counted.with_living(map(totals, self._connections.values()))
+        return self._counted.with_living(map(totals, self._connections))
 
     def count(self, name: str) -> None:
         """Increment a MIB counter."""
@@ -199,7 +199,6 @@ class TcpEndpoint:
 
     def receive(self, segment: Segment, now: int) -> None:
         """Process a segment for this host. Its checksum was verified."""
-        # A Flow equals this tuple, which takes much less to make.
         connection = self._connections.get((segment.destination, segment.source))
         if connection is not None and connection.state in OPEN:
             self.deliver(connection, segment, now)
@@ -238,11 +237,11 @@ class TcpEndpoint:
     def _path_shrank(self, flow: Flow, mtu: int, now: int) -> None:
         """Let the other connections of a path keep to its MTU (RFC 8201, section 4)."""
         self._paths.learn(flow, mtu, now)
-        for other in self._connections.values():
-            if other.flow.local.host == flow.local.host and (
-                other.flow.remote.host == flow.remote.host
-            ):
+        for other in self._connections.of_path(flow):
+            try:
                 other.path_shrinks(mtu)
+            except Exception as fault:
+                self.crash(other, fault)
 
     def _is_new_incarnation(self, connection: TcpConnection, segment: Segment) -> bool:
         """Return whether a SYN may reopen a connection in TIME-WAIT (RFC 6191)."""
@@ -304,8 +303,7 @@ class TcpEndpoint:
         old = self._connections.get(flow)
         if old is not None:  # the old connection has ended with its last segment still queued
             self._forget(old)
-        self._connections[flow] = connection
-        self._ports[flow.local.port] += 1
+        self._connections.add(connection)
         self._awake[connection] = None
         return connection
 
@@ -377,13 +375,8 @@ class TcpEndpoint:
         self._open_ports.forget(connection)
         self._timers.forget(connection)
         self._waiting.pop(connection, None)
-        if self._connections.get(connection.flow) is connection:
+        if self._connections.remove(connection):
             self._counted.add({**totals(connection), "TcpCurrEstab": 0})
-            del self._connections[connection.flow]
-            port = connection.flow.local.port
-            self._ports[port] -= 1
-            if not self._ports[port]:
-                del self._ports[port]
             self._gone.append(connection)
             if connection.extension is not None:
                 with contextlib.suppress(Exception):  # the connection is forgotten already

@@ -271,6 +271,37 @@ def test_exception_in_tcp(
     world.leaves_nothing()
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_exception_while_another_connection_reports_the_mtu_of_the_path(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RFC 8201, section 4: all connections of the path keep to it; only the one at fault ends."""
+    world = _established(kind)
+    side = world.client
+    tcp = side.of(VICTIM)
+    if isinstance(tcp, MptcpConnection):
+        tcp = tcp.subflows[0].tcp
+    sound = TcpConnection.path_shrinks
+    monkeypatch.setattr(
+        TcpConnection,
+        "path_shrinks",
+        lambda self, mtu: broken() if self is tcp else sound(self, mtu),
+    )
+    world.lost = lambda segment: True
+    other = side.of(OTHER)
+    other.send(bytes(1000))
+    world.run(0.001)
+    flow = other.subflows[0].tcp.flow if isinstance(other, MptcpConnection) else other.flow
+    reporter = getattr(side.endpoint, "tcp", side.endpoint).connection(flow)
+    number = (reporter.sender.base + reporter.sender.una) & 0xFFFF_FFFF
+    error = IcmpError(kind=IcmpKind.TOO_BIG, flow=flow, seq=number, mtu=1000)
+    side.endpoint.receive_icmp(error, world.now)
+    world.lost = lambda segment: False
+    world.run(10)
+    _ended_by_the_bug(world, side)
+    _works_on(world)
+
+
 @pytest.mark.parametrize("where", ["client", "server"])
 @pytest.mark.parametrize("hook", HOOKS)
 def test_exception_in_a_hook_of_a_subflow(
