@@ -95,7 +95,7 @@ class Settings:
             _, first, most = map(int, value.split())
             self._receive(receive_buffer=most, receive_buffer_initial=first)
         elif name == "net.ipv4.tcp_ecn":
-            self.change_tcp(ecn=value not in ("0", "2"), ecn_granted=value != "0")
+            self.change_tcp(ecn=value in _ECN_REQUESTED, ecn_granted=value != "0")
         elif name in _TCP:
             field, read = _TCP[name]
             self.change_tcp(**{field: read(value)})
@@ -269,6 +269,8 @@ _MPTCP: Final[dict[str, tuple[str, Callable[[str], object]]]] = {
     "net.mptcp.syn_retrans_before_tcp_fallback": ("syn_retrans_before_tcp_fallback", int),
     "net.mptcp.blackhole_timeout": ("blackhole_timeout_ns", _seconds),
 }
+# Values of tcp_ecn that request ECN. From 3 on Linux also grants accurate ECN (RFC 9768).
+_ECN_REQUESTED: Final = ("1", "3", "4")
 # The values that match the fixed behaviour of the stack. Other values have no counterpart.
 _AS_IT_IS: Final[dict[str, tuple[str, ...]]] = {
     "net.mptcp.enabled": ("1",),

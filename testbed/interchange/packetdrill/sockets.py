@@ -14,7 +14,7 @@ from testbed.packet.address import Address, Flow
 from testbed.stack.connection import Connection, ConnectionFailure, Listener
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.connection import MptcpConnection
-from testbed.stack.mptcp.drain import FASTCLOSED
+from testbed.stack.mptcp.drain import FastClosed
 from testbed.stack.options import NO_OPTIONS
 from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.state import HANDSHAKE, RECEIVING, State
@@ -294,7 +294,7 @@ class Socket:
         failure = None if connection is None or self._reported else connection.failure
         if isinstance(connection, MptcpConnection) and failure is not None:
             opened = connection.keys.remote is not None and not connection.fallback
-            if opened and failure.detail != FASTCLOSED:
+            if opened and not isinstance(failure, FastClosed):
                 return None
         return failure
 

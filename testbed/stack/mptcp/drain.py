@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from testbed.packet.mptcp import ResetReason
 from testbed.stack.connection import ConnectionFailure, ErrorKind
 from testbed.stack.mptcp.parts import Parts
@@ -11,7 +9,9 @@ from testbed.stack.mptcp.state import DataState
 from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.mptcp.subflows import check
 
-FASTCLOSED: Final = "the peer sent MP_FASTCLOSE"
+
+class FastClosed(ConnectionFailure, frozen=True):
+    """The failure of a connection whose peer sent MP_FASTCLOSE (section 3.5)."""
 
 
 def take_records(parts: Parts) -> None:
@@ -51,7 +51,7 @@ def _absorb(parts: Parts, subflow: Subflow, now: int) -> None:
     if subflow.inbound.fastclosed:
         parts.count("MPFastcloseRx")
         parts.beginning.establish_once(subflow, now)  # the same batch may have opened it
-        parts.life.fail(ConnectionFailure(ErrorKind.RESET, FASTCLOSED))
+        parts.life.fail(FastClosed(ErrorKind.RESET, "the peer sent MP_FASTCLOSE"))
         return
     if subflow.stripped and not subflow.fallback:
         parts.plain.without_data_acks(subflow)
