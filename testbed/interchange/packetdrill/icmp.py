@@ -12,6 +12,7 @@ from testbed.packet.icmp import IcmpError, IcmpKind
 _KINDS: Final = {
     "frag_needed": IcmpKind.TOO_BIG,
     "packet_too_big": IcmpKind.TOO_BIG,
+    "unreachable": IcmpKind.UNREACHABLE,  # without a code: code 0, as in packetdrill
     "net_unreachable": IcmpKind.UNREACHABLE,
     "host_unreachable": IcmpKind.UNREACHABLE,
     "source_route_failed": IcmpKind.UNREACHABLE,

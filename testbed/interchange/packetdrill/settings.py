@@ -286,7 +286,7 @@ _AS_IT_IS: Final[dict[str, tuple[str, ...]]] = {
     "net.ipv4.tcp_moderate_rcvbuf": ("0", "1"),
     # Parameters of pacing and TSO in Linux. The stack has no pacing, and segments data itself.
     "net.ipv4.tcp_tso_win_divisor": ("3", "100", "1"),
-    "net.ipv4.tcp_min_tso_segs": ("1", "4", "70"),
+    "net.ipv4.tcp_min_tso_segs": ("1", "4", "10", "70"),
     "net.ipv4.tcp_pacing_ss_ratio": ("200",),
     "net.ipv4.tcp_pacing_ca_ratio": ("120",),
 }

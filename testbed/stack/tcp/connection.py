@@ -390,6 +390,7 @@ class TcpConnection(Tcb):
         sender = self.sender
         position = expand((error.seq - sender.base) & BITS_32, max(sender.una, 0))
         if not sender.una <= position < max(sender.next, sender.una + 1):
+            self.owner.count("TcpExtOutOfWindowIcmps")
             return
         if error.kind is IcmpKind.TOO_BIG:
             # No path drops a segment without data for its size.

@@ -170,6 +170,18 @@ def test_only_a_hard_error_ends_what_a_peer_has_begun(kind: IcmpKind) -> None:
     assert script.events == []
 
 
+@pytest.mark.parametrize(("seq", "counted"), [(0, 1), (1, 0), (3, 0), (4, 1)])
+def test_an_error_about_a_segment_that_is_not_in_flight_is_counted(seq: int, counted: int) -> None:
+    """RFC 5927, section 4.1, and Linux's counter."""
+    script = Script()
+    connection = script.connect()
+    connection.send(b"abc")
+    script.out()
+    icmp(script, IcmpKind.UNREACHABLE, seq)
+    assert script.endpoint.counters.get("TcpExtOutOfWindowIcmps", 0) == counted
+    assert (connection.soft_error is None) is bool(counted)
+
+
 @pytest.mark.requirement("RFC 9293", "MUST-56")
 @pytest.mark.parametrize("kind", [IcmpKind.PORT_UNREACHABLE, IcmpKind.UNREACHABLE])
 def test_no_error_ends_a_connection(kind: IcmpKind) -> None:
