@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from testbed.packet.address import Address, Flow
 from testbed.stack.tcp.connection import TcpConnection
@@ -13,24 +13,24 @@ class ConnectionTable:
     """All connections of an endpoint, also those in the handshake and in TIME-WAIT.
 
     A flow has one connection. A path has those between the same two hosts.
+
+    :ivar get: returns the connection of a flow, or ``None``. A ``Flow`` equals the tuple of its
+        ends, which is cheaper. It is the dictionary's own method, as each segment calls it.
     """
 
-    __slots__ = ("_flows", "_paths", "_ports")
+    __slots__ = ("_flows", "_paths", "_ports", "get")
 
     def __init__(self) -> None:
         self._flows: dict[tuple[Address, Address], TcpConnection] = {}
         self._paths: dict[tuple[str, str], dict[TcpConnection, None]] = {}
         self._ports: Counter[int] = Counter()
+        self.get: Callable[[tuple[Address, Address]], TcpConnection | None] = self._flows.get
 
     def __iter__(self) -> Iterator[TcpConnection]:
         return iter(self._flows.values())
 
     def __len__(self) -> int:
         return len(self._flows)
-
-    def get(self, flow: tuple[Address, Address]) -> TcpConnection | None:
-        """Return the connection of a flow. A ``Flow`` equals such a tuple, which is cheaper."""
-        return self._flows.get(flow)
 
     def of_path(self, flow: Flow) -> Collection[TcpConnection]:
         """Return the connections between the two hosts of a flow."""
