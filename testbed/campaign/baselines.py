@@ -12,6 +12,7 @@ import msgspec
 
 from testbed.analysis.sides import Side
 from testbed.errors import InputError
+from testbed.replacing import replace_file
 from testbed.results.model import SCHEMA
 from testbed.results.versioned import decoded
 
@@ -51,14 +52,9 @@ def save(path: Path, side: Side, metrics: Sequence[str] = ()) -> None:
     )
     named = msgspec.structs.replace(side, name=path.stem, headline=kept, cells=cells)
     text = json.dumps(msgspec.to_builtins(named), indent=1) + "\n"
-    temporary = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:  # if the disk is full, the previous file stays complete
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        replace_file(path, text)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from error
 

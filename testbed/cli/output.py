@@ -60,12 +60,13 @@ def check_documents(**wanted: object) -> None:
 def write_file(path: Path, text: str) -> None:
     """Write a document to a file that the user named.
 
-    :raises InputError: it cannot be written.
+    :raises InputError: it cannot be written. Then an old file stays.
     """
     from testbed.errors import InputError
+    from testbed.replacing import replace_file
 
     try:
-        path.write_text(text, encoding="utf-8")
+        replace_file(path, text)
     except OSError as error:
         raise InputError(
             f"{path} cannot be written: {error.strerror}", hint="name another file"

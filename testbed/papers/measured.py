@@ -17,6 +17,7 @@ from testbed.analysis.samples import Samples
 from testbed.errors import StoreError
 from testbed.papers.load import Paper, PaperExperiment
 from testbed.papers.spec import Side
+from testbed.replacing import replace_file
 from testbed.results.environment import Checkout, Environment
 from testbed.results.model import ExperimentRecord, RunRecord, Scalar, Status, identity
 from testbed.results.versioned import decoded
@@ -192,13 +193,8 @@ def write(folder: Path, values: Measured) -> Path:
     path = folder / NAME
     lines = [_line(side) for side in values.sides]
     text = f'{{"schema": {values.schema}, "sides": [\n' + ",\n".join(lines) + "\n]}\n"
-    new = path.with_name(f".{NAME}.new")
     try:
-        try:
-            new.write_text(text, encoding="utf-8")
-            new.replace(path)
-        finally:
-            new.unlink(missing_ok=True)
+        replace_file(path, text)
     except OSError as error:
         raise StoreError(f"{path} cannot be written: {error.strerror}") from error
     return path

@@ -10,6 +10,7 @@ from typing import Any
 
 from testbed.errors import PlatformError
 from testbed.hints import extra
+from testbed.replacing import replace_file
 from testbed.report.figures import Distribution, Sweep, Timeline
 
 Columns = dict[str, list[Any]]
@@ -81,6 +82,6 @@ def save(columns: Columns, path: Path) -> list[Path]:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(zip(*columns.values(), strict=True))
-    files[0].write_text(text.getvalue(), encoding="utf-8")
+    replace_file(files[0], text.getvalue())
     parquet.write_table(pyarrow.table(columns), files[1])
     return files

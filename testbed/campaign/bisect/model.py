@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ import msgspec
 from testbed.analysis.comparison import NO_TERMS, Comparison, Terms
 from testbed.analysis.judgement import Judgement, Row
 from testbed.errors import InputError
+from testbed.replacing import replace_file
 from testbed.results.directories import new_directory
 from testbed.results.model import SCHEMA
 from testbed.results.versioned import decoded
@@ -186,8 +186,6 @@ def write(directory: Path, state: State) -> None:
     path = directory / FILE
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        draft = path.with_suffix(".new")
-        draft.write_bytes(msgspec.json.format(msgspec.json.encode(state), indent=1) + b"\n")
-        os.replace(draft, path)  # noqa: PTH105 - of one file system
+        replace_file(path, msgspec.json.format(msgspec.json.encode(state), indent=1) + b"\n")
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from error

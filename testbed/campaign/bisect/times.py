@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from testbed.campaign.bisect.commits import git
+from testbed.replacing import replace_file
 
 
 class Seen(msgspec.Struct, frozen=True, array_like=True):
@@ -45,9 +46,7 @@ def restore(tree: Path, record: Path) -> None:
             if name:
                 now[name] = _restored(tree / name, about.split()[1], before.get(name))
     record.parent.mkdir(parents=True, exist_ok=True)
-    draft = record.with_suffix(".new")
-    draft.write_bytes(msgspec.json.encode(now))
-    draft.replace(record)
+    replace_file(record, msgspec.json.encode(now))
 
 
 def _restored(path: Path, blob: str, before: Seen | None) -> Seen:

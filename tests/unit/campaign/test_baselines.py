@@ -78,7 +78,7 @@ def test_one_that_cannot_be_replaced_stays(tmp_path: Path, monkeypatch: pytest.M
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(InputError, match="cannot be written: No space left"):
         baselines.save(path, SIDE, ("duration",))
     assert path.read_bytes() == before
