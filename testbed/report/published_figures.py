@@ -81,17 +81,20 @@ def _value(side: MeasuredSide, cell: MeasuredCell, figure: FigureSpec) -> Ratio 
 
 
 def _benefit(side: MeasuredSide, cell: MeasuredCell, figure: FigureSpec) -> Ratio | None:
-    """Return the aggregation benefit: 1 is the sum of the paths, 0 the best path, -1 nothing."""
+    """Return the aggregation benefit: 1 is the sum of the paths, 0 the best path, -1 nothing.
+
+    Of several repetitions the median counts (De Coninck and Bonaventure 2017, section 4).
+    """
     kept = {name: value for name, value in cell.parameters.items() if name != figure.paths}
     alone = [
-        statistics.fmean(mine)
+        statistics.median(mine)
         for other in side.cells
         if other.stack in figure.bases and kept.items() <= other.parameters.items()
         if (mine := other.values.get(figure.metric))
     ]
     if len(alone) < 2 or cell.stack in figure.bases:
         return None
-    best, reached = max(alone), statistics.fmean(cell.values[figure.metric])
+    best, reached = max(alone), statistics.median(cell.values[figure.metric])
     room = sum(alone) - best if reached >= best else best
     return Ratio(value=(reached - best) / room, interval=None) if room else None
 
