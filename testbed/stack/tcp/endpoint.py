@@ -6,12 +6,11 @@ import contextlib
 import errno
 from collections import deque
 from collections.abc import Collection, Sequence
-from typing import Final
 
 from testbed.errors import InputError
 from testbed.packet.address import Address, Flow, is_unicast
 from testbed.packet.icmp import IcmpError
-from testbed.packet.options import FastOpen, MaximumSegmentSize, Timestamps, find
+from testbed.packet.options import FastOpen, MaximumSegmentSize, find
 from testbed.packet.segment import ACK, RST, SYN, Segment
 from testbed.packet.sequence import BITS_32, expand
 from testbed.stack.connection import Closed, Connected, Connection, Event
@@ -35,11 +34,8 @@ from testbed.stack.tcp.right_sizing import WindowMemory
 from testbed.stack.tcp.segment_size import advertised_mss, headers_of, peers_mss
 from testbed.stack.tcp.state import OPEN, RESETTABLE, State, Trigger
 from testbed.stack.tcp.tcb import Numbers
+from testbed.stack.tcp.time_wait import MOST_TIME_WAIT, TimeWait, is_new_incarnation, next_isn
 from testbed.trace import NullTracer, Tracer
-
-# Connections in TIME-WAIT: programs cannot limit them, as none has them any more.  Of more than
-# this the oldest ends early; Linux has such a limit, too (tcp_max_tw_buckets).
-MOST_TIME_WAIT: Final = 1 << 14
 
 
 class TcpEndpoint:
@@ -77,7 +73,7 @@ class TcpEndpoint:
         self._open_ports = OpenPorts(self, config, secret, stray, tracer or NullTracer())
         self._connections = ConnectionTable()
         self._awake: dict[TcpConnection, None] = {}
-        self._waiting: dict[TcpConnection, None] = {}  # connections in TIME-WAIT, the oldest first
+        self._time_wait = TimeWait(MOST_TIME_WAIT)
         self._timers: Deadlines[TcpConnection] = Deadlines()
         self.events: deque[tuple[TcpConnection, Event]] = deque()
         self._ready: list[Segment] = []  # answers that belong to no connection, and probes
@@ -204,8 +200,12 @@ class TcpEndpoint:
             self.deliver(connection, segment, now)
             return
         flow = Flow(segment.destination, segment.source)
-        if connection is not None and self._is_new_incarnation(connection, segment):
-            isn = (connection.sender.base + connection.sender.next + 0x10000) & BITS_32
+        if (
+            connection is not None
+            and is_new_incarnation(connection, segment)
+            and self._open_ports.find(segment.destination)
+        ):
+            isn = next_isn(connection)
             self._end_time_wait(connection)
             self._open_ports.receive(segment, flow, now, isn)
         elif connection is None or connection.state is State.CLOSED:
@@ -243,29 +243,11 @@ class TcpEndpoint:
             except Exception as fault:
                 self.crash(other, fault)
 
-    def _is_new_incarnation(self, connection: TcpConnection, segment: Segment) -> bool:
-        """Return whether a SYN may reopen a connection in TIME-WAIT (RFC 6191)."""
-        if connection.state is not State.TIME_WAIT:
-            return False
-        if segment.flags & (SYN | ACK | RST) != SYN or not self._open_ports.find(
-            segment.destination
-        ):
-            return False
-        timestamps = find(segment.options, Timestamps)
-        if timestamps is not None and self.config.timestamps:
-            if not connection.timestamps.used:
-                return True
-            age = (timestamps.value - connection.timestamps.recent) & BITS_32
-            if age:
-                return bool(age < 1 << 31)
-        return connection.position_of(segment) > connection.receiver.next
-
     def _bound_time_wait(self, connection: TcpConnection) -> None:
         """Record a connection in TIME-WAIT; end the oldest if there are too many."""
-        self._waiting[connection] = None
-        if len(self._waiting) > MOST_TIME_WAIT:
+        oldest = self._time_wait.add(connection)
+        if oldest is not None:
             self.count("TcpExtTCPTimeWaitOverflow")
-            oldest = next(iter(self._waiting))
             self._end_time_wait(oldest)
             self._awake[oldest] = None
 
@@ -374,7 +356,7 @@ class TcpEndpoint:
     def _forget(self, connection: TcpConnection) -> None:
         self._open_ports.forget(connection)
         self._timers.forget(connection)
-        self._waiting.pop(connection, None)
+        self._time_wait.remove(connection)
         if self._connections.remove(connection):
             self._counted.add({**totals(connection), "TcpCurrEstab": 0})
             self._gone.append(connection)
