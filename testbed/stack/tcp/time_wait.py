@@ -29,11 +29,13 @@ class TimeWait:
         self._connections: dict[TcpConnection, None] = {}
 
     def add(self, connection: TcpConnection) -> TcpConnection | None:
-        """Add a connection, if it is new; return the oldest if it must end for it."""
+        """Add a connection, if it is new; remove and return the oldest if there are too many."""
         self._connections[connection] = None
         if len(self._connections) <= self._most:
             return None
-        return next(iter(self._connections))
+        oldest = next(iter(self._connections))
+        del self._connections[oldest]
+        return oldest
 
     def remove(self, connection: TcpConnection) -> None:
         """Remove a connection, if it is there."""

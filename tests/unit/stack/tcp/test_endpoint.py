@@ -155,6 +155,31 @@ def test_connections_in_time_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -
     assert all(one.failure is None for one in clients)
 
 
+@pytest.mark.interpreted
+def test_connections_that_enter_time_wait_together_are_bounded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each ends another one, although none of these is forgotten before all have entered."""
+    monkeypatch.setattr(endpoints, "MOST_TIME_WAIT", 10)
+    network = Network()
+    network.server.listen(Address("0.0.0.0", 80))
+    for some in (flows()[:20], flows()[20:40]):
+        clients = [network.client.connect(flow, network.now) for flow in some]
+        network.run_for(SECOND)
+        for client in clients:
+            client.close()
+        network.run_for(SECOND // 10)
+        for client in clients:
+            server = network.server.connection(Flow(*client.flow[::-1]))
+            assert server is not None
+            server.close()
+        network.run_for(SECOND // 10)
+        left = [one for one in clients if network.client.connection(one.flow) is not None]
+        assert left == clients[-10:]
+        assert len(network.client.flows) == 10
+    assert network.client.counters["TcpExtTCPTimeWaitOverflow"] == 30
+
+
 def test_a_port_is_free_again_whatever_came_between() -> None:
     """A connection that ended, and a new one of the same flow before anything was sent."""
     script = Script()
