@@ -118,6 +118,27 @@ class MptcpConfig(msgspec.Struct, frozen=True, kw_only=True):
         """The initial size of the shared window in octets."""
         return first_window(self.receive_buffer, self.receive_buffer_initial)
 
+    @property
+    def plain_tcp(self) -> TcpConfig:
+        """The configuration of connections without MPTCP."""
+        return msgspec.structs.replace(
+            self.tcp,
+            receive_buffer=self.receive_buffer,
+            receive_buffer_initial=self.receive_buffer_initial,
+        )
+
+    @property
+    def subflow_tcp(self) -> TcpConfig:
+        """The configuration of a subflow's TCP, without the tasks of its connection."""
+        return msgspec.structs.replace(
+            self.plain_tcp,
+            nagle=False,
+            cork=False,
+            user_timeout_ns=0,
+            advertised_timeout_ns=0,
+            notsent_lowat=0,
+        )
+
     def with_options(self, options: SocketOptions) -> MptcpConfig:
         """Return a copy in which the options of a socket replace the defaults.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -30,17 +30,10 @@ from testbed.stack.mptcp.local_network import LocalNetwork
 from testbed.stack.mptcp.open_port import OpenPort, syn_alone
 from testbed.stack.mptcp.path_control import PathControl
 from testbed.stack.mptcp.path_manager import PATH_MANAGERS
-from testbed.stack.mptcp.path_manager.base import (
-    OpenSubflow,
-    PathEndpoint,
-    PathError,
-)
-from testbed.stack.mptcp.paths import ConnectionPaths
-from testbed.stack.mptcp.state import DataState
+from testbed.stack.mptcp.path_manager.base import OpenSubflow
 from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.mptcp.tokens import Tokens
 from testbed.stack.options import NO_OPTIONS, SocketOptions
-from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.endpoint import TcpEndpoint
 from testbed.stack.tcp.listener import DEFAULT_BACKLOG, TcpListener
@@ -55,7 +48,7 @@ class MptcpEndpoint:
     :param secret: for initial sequence numbers (RFC 6528), and for keys of SYNs that leave no
         state.
     :param network: the addresses of the host, for the path managers.
-    :ivar config: the configuration of future connections.
+    :ivar config: the configuration of connections. Their endpoints are those of ``paths``.
     :ivar paths: the interface by which programs change endpoints and subflows.
     """
 
@@ -69,18 +62,13 @@ class MptcpEndpoint:
         tracer: Tracer | None = None,
     ) -> None:
         self.config = config
-        self.paths = PathControl(self)
-        plain = msgspec.structs.replace(
-            config.tcp,
-            receive_buffer=config.receive_buffer,
-            receive_buffer_initial=config.receive_buffer_initial,
-        )
         self._tokens = Tokens(
             rng, secret, checksum=config.checksum, wide_acks=config.data_acks.wide
         )
         self._joins = Joins(self, self._tokens, rng, network)
+        self.paths = PathControl(self, self._tokens, config.endpoints)
         self.tcp = TcpEndpoint(
-            plain, secret, stray=self._joins, ridden=_subflow_config(plain), tracer=tracer
+            config.plain_tcp, secret, stray=self._joins, ridden=config.subflow_tcp, tracer=tracer
         )
         self._network = network
         self._tracer = tracer or NullTracer()
@@ -206,7 +194,7 @@ class MptcpEndpoint:
                 connection.next_timer()  # this call may be the one that fails: see _deadline
                 connection.handle_timer(now)
             except Exception as error:
-                self._crash(connection, error, now)
+                self.crash(connection, error, now)
             self.touch(connection)
 
     def next_timer(self) -> int | None:
@@ -231,66 +219,19 @@ class MptcpEndpoint:
 
     def address_added(self, host: str, now: int) -> None:
         """Process a new address of the host."""
-        self.tell(lambda paths: paths.address_added(host, now), now)
+        self.paths.tell(lambda paths: paths.address_added(host, now), now)
 
     def address_removed(self, host: str, now: int) -> None:
         """Process the removal of an address of the host."""
-        self.tell(lambda paths: paths.address_removed(host, now), now)
+        self.paths.tell(lambda paths: paths.address_removed(host, now), now)
 
     def carrier_lost(self, host: str, now: int) -> None:
         """Process the loss of the carrier of an address's interface."""
-        self.tell(lambda paths: paths.carrier_lost(host), now)
+        self.paths.tell(lambda paths: paths.carrier_lost(host), now)
 
     def carrier_returned(self, host: str, now: int) -> None:
         """Process the return of the carrier of an address's interface."""
-        self.tell(lambda paths: paths.carrier_returned(host, now), now)
-
-    # Methods for path control (testbed.stack.mptcp.path_control.Connections).
-
-    @property
-    def endpoints(self) -> tuple[PathEndpoint, ...]:
-        """The endpoints of future connections."""
-        return self.config.endpoints
-
-    def keep_endpoints(self, endpoints: Sequence[PathEndpoint]) -> None:
-        """Set the endpoints of future connections."""
-        self.config = msgspec.structs.replace(self.config, endpoints=tuple(endpoints))
-
-    def tell(self, change: Callable[[ConnectionPaths], None], now: int) -> None:
-        """Inform the paths of each connection of a change."""
-        for connection in list(self._tokens):
-            self._change(connection, change, now)
-
-    def established(self) -> Sequence[tuple[int, ConnectionPaths]]:
-        """Return the tokens and paths of the connections on which data can flow."""
-        over = (DataState.OPENING, DataState.CLOSED)
-        return [(one.keys.token, one.paths) for one in self._tokens if one.state not in over]
-
-    def on(self, token: int, change: Callable[[ConnectionPaths], None], now: int) -> None:
-        """Change the paths of one connection.
-
-        :raises PathError: no connection has this token, or the change is refused.
-        """
-        connection = self._tokens.find(token)
-        if connection is None or connection.closed:
-            raise PathError(f"no connection has the token {token}")
-        refusal = self._change(connection, change, now)
-        if refusal is not None:
-            raise refusal
-
-    def _change(
-        self, connection: MptcpConnection, change: Callable[[ConnectionPaths], None], now: int
-    ) -> PathError | None:
-        """Change the paths of a connection. Return the reason if that is refused."""
-        refusal = None
-        try:
-            change(connection.paths)
-        except PathError as error:
-            refusal = error
-        except Exception as error:
-            self._crash(connection, error, now)
-        self.touch(connection)
-        return refusal
+        self.paths.tell(lambda paths: paths.carrier_returned(host, now), now)
 
     # Methods for open ports and joins (testbed.stack.mptcp.open_port.Host and joins.Host).
 
@@ -328,7 +269,24 @@ class MptcpEndpoint:
         """Record an exception at a place where its connection cannot be ended at once."""
         self._faults.append((connection, error))
 
-    # Methods for connections (testbed.stack.mptcp.connection.Host).
+    # Methods for path control (testbed.stack.mptcp.path_control.Host).
+
+    def crash(self, connection: MptcpConnection, error: Exception, now: int) -> None:
+        """End a connection after an exception in it. This method raises nothing.
+
+        Each subflow ends with RST, with MP_FASTCLOSE if the peer's key is known.
+        """
+        for subflow in connection.crash(error):
+            tcp = subflow.attached
+            if tcp is None:
+                continue
+            self.tcp.crash(tcp, error)
+            if subflow.initiated and subflow.number:
+                self.release(tcp.flow.local)
+        self._follow(connection)
+        self._tell_of(error, now, {"token": connection.keys.token})
+
+    # Methods for connections (testbed.stack.mptcp.services.Host).
 
     @property
     def memory(self) -> WindowMemory:
@@ -381,7 +339,7 @@ class MptcpEndpoint:
                 try:
                     connection.step(now)
                 except Exception as error:
-                    self._crash(connection, error, now)
+                    self.crash(connection, error, now)
                 self._follow(connection)
 
     def _follow(self, connection: MptcpConnection) -> None:
@@ -403,21 +361,6 @@ class MptcpEndpoint:
         else:
             self._timers.arm(connection, _deadline(connection))
 
-    def _crash(self, connection: MptcpConnection, error: Exception, now: int) -> None:
-        """End a connection after an exception in it. This method raises nothing.
-
-        Each subflow ends with RST, with MP_FASTCLOSE if the peer's key is known.
-        """
-        for subflow in connection.crash(error):
-            tcp = subflow.attached
-            if tcp is None:
-                continue
-            self.tcp.crash(tcp, error)
-            if subflow.initiated and subflow.number:
-                self.release(tcp.flow.local)
-        self._follow(connection)
-        self._tell_of(error, now, {"token": connection.keys.token})
-
     def _crash_found(self, now: int) -> None:
         """End the connections of recorded exceptions."""
         faults, self._faults = self._faults, []
@@ -425,7 +368,7 @@ class MptcpEndpoint:
             if connection is None:
                 self._tell_of(error, now, {})
             else:
-                self._crash(connection, error, now)
+                self.crash(connection, error, now)
 
     def _tell_of(self, error: Exception, now: int, fields: dict[str, Any]) -> None:
         with contextlib.suppress(Exception):  # the listener itself may have failed
@@ -477,9 +420,9 @@ class MptcpEndpoint:
 
     def _connection(self, half_open: HalfOpen, *, initiator: bool) -> MptcpConnection:
         """Create a connection, with the endpoints that there are now."""
-        config = half_open.config
-        if config.endpoints is not self.config.endpoints:
-            config = msgspec.structs.replace(config, endpoints=self.config.endpoints)
+        config, endpoints = half_open.config, self.paths.endpoints
+        if config.endpoints is not endpoints:
+            config = msgspec.structs.replace(config, endpoints=endpoints)
         manager = PATH_MANAGERS[config.path_manager](config.endpoints, config.limits)
         return MptcpConnection(self, half_open, config, manager, self._network, initiator=initiator)
 
@@ -496,13 +439,3 @@ def _deadline(connection: MptcpConnection) -> int:
     except Exception:
         return 0
     return NEVER if due is None else due
-
-
-def _subflow_config(plain: TcpConfig) -> TcpConfig:
-    """Return the configuration of a subflow's TCP, without the tasks of its connection.
-
-    :param plain: the configuration of connections without MPTCP.
-    """
-    return msgspec.structs.replace(
-        plain, nagle=False, cork=False, user_timeout_ns=0, advertised_timeout_ns=0, notsent_lowat=0
-    )

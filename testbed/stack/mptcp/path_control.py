@@ -17,43 +17,38 @@ from typing import Any, Protocol
 
 import msgspec
 
+from testbed.stack.mptcp.connection import MptcpConnection
 from testbed.stack.mptcp.path_manager.base import Command, PathEndpoint, PathError
 from testbed.stack.mptcp.paths import ConnectionPaths
+from testbed.stack.mptcp.state import DataState
+from testbed.stack.mptcp.tokens import Tokens
+
+Change = Callable[[ConnectionPaths], None]
 
 
-class Connections(Protocol):
+class Host(Protocol):
     """The services of the endpoint that path control needs."""
 
-    @property
-    def endpoints(self) -> tuple[PathEndpoint, ...]:
-        """The endpoints of future connections."""
+    def touch(self, connection: MptcpConnection) -> None:
+        """Schedule a step of a connection."""
 
-    def keep_endpoints(self, endpoints: Sequence[PathEndpoint]) -> None:
-        """Set the endpoints of future connections."""
-
-    def tell(self, change: Callable[[ConnectionPaths], None], now: int) -> None:
-        """Inform the paths of each connection of a change."""
-
-    def established(self) -> Sequence[tuple[int, ConnectionPaths]]:
-        """Return the tokens and paths of the connections on which data can flow."""
-
-    def on(self, token: int, change: Callable[[ConnectionPaths], None], now: int) -> None:
-        """Change the paths of one connection. Raises PathError."""
+    def crash(self, connection: MptcpConnection, error: Exception, now: int) -> None:
+        """End a connection after an exception in it."""
 
 
 class PathControl:
     """The only interface for changes of paths; see the module.
 
     After a call the endpoint has segments to send, so its driver must be woken.
+
+    :param tokens: all connections.
+    :ivar endpoints: the present endpoints, which future connections begin with.
     """
 
-    def __init__(self, connections: Connections) -> None:
-        self._connections = connections
-
-    @property
-    def endpoints(self) -> tuple[PathEndpoint, ...]:
-        """The present endpoints."""
-        return self._connections.endpoints
+    def __init__(self, host: Host, tokens: Tokens, endpoints: tuple[PathEndpoint, ...]) -> None:
+        self.endpoints = endpoints
+        self._host = host
+        self._tokens = tokens
 
     def add(self, endpoint: PathEndpoint, now: int) -> None:
         """Add an endpoint.
@@ -105,7 +100,7 @@ class PathControl:
             self._delete(one, now)
         for one in new:
             self._add(one, now)
-        self._connections.keep_endpoints(endpoints)  # in the order of ``endpoints``
+        self.endpoints = tuple(endpoints)  # in this order
 
     def execute(self, token: int, command: Command, now: int) -> None:
         """Execute a command on a connection.
@@ -113,13 +108,36 @@ class PathControl:
         :param token: the local token, as in MPTCP_INFO and in the events.
         :raises PathError: the command cannot be carried out.
         """
-        self._connections.on(token, lambda paths: paths.execute(command, now), now)
+        connection = self._tokens.find(token)
+        if connection is None or connection.closed:
+            raise PathError(f"no connection has the token {token}")
+        refusal = self._apply(connection, lambda paths: paths.execute(command, now), now)
+        if refusal is not None:
+            raise refusal
 
     def events(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield events (:mod:`testbed.trace`) that describe all present connections."""
-        for token, paths in self._connections.established():
-            for name, fields in paths.events():
-                yield name, {"token": token, **fields}
+        over = (DataState.OPENING, DataState.CLOSED)
+        for connection in [one for one in self._tokens if one.state not in over]:
+            for name, fields in connection.paths.events():
+                yield name, {"token": connection.keys.token, **fields}
+
+    def tell(self, change: Change, now: int) -> None:
+        """Inform the paths of each connection of a change."""
+        for connection in list(self._tokens):
+            self._apply(connection, change, now)
+
+    def _apply(self, connection: MptcpConnection, change: Change, now: int) -> PathError | None:
+        """Change the paths of a connection. Return the reason if that is refused."""
+        refusal = None
+        try:
+            change(connection.paths)
+        except PathError as error:
+            refusal = error
+        except Exception as error:
+            self._host.crash(connection, error, now)
+        self._host.touch(connection)
+        return refusal
 
     def _find(self, number: int) -> PathEndpoint:
         for one in self.endpoints:
@@ -128,16 +146,16 @@ class PathControl:
         raise PathError(f"no endpoint has the id {number}")
 
     def _add(self, new: PathEndpoint, now: int) -> None:
-        self._connections.keep_endpoints((*self.endpoints, new))
-        self._connections.tell(lambda paths: paths.endpoint_added(new, now), now)
+        self.endpoints = (*self.endpoints, new)
+        self.tell(lambda paths: paths.endpoint_added(new, now), now)
 
     def _delete(self, old: PathEndpoint, now: int) -> None:
-        self._connections.keep_endpoints([one for one in self.endpoints if one != old])
-        self._connections.tell(lambda paths: paths.endpoint_removed(old, now), now)
+        self.endpoints = tuple(one for one in self.endpoints if one != old)
+        self.tell(lambda paths: paths.endpoint_removed(old, now), now)
 
     def _change(self, old: PathEndpoint, new: PathEndpoint, now: int) -> None:
-        self._connections.keep_endpoints([new if one == old else one for one in self.endpoints])
-        self._connections.tell(lambda paths: paths.endpoint_changed(old, new, now), now)
+        self.endpoints = tuple(new if one == old else one for one in self.endpoints)
+        self.tell(lambda paths: paths.endpoint_changed(old, new, now), now)
 
 
 def _check(endpoint: PathEndpoint) -> None:
