@@ -80,9 +80,14 @@ def _early_answered(tcb: Tcb, early: Early, syn_ack: Segment, now: int) -> None:
 
 
 def _text_of_syn(tcb: Tcb, syn: Segment, now: int) -> None:
-    """Process the data of a SYN. It may be kept until the connection is established."""
+    """Process data and urgent pointer of a SYN. They may come before the connection is established.
+
+    The steps from the sixth on are those of other segments.
+    """
     if tcb.receiver.edge == 0:  # passive open: nothing has been advertised yet
         tcb.receiver.offer_unscaled(tcb.config.first_window)
+    if syn.flags & URG:
+        _sixth_urg(tcb, syn, -1)  # the pointer counts from SYN, which precedes position 0
     _text_and_fin(tcb, syn, 0, now)
 
 
@@ -244,9 +249,14 @@ def _fifth_ack_of_syn(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
     tcb.establish(Trigger.ACK_OF_SYN, now)
 
 
+def _takes_text(tcb: Tcb) -> bool:
+    """Return whether text and urgent pointer count in this state."""
+    return tcb.receiving or tcb.state in HANDSHAKE
+
+
 def _sixth_urg(tcb: Tcb, segment: Segment, start: int) -> None:
     """Sixth, check the URG bit: the pointer refers to the octet after urgent data (MUST-62)."""
-    if tcb.receiving and tcb.receiver.urgent_arrived(start + segment.urgent):
+    if _takes_text(tcb) and tcb.receiver.urgent_arrived(start + segment.urgent):
         tcb.report_urgent()
 
 
@@ -262,7 +272,7 @@ def _text_and_fin(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
 
 def _seventh_text(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
     """Seventh, process the segment text."""
-    if not tcb.receiving and tcb.state not in HANDSHAKE:
+    if not _takes_text(tcb):
         return
     receiver = tcb.receiver
     buffer = receiver.buffer

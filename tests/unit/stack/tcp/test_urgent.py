@@ -59,6 +59,33 @@ def test_the_application_hears_of_urgent_data_before_it_has_come() -> None:
     assert connection.urgent_left == 1001
 
 
+def test_a_syn_ack_may_have_an_urgent_pointer() -> None:
+    """RFC 9293, 3.10.7.3: SYN-SENT goes on with the sixth step.  The pointer counts from SYN."""
+    script = Script()
+    connection = script.open()
+    script.out()
+    script.inject("S.U", 0, 1, b"urgent", urgent=4)
+    assert urgent_events(script) == 1
+    assert connection.urgent_left == 3
+    assert connection.read(3) == b"urg"
+    assert connection.urgent_left == 0
+
+
+@pytest.mark.parametrize("crossed", [False, True])
+def test_a_syn_may_have_an_urgent_pointer(*, crossed: bool) -> None:
+    """RFC 9293, 3.10.7.2 and 3.10.7.3: it counts like the text of a SYN."""
+    script = Script()
+    if crossed:
+        script.open()
+        script.out()
+    else:
+        script.listen()
+    script.inject("SU", 0, payload=b"urgent", urgent=4)
+    script.inject(".", 7, 1)
+    assert urgent_events(script) == 1
+    assert script.connection.urgent_left == 3
+
+
 def test_a_pointer_to_what_was_read_is_no_news() -> None:
     script = Script()
     connection = script.connect()
