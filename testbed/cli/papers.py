@@ -135,7 +135,7 @@ def run(
     from testbed.papers.load import find, papers
     from testbed.papers.plan import Wanted
 
-    chosen = [find(name, root) for name in names] if names else papers(root)
+    chosen = [find(name, root) for name in dict.fromkeys(names)] if names else papers(root)
     wanted = Wanted(
         side=_side(only),
         quick=quick,
@@ -247,7 +247,8 @@ def show(
         return
     _print_claims([found])
     _print_paper(found)
-    console().print(f"Values: {folder / measured.NAME}", soft_wrap=True)
+    if (folder / measured.NAME).exists():
+        console().print(f"Values: {folder / measured.NAME}", soft_wrap=True)
     _print_place(page)
 
 

@@ -58,7 +58,7 @@ def carry_out(errands: Sequence[Errand], options: Options) -> Results:
 
     The values of each are stored below ``options.results`` when it is finished.
 
-    :raises StoreError: the stored values to extend cannot be read. Then nothing is run.
+    :raises StoreError: stored values cannot be read or extended. Then nothing is run.
     """
     from testbed.papers.measured import Measured
 
@@ -79,13 +79,14 @@ def carry_out(errands: Sequence[Errand], options: Options) -> Results:
 
 
 def _check_kept(errands: Sequence[Errand], options: Options) -> None:
-    """Read the stored values of each publication. Raises StoreError."""
+    """Read the values to extend. Raises StoreError also if they cannot be written."""
     from testbed.papers import measured
 
     for name, folder in {errand.paper.name: errand.paper.folder for errand in errands}.items():
         measured.read(options.results / name)
         if options.keep:
             measured.read(folder)
+            measured.check_writable(folder)
 
 
 def keep(papers: Sequence[Paper], found: Results) -> None:

@@ -41,7 +41,7 @@ def asked(name: str, spec: ExperimentSpec, machine: str = HOST) -> Asked:
         headline=headlines(spec),
         claims=spec.expect,
         deterministic=is_deterministic(machine),
-        own=_own(spec),
+        own=own_metrics(spec),
     )
 
 
@@ -72,7 +72,7 @@ def scope(
         links=_links(topology),
         probes=spec.probes,
         decided=decided,
-        own=_own(spec),
+        own=own_metrics(spec),
     )
 
 
@@ -112,7 +112,8 @@ def _headline(flow: Workload) -> tuple[str, ...]:
     return (*flow.own, *usual) if isinstance(flow, Command) else usual
 
 
-def _own(spec: ExperimentSpec) -> dict[str, Metric]:
+def own_metrics(spec: ExperimentSpec) -> dict[str, Metric]:
+    """Return the metrics that the programs of an experiment print."""
     found: dict[str, Metric] = {}
     for flow in spec.named_flows.values():
         if isinstance(flow, Command):

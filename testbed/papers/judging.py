@@ -123,13 +123,17 @@ def _judgement(paper: Paper, values: Measured, name: str, side: Side, *, partly:
         return Judgement(word=Word.CANNOT, why=claim.cannot[side])
     checks: list[Check] = []
     where: dict[str, None] = {}
+    stale: list[str] = []
     for experiment in paper.experiments.values():
         if experiment.expects(name, side):
             known = values.of(experiment.name, side)
             checks += _checks(experiment, name, side, known, partly=partly)
             if known is not None:
                 where[known.machine] = None
+                stale += [experiment.name] * (known.digest != experiment.digest)
     word, why = _word(checks, claim.because.get(side, ""))
+    if word is Word.CANNOT and stale:
+        why = f"{', '.join(stale)} has changed since it was measured"
     return Judgement(word=word, checks=tuple(checks), why=why, where=tuple(where))
 
 

@@ -13,10 +13,13 @@ import msgspec
 
 from testbed import document, shipped
 from testbed.analysis.claims import ExpectSpec, bound
-from testbed.analysis.registry import metric_of
+from testbed.analysis.instance import parse
+from testbed.analysis.registry import metrics, unknown
+from testbed.analysis.verdicts import subjects
 from testbed.document import Document, join_path
 from testbed.errors import InputError, all_of
 from testbed.experiment import table
+from testbed.experiment.asked import own_metrics
 from testbed.experiment.load import glance
 from testbed.experiment.matrix import expand
 from testbed.experiment.spec import ExperimentSpec
@@ -160,9 +163,14 @@ def _experiments(written: Document[PublishedSpec], folder: Path) -> list[PaperEx
     own = [path for path in sorted(folder.glob("*.yaml")) if path.name != PUBLISHED]
     own = [path for path in own if _is_experiment(path)]
     others = [folder / name for name in written.value.experiments]
+    names = {path.stem for path in own}
     for index, path in enumerate(others):
+        place = join_path("experiments", index)
         if not path.is_file():
-            raise written.error(f"there is no file {path}", join_path("experiments", index))
+            raise written.error(f"there is no file {path}", place)
+        if path.stem in names:
+            raise written.error(f"there is an experiment {path.stem!r} already", place)
+        names.add(path.stem)
     if not own and not others:
         raise InputError(
             "has no experiment", file=folder, hint="add one, or list it in 'experiments'"
@@ -261,6 +269,10 @@ def _check_expects(paper: Paper, experiment: PaperExperiment) -> None:
             raise read.error(
                 "an expectation of a claim needs stacks of one side; these are of two", place
             )
+        with read.placing(place):
+            _check_metric(experiment, expect.name)
+        if next(subjects(expect, experiment.cells), None) is None:
+            raise read.error(f"no cell of {expect.stack!r} has these parameters", place)
 
 
 def _check_value(written: Document[PublishedSpec], paper: Paper, index: int) -> None:
@@ -269,9 +281,10 @@ def _check_value(written: Document[PublishedSpec], paper: Paper, index: int) -> 
         if value.claim not in written.value.claims:
             hint = nearest(value.claim, written.value.claims)
             raise InputError(f"there is no claim {value.claim!r}", hint=hint)
+        experiment = None if value.experiment is None else _named(paper, value.experiment)
+        _check_metric(experiment, value.metric)
         number(value)
-        if value.experiment is not None:
-            experiment = _named(paper, value.experiment)
+        if experiment is not None:
             for stack in value.stacks:
                 cell_of(experiment, stack, value.parameters)
                 if value.bases:
@@ -282,7 +295,7 @@ def _check_figure(written: Document[PublishedSpec], paper: Paper, index: int) ->
     figure = written.value.figures[index]
     with written.placing(join_path("figures", index)):
         experiment = _named(paper, figure.experiment)
-        metric_of(figure.metric)
+        _check_metric(experiment, figure.metric)
         axes = (figure.x, figure.y, figure.paths, *figure.where)
         for name in filter(None, axes):
             if name not in experiment.spec.parameters:
@@ -291,6 +304,14 @@ def _check_figure(written: Document[PublishedSpec], paper: Paper, index: int) ->
         for stack in (*figure.stacks, *figure.bases):
             if stack not in experiment.sides:
                 raise InputError(f"no stack {stack!r}", hint=nearest(stack, experiment.sides))
+
+
+def _check_metric(experiment: PaperExperiment | None, name: str) -> None:
+    """Refuse a metric that neither testbed nor a program of the experiment has."""
+    own = {} if experiment is None else own_metrics(experiment.spec)
+    known = {**metrics(), **own}
+    if parse(name).metric not in known:
+        raise unknown(parse(name).metric, known)
 
 
 def _named(paper: Paper, name: str) -> PaperExperiment:

@@ -7,6 +7,7 @@ experiments, so an outdated verdict cannot remain.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -183,6 +184,12 @@ def read(folder: Path) -> Measured:
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror}") from error
     return decoded(content, path, Measured, SCHEMA)
+
+
+def check_writable(folder: Path) -> None:
+    """Raise StoreError if values cannot be stored in a folder."""
+    if not os.access(folder, os.W_OK):
+        raise StoreError(f"{folder / NAME} cannot be written: the folder is read-only")
 
 
 def write(folder: Path, values: Measured) -> Path:

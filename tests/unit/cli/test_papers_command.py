@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 from typer.testing import CliRunner
@@ -146,3 +147,20 @@ def test_damaged_values_are_found_before_anything_runs(there, place, options):
     done = said("papers", "run", "trial", "--only", "ours", *options, code=1)
     assert "measured.json is damaged" in done.stderr
     assert "1/2" not in done.stderr
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_anything_runs(there, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: not str(path).endswith(there.name))
+    done = said("papers", "run", "trial", "--only", "ours", "--keep", code=1)
+    assert "measured.json cannot be written" in done.stderr
+    assert "1/2" not in done.stderr
+
+
+def test_a_publication_that_is_named_twice_runs_once(there):
+    done = said("papers", "run", "trial", "trial", "--only", "ours")
+    assert done.stderr.count("1/2") == 1
+    assert "Page: results/papers/trial/report.html" in done.stdout
+
+
+def test_show_names_no_file_of_values_that_is_not_there(there):
+    assert "Values:" not in said("papers", "show", "trial").stdout

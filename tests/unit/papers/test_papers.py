@@ -82,6 +82,36 @@ def test_a_new_folder_is_right(folder):
         ("published.yaml", "stacks: [mptcp]", "stacks: [mptpc]", "no stack 'mptpc'.*mptcp"),
         ("published.yaml", "stacks: [mptcp]", "stacks: [userspace]", r"values\[0\].* the side of"),
         ("published.yaml", "experiment: example\n", "experiment: exampel\n", "'exampel'"),
+        (
+            "published.yaml",
+            "    metric: goodput\n",
+            "    metric: goodptu\n",
+            r"values\[0\]: there is no metric 'goodptu'; did you mean 'goodput'",
+        ),
+        (
+            "published.yaml",
+            "metric: goodput}",
+            "metric: goodptu}",
+            r"figures\[0\]: there is no metric 'goodptu'",
+        ),
+        (
+            "example.yaml",
+            "metric: goodput, stack: mptcp",
+            "metric: goodptu, stack: mptcp",
+            r"example.yaml:14: expect\[0\]: there is no metric 'goodptu'",
+        ),
+        (
+            "example.yaml",
+            "metric: goodput, stack: mptcp",
+            "metric: goodput, where: {speed: 1}, stack: mptcp",
+            r"example.yaml:14: expect\[0\]: no cell of 'mptcp' has these parameters",
+        ),
+        (
+            "published.yaml",
+            "values:",
+            "experiments: [example.yaml]\nvalues:",
+            r"published.yaml:11: experiments\[0\]: there is an experiment 'example' already",
+        ),
         ("published.yaml", "form: bars", "form: heatmap", "needs 'x'"),
         ("published.yaml", "form: bars", "form: lines, x: links.one.rate", "not a parameter"),
         ("published.yaml", "title:", "tilte:", "unknown key.*title"),
@@ -145,6 +175,8 @@ def test_values_of_another_experiment_are_none(folder):
     assert words(folder, found) == [Word.NOT, Word.NOT]
     changed(folder, "example.yaml", "size: 2MB", "size: 3MB")
     assert words(folder, found) == [Word.CANNOT, Word.CANNOT]
+    (claim,) = judged(load(folder), found).claims
+    assert "has changed since it was measured" in claim.sides[Side.OURS].why
 
 
 def test_what_nobody_explains_is_a_surprise(folder):
