@@ -70,7 +70,12 @@ def test_a_new_folder_is_right(folder):
 @pytest.mark.parametrize(
     ("file", "old", "new", "message"),
     [
-        ("published.yaml", "  adds_up:", "  adds-up:", "published.yaml:7: claims.adds-up: the key: expected text"),
+        (
+            "published.yaml",
+            "  adds_up:",
+            "  adds-up:",
+            "published.yaml:7: claims.adds-up: the key: expected text",
+        ),
         ("published.yaml", "claim: adds_up", "claim: adds", r"published.yaml:12: values\[0\]: "),
         (
             "published.yaml",
