@@ -83,3 +83,25 @@ def started() -> list[Start]:
     if notes is None or not notes.exists():
         return []
     return [msgspec.json.decode(line, type=Start) for line in notes.read_bytes().splitlines()]
+
+
+class Ports:
+    """A host that has some addresses, and ports that can be held."""
+
+    def __init__(self, *hosts: str) -> None:
+        self.hosts = hosts
+        self.held: list[int] = []
+
+    def hold_port(self, port: int = 0) -> int:
+        self.held.append(port or 40000 + len(self.held))
+        return self.held[-1]
+
+    def let_go_port(self, port: int) -> None:
+        self.held.remove(port)
+
+    def is_local(self, host: str) -> bool:
+        return host in self.hosts
+
+    def source_for(self, host: str) -> str:
+        del host
+        return self.hosts[0]

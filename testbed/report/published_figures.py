@@ -83,7 +83,7 @@ def _value(side: MeasuredSide, cell: MeasuredCell, figure: FigureSpec) -> Ratio 
 def _benefit(side: MeasuredSide, cell: MeasuredCell, figure: FigureSpec) -> Ratio | None:
     """Return the aggregation benefit: 1 is the sum of the paths, 0 the best path, -1 nothing.
 
-    Of several repetitions the median counts (De Coninck and Bonaventure 2017, section 4).
+    Of several repetitions the median counts (De Coninck and Bonaventure 2017).
     """
     kept = {name: value for name, value in cell.parameters.items() if name != figure.paths}
     alone = [

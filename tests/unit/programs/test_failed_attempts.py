@@ -12,34 +12,14 @@ from testbed.packet.address import Address
 from testbed.programs.connecting import Connector
 from testbed.programs.options import Options
 from testbed.programs.sockets import Phase, Socket, Table
+from tests.fakes import Ports
 
 SERVER = Address("10.0.1.2", 80)
 
 
-class Host:
-    """A host with one address, and the ports that it holds."""
-
-    def __init__(self):
-        self.held = []
-
-    def hold_port(self, port=0):
-        self.held.append(port or 40000 + len(self.held))
-        return self.held[-1]
-
-    def let_go_port(self, port):
-        self.held.remove(port)
-
-    def is_local(self, host):
-        return host == "10.0.1.1"
-
-    def source_for(self, host):
-        del host
-        return "10.0.1.1"
-
-
 @pytest.fixture
 def host():
-    return Host()
+    return Ports("10.0.1.1")
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from testbed.packet.address import Address
 from testbed.programs import addresses
 from testbed.programs.options import REUSEADDR, REUSEPORT, V6ONLY, Options
 from testbed.programs.sockets import Phase, Socket, Table
+from tests.fakes import Ports
 
 ON = struct.pack("=i", 1)
 V4, V6 = socket.AF_INET, socket.AF_INET6
@@ -66,26 +67,9 @@ def test_any_address_is_the_loopback_s_when_connected_to():
     assert addresses.destination(Address("::ffff:10.0.1.2", 80)) == Address("10.0.1.2", 80)
 
 
-class Ports:
-    """A host with two addresses, on which all ports are free."""
-
-    def __init__(self):
-        self.held = []
-
-    def hold_port(self, port=0):
-        self.held.append(port or 40000 + len(self.held))
-        return self.held[-1]
-
-    def let_go_port(self, port):
-        self.held.remove(port)
-
-    def is_local(self, host):
-        return host in ("10.0.1.1", "fd00::1")
-
-
 @pytest.fixture
 def table():
-    return Table(Ports())
+    return Table(Ports("10.0.1.1", "fd00::1"))
 
 
 def sock_of(table, number, family=V4, *options):
